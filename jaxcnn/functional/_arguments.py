@@ -1,0 +1,148 @@
+"""Checks on array arguments that every function of this package shares.
+
+A message names the function, the argument and what came, states the rule and says what would do.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array
+
+
+def array(function: str, argument: str, value: object) -> Array:
+    """Returns `value` as a JAX array; lists and Python numbers are refused."""
+    if isinstance(value, jax.Array):
+        return value
+    if isinstance(value, (np.ndarray, np.generic)):
+        if value.dtype.kind in "OSUMmV" and not jnp.issubdtype(value.dtype, jnp.inexact):
+            raise TypeError(f"{function}: `{argument}` must hold numbers, got dtype {value.dtype}")
+        return jnp.asarray(value)
+    if hasattr(value, "__jax_array__"):
+        return jnp.asarray(value)
+    raise TypeError(
+        f"{function}: `{argument}` must be an array, got {type(value).__name__}; "
+        "convert it with jnp.asarray"
+    )
+
+
+def spatial_batch(
+    function: str, inputs: Array, rank: int, *, because: str
+) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    """Splits the shape of `inputs` into (batch, spatial sizes, channels).
+
+    Args:
+      function: the caller's name, for messages.
+      inputs: `(*batch, *spatial, channels)`.
+      rank: number of spatial axes.
+      because: what sets `rank`, for the message.
+    Raises:
+      ValueError: too few axes, or no channels.
+    """
+    if inputs.ndim < rank + 1:
+        raise ValueError(
+            f"{function}: `inputs` must be (*batch, *spatial, channels) with {rank} spatial axes, "
+            f"since {because}; received inputs {inputs.shape}"
+        )
+    split = inputs.ndim - rank - 1
+    if inputs.shape[-1] < 1:
+        raise ValueError(
+            f"{function}: `inputs` must have at least one channel; received inputs {inputs.shape}"
+        )
+    return inputs.shape[:split], inputs.shape[split:-1], inputs.shape[-1]
+
+
+def flatten_batch(inputs: Array, rank: int) -> Array:
+    """Gathers all batch axes into one: (n, *spatial, channels)."""
+    split = inputs.ndim - rank - 1
+    if split == 1:
+        return inputs
+    return inputs.reshape((math.prod(inputs.shape[:split]), *inputs.shape[split:]))
+
+
+def restore_batch(outputs: Array, batch: tuple[int, ...]) -> Array:
+    """Undoes `flatten_batch` on what was computed from it."""
+    if len(batch) == 1:
+        return outputs
+    return outputs.reshape((*batch, *outputs.shape[1:]))
+
+
+def same_dtype(*arrays: Array) -> tuple[Array, ...]:
+    """Promotes arrays to their common dtype, as `jnp` does."""
+    dtype = jnp.result_type(*arrays)
+    return tuple(value.astype(dtype) for value in arrays)
+
+
+def choice(function: str, argument: str, value: object, allowed: Sequence[str]) -> str:
+    """Returns `value` if it is one of the `allowed` names."""
+    if not isinstance(value, str):
+        raise TypeError(
+            f"{function}: `{argument}` (={value!r}) must be a string, one of {', '.join(allowed)}"
+        )
+    if value not in allowed:
+        raise ValueError(
+            f"{function}: `{argument}` (={value!r}) must be one of {', '.join(allowed)}"
+        )
+    return value
+
+
+def flag(function: str, argument: str, value: object) -> bool:
+    """Returns `value` if it is a bool."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(
+            f"{function}: `{argument}` (={value!r}) must be True or False, "
+            f"got {type(value).__name__}"
+        )
+    return bool(value)
+
+
+def bias_vector(function: str, bias: object, features: int) -> Array:
+    """Returns `bias` if it is a vector of one entry per output feature."""
+    vector = array(function, "bias", bias)
+    if vector.shape != (features,):
+        raise ValueError(
+            f"{function}: `bias` must be ({features},), one entry per output feature; "
+            f"received bias {vector.shape}"
+        )
+    return vector
+
+
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
+_NUMPY_MODE: dict[str, str] = {
+    "zeros": "constant",
+    "reflect": "reflect",
+    "replicate": "edge",
+    "circular": "wrap",
+}
+
+
+def pad_spatial(function: str, inputs: Array, pairs: Sequence[tuple[int, int]], mode: str) -> Array:
+    """Pads the spatial axes of (n, *spatial, channels) with the fill that `mode` names.
+
+        replicate 111|1234|444     reflect 432|1234|321     circular 234|1234|123
+
+    Raises:
+      ValueError: "reflect" on an axis of one pixel, which has nothing to mirror.
+    """
+    widths = ((0, 0), *pairs, (0, 0))
+    if mode == "reflect":
+        for axis, (size, pair) in enumerate(zip(inputs.shape[1:-1], pairs, strict=True)):
+            if size == 1 and any(pair):
+                raise ValueError(
+                    f"{function}: `padding_mode` (='reflect') needs at least two pixels along a "
+                    f"padded axis; received one along spatial axis {axis}; use 'replicate'"
+                )
+    pad: Callable[..., Array] = jnp.pad
+    return pad(inputs, widths, mode=_NUMPY_MODE[mode])
+
+
+def dilate_spatial(inputs: Array, rate: Sequence[int]) -> Array:
+    """Puts rate - 1 zeros between neighbouring pixels of (n, *spatial, channels)."""
+    if all(step == 1 for step in rate):
+        return inputs
+    config = ((0, 0, 0), *((0, 0, step - 1) for step in rate), (0, 0, 0))
+    return lax.pad(inputs, jnp.zeros((), inputs.dtype), config)

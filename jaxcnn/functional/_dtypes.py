@@ -1,0 +1,86 @@
+"""Which dtypes a product of arrays may have, and in what it accumulates."""
+
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import DTypeLike
+from jaxtyping import Array
+
+from jaxcnn.functional._arguments import same_dtype
+from jaxcnn.lowering.problem import Precision
+
+
+def product_dtypes(
+    function: str, inputs: Array, kernel: Array, preferred_element_type: DTypeLike | None
+) -> tuple[Array, Array, DTypeLike | None]:
+    """Promotes both arrays to one dtype and checks the one that sums of products take.
+
+    Where XLA would refuse a preferred type of other signedness or kind than the inputs', both
+    arrays are cast to it first, which changes no value.
+
+    Raises:
+      TypeError: booleans, or a preferred type that is no dtype or narrower than the inputs.
+      ValueError: 8-bit integers without a preferred type, since their sums would wrap.
+    """
+    inputs, kernel = same_dtype(inputs, kernel)
+    dtype = inputs.dtype
+    if dtype == jnp.bool_:
+        raise TypeError(
+            f"{function}: `inputs` and `kernel` must hold numbers, got bool; cast them with astype"
+        )
+    if preferred_element_type is None:
+        if jnp.issubdtype(dtype, jnp.integer) and jnp.iinfo(dtype).bits <= 8:
+            raise ValueError(
+                f"{function}: `preferred_element_type` (=None) must be given for {dtype} inputs, "
+                "whose sums would wrap; write preferred_element_type=jnp.int32"
+            )
+        return inputs, kernel, None
+    try:
+        preferred = jnp.dtype(preferred_element_type)
+    except TypeError:
+        raise TypeError(
+            f"{function}: `preferred_element_type` (={preferred_element_type!r}) must be a dtype"
+        ) from None
+    kinds = (jnp.integer, jnp.floating, jnp.complexfloating)
+    source, target = (
+        next((i for i, kind in enumerate(kinds) if jnp.issubdtype(d, kind)), -1)
+        for d in (dtype, preferred)
+    )
+    if target < source or preferred.itemsize < dtype.itemsize or target < 0:
+        raise TypeError(
+            f"{function}: `preferred_element_type` (={preferred}) must hold every {dtype}; "
+            "take a wider dtype of the same kind"
+        )
+    signed = jnp.issubdtype(dtype, jnp.signedinteger), jnp.issubdtype(preferred, jnp.signedinteger)
+    if source != target or signed[0] != signed[1]:
+        return inputs.astype(preferred), kernel.astype(preferred), None
+    return inputs, kernel, preferred
+
+
+def product_precision(function: str, precision: Precision) -> Precision:
+    """Returns `precision` if it is one that `lax` takes, or a pair of them.
+
+    Raises:
+      ValueError: no such precision.
+      TypeError: not a precision at all.
+    """
+    entries = precision if isinstance(precision, tuple) else (precision, precision)
+    if len(entries) != 2:
+        raise ValueError(
+            f"{function}: `precision` (={precision!r}) must be one precision or a pair of them"
+        )
+    for entry in entries:
+        if entry is None or isinstance(entry, (lax.Precision, lax.DotAlgorithmPreset)):
+            continue
+        if not isinstance(entry, str):
+            raise TypeError(
+                f"{function}: `precision` (={precision!r}) must be None, a string, "
+                "jax.lax.Precision, or a pair of them"
+            )
+        try:
+            lax.Precision(entry)
+        except ValueError:
+            raise ValueError(
+                f"{function}: `precision` (={precision!r}) must be one that jax.lax.Precision "
+                "knows, such as 'default', 'high' or 'highest'"
+            ) from None
+    return precision

@@ -1,0 +1,77 @@
+"""Checks that every function with a kernel shares: its shape, its groups, its fill, its bias."""
+
+from jaxtyping import Array
+
+from jaxcnn import geometry
+from jaxcnn.functional import _arguments
+from jaxcnn.geometry import Padding
+
+
+def kernel_sizes(function: str, kernel: Array) -> tuple[int, ...]:
+    """Returns the spatial part of a kernel's shape, which may hold no empty axis.
+
+    Raises:
+      ValueError: a tap or a feature count is 0.
+    """
+    if 0 in kernel.shape:
+        raise ValueError(
+            f"{function}: `kernel` must have no empty axis; received kernel {kernel.shape}"
+        )
+    return kernel.shape[:-2]
+
+
+def channel_groups(function: str, inputs: Array, kernel: Array, feature_group_count: int) -> int:
+    """Returns the number of groups if the channels of inputs and kernel agree with it.
+
+    Raises:
+      ValueError: a count does not divide, or the kernel's input channels are others.
+    """
+    groups = geometry.whole_number(function, "feature_group_count", feature_group_count, 1)
+    received = f"received inputs {inputs.shape}, kernel {kernel.shape}"
+    channels, (per_group, features) = inputs.shape[-1], kernel.shape[-2:]
+    for name, count in (("in_features", channels), ("out_features", features)):
+        if count % groups:
+            raise ValueError(
+                f"{function}: `feature_group_count` (={groups}) must divide `{name}` (={count}); "
+                f"{received}"
+            )
+    if per_group * groups != channels:
+        raise ValueError(
+            f"{function}: `kernel` must have in_features / feature_group_count = "
+            f"{channels // groups} input channels, got {per_group}; {received}"
+        )
+    return groups
+
+
+def fill_and_amounts(
+    function: str,
+    padding: Padding,
+    padding_mode: str,
+    kernel_size: tuple[int, ...],
+    kernel_dilation: tuple[int, ...],
+) -> tuple[Padding, str]:
+    """Rewrites Flax's "CIRCULAR" and "REFLECT" as amounts and the fill they stand for.
+
+    Raises:
+      ValueError: `padding_mode` asks for another fill than `padding`.
+    """
+    _arguments.choice(function, "padding_mode", padding_mode, _arguments.PADDING_MODES)
+    name = padding.upper() if isinstance(padding, str) else ""
+    if name not in ("CIRCULAR", "REFLECT"):
+        return padding, padding_mode
+    if padding_mode not in ("zeros", name.lower()):
+        raise ValueError(
+            f"{function}: `padding_mode` (={padding_mode!r}) must agree with `padding` "
+            f"(={padding!r}), which is a fill of its own; leave one of them out"
+        )
+    spans = map(geometry.effective_size, kernel_size, kernel_dilation)
+    return tuple(((span - 1) // 2, span // 2) for span in spans), name.lower()
+
+
+def add_bias(function: str, outputs: Array, bias: object) -> Array:
+    """Adds one number per output feature; the result has the common dtype."""
+    if bias is None:
+        return outputs
+    vector = _arguments.bias_vector(function, bias, outputs.shape[-1])
+    outputs, vector = _arguments.same_dtype(outputs, vector)
+    return outputs + vector.reshape((1,) * (outputs.ndim - 1) + vector.shape)

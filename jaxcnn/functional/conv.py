@@ -1,0 +1,122 @@
+"""Convolution with a shared kernel, for any number of spatial axes."""
+
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Num
+
+from jaxcnn import geometry
+from jaxcnn.functional import _arguments, _dtypes, _kernels
+from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn.lowering import choose
+from jaxcnn.lowering.problem import ConvProblem, Precision
+
+
+def conv(
+    inputs: Num[Array, "*batch_and_spatial in_features"],
+    kernel: Num[Array, "*kernel_size group_features out_features"],
+    bias: Num[Array, " out_features"] | None = None,
+    *,
+    strides: IntPerAxis = 1,
+    padding: Padding = "SAME",
+    padding_mode: str = "zeros",
+    input_dilation: IntPerAxis = 1,
+    kernel_dilation: IntPerAxis = 1,
+    feature_group_count: int = 1,
+    flip_kernel: bool = False,
+    precision: Precision = None,
+    preferred_element_type: DTypeLike | None = None,
+    algorithm: str = "auto",
+) -> Num[Array, "*batch_and_out out_features"]:
+    """Cross-correlates `inputs` with `kernel`: the kernel is not flipped.
+
+        out[n, i, j, o] = sum over a, b, c of x[n, i*s + a*d, j*s + b*d, c] * kernel[a, b, c, o]
+                          + bias[o]
+
+    with x the inputs after dilation and padding. Networks learn their kernels and use this form.
+    The mathematical convolution flips the kernel, out[i] = sum over a of x[i - a] * kernel[a]:
+    that is `flip_kernel=True`, and the two differ in nothing but the order of the taps.
+
+    Args:
+      inputs: `(*batch, *spatial, in_features)`, any number of batch axes, none included.
+      kernel: `(*kernel_size, in_features / feature_group_count, out_features)`; sets the number of
+        spatial axes.
+      bias: `(out_features,)`, added to every output pixel.
+      strides: pixels between windows, per spatial axis.
+      padding: "SAME" (ceil(n / s) windows, the odd pixel at the end), "SAME_LOWER" (at the start),
+        "VALID" (none), "FULL" (e - 1 on both sides, e = d*(k - 1) + 1), "CAUSAL" (e - 1 before, one
+        spatial axis), "CIRCULAR" or "REFLECT" (that fill, (e - 1) // 2 before and e // 2 after), an
+        int, or an int or (low, high) pair per spatial axis; negative amounts crop. Worked out on
+        the dilated input.
+      padding_mode: "zeros", "reflect" (without repeating the edge), "replicate" or "circular".
+      input_dilation: pixels between neighbouring input pixels, zeros in between, per spatial axis.
+      kernel_dilation: pixels between neighbouring taps, per spatial axis.
+      feature_group_count: groups g; output features o of group q see the input channels
+        q*in/g to (q + 1)*in/g - 1 alone.
+      flip_kernel: reverses the kernel along its spatial axes.
+      precision: of the products, as `jax.lax.Precision`.
+      preferred_element_type: dtype to accumulate in and return; 8-bit integers need one.
+      algorithm: "auto", or the name of one lowering.
+    Returns:
+      `(*batch, *out, out_features)`, out = floor((n + p_lo + p_hi - d*(k - 1) - 1) / s) + 1.
+    Raises:
+      ValueError: shapes or options disagree, or the output would be empty.
+      TypeError: an argument is of the wrong type.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jaxcnn import functional as F
+      >>> F.conv(jnp.ones((8, 7, 7, 3)), jnp.ones((3, 3, 3, 16)), strides=2, padding="VALID").shape
+      (8, 3, 3, 16)
+      >>> signal, taps = jnp.array([[1.0], [2.0], [4.0]]), jnp.array([1.0, 10.0]).reshape(2, 1, 1)
+      >>> F.conv(signal, taps, padding="FULL").ravel()  # slides [1, 10] over 0 1 2 4 0
+      Array([10., 21., 42.,  4.], dtype=float32)
+      >>> F.conv(signal, taps, padding="FULL", flip_kernel=True).ravel()  # multiplies 124 by 11...
+      Array([ 1., 12., 24., 40.], dtype=float32)
+
+    References:
+      V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep learning, 2016.
+    """
+    inputs = _arguments.array("conv", "inputs", inputs)
+    kernel = _arguments.array("conv", "kernel", kernel)
+    if kernel.ndim < 3:
+        raise ValueError(
+            "conv: `kernel` must be (*kernel_size, in_features / feature_group_count, out_features)"
+            f" with at least one spatial axis; received kernel {kernel.shape}"
+        )
+    rank = kernel.ndim - 2
+    batch, sizes, in_features = _arguments.spatial_batch(
+        "conv", inputs, rank, because=f"the kernel {kernel.shape} has {rank}"
+    )
+    groups = _kernels.channel_groups("conv", inputs, kernel, feature_group_count)
+    kernel_size = _kernels.kernel_sizes("conv", kernel)
+    dilation = geometry.per_axis("conv", "kernel_dilation", kernel_dilation, rank)
+    padding, padding_mode = _kernels.fill_and_amounts(
+        "conv", padding, padding_mode, kernel_size, dilation
+    )
+    windows = geometry.windows(
+        "conv",
+        sizes,
+        kernel_size,
+        strides=strides,
+        padding=padding,
+        dilation=dilation,
+        input_dilation=input_dilation,
+        crop=padding_mode == "zeros",
+        window_argument="kernel",
+        dilation_argument="kernel_dilation",
+    )
+    if _arguments.flag("conv", "flip_kernel", flip_kernel):
+        kernel = jnp.flip(kernel, range(rank))
+    inputs, kernel, preferred = _dtypes.product_dtypes(
+        "conv", inputs, kernel, preferred_element_type
+    )
+    flat = _arguments.flatten_batch(inputs, rank)
+    if padding_mode != "zeros":
+        flat = _arguments.dilate_spatial(flat, windows.input_dilation)
+        flat = _arguments.pad_spatial("conv", flat, windows.padding, padding_mode)
+        windows = windows.padded()
+    problem = ConvProblem(windows, groups, _dtypes.product_precision("conv", precision), preferred)
+    _arguments.choice("conv", "algorithm", algorithm, ("auto", *choose.CONV_ALGORITHMS))
+    outputs = choose.conv("conv", flat, kernel, problem, algorithm)
+    outputs = _arguments.restore_batch(outputs, batch)
+    return _kernels.add_bias("conv", outputs, bias)

@@ -1,0 +1,34 @@
+"""What a lowering is asked to compute, apart from the arrays."""
+
+import dataclasses
+
+from jax import lax
+from jax.typing import DTypeLike
+
+from jaxcnn.geometry import Windows
+
+Precision = (
+    None
+    | str
+    | lax.Precision
+    | tuple[str, str]
+    | tuple[lax.Precision, lax.Precision]
+    | lax.DotAlgorithmPreset
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ConvProblem:
+    """A convolution's static half; hashable, so that it may be static under jit.
+
+    Attributes:
+      windows: where the kernel lies; its padding is filled with zeros, or crops.
+      feature_group_count: groups of channels that see one another alone.
+      precision: as `lax.conv_general_dilated` takes it.
+      preferred_element_type: dtype to accumulate in and return, None for the inputs' own.
+    """
+
+    windows: Windows
+    feature_group_count: int = 1
+    precision: Precision = None
+    preferred_element_type: DTypeLike | None = None
