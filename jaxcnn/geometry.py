@@ -18,6 +18,7 @@ Pairs = tuple[tuple[int, int], ...]
 Padding = str | int | Sequence[int | Sequence[int]]
 
 PADDING_NAMES = ("SAME", "SAME_LOWER", "VALID", "FULL", "CAUSAL")
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 def whole_number(function: str, argument: str, value: object, minimum: int | None = None) -> int:
@@ -341,6 +342,36 @@ def resolve_padding(
             f"of the {rank} spatial axes, got {len(entries)}"
         )
     return tuple(_pair(function, padding, entry, minimum) for entry in entries)
+
+
+def fill_and_amounts(
+    function: str,
+    padding: Padding,
+    padding_mode: str,
+    kernel_size: tuple[int, ...],
+    kernel_dilation: tuple[int, ...],
+) -> tuple[Padding, str]:
+    """Rewrites Flax's "CIRCULAR" and "REFLECT" as amounts and the fill they stand for.
+
+    Raises:
+      ValueError: `padding_mode` asks for another fill than `padding`.
+    """
+    if padding_mode not in PADDING_MODES:
+        kind = ValueError if isinstance(padding_mode, str) else TypeError
+        raise kind(
+            f"{function}: `padding_mode` (={padding_mode!r}) must be one of "
+            f"{', '.join(PADDING_MODES)}"
+        )
+    name = padding.upper() if isinstance(padding, str) else ""
+    if name not in ("CIRCULAR", "REFLECT"):
+        return padding, padding_mode
+    if padding_mode not in ("zeros", name.lower()):
+        raise ValueError(
+            f"{function}: `padding_mode` (={padding_mode!r}) must agree with `padding` "
+            f"(={padding!r}), which is a fill of its own; leave one of them out"
+        )
+    spans = map(effective_size, kernel_size, kernel_dilation)
+    return tuple(((span - 1) // 2, span // 2) for span in spans), name.lower()
 
 
 def _pair(function: str, padding: object, entry: object, minimum: int | None) -> tuple[int, int]:

@@ -110,8 +110,6 @@ def bias_vector(function: str, bias: object, features: int) -> Array:
     return vector
 
 
-PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
-
 _NUMPY_MODE: dict[str, str] = {
     "zeros": "constant",
     "reflect": "reflect",

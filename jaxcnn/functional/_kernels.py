@@ -4,7 +4,7 @@ from jaxtyping import Array
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments
-from jaxcnn.geometry import Padding
+from jaxcnn.geometry import fill_and_amounts as fill_and_amounts
 
 
 def kernel_sizes(function: str, kernel: Array) -> tuple[int, ...]:
@@ -41,31 +41,6 @@ def channel_groups(function: str, inputs: Array, kernel: Array, feature_group_co
             f"{channels // groups} input channels, got {per_group}; {received}"
         )
     return groups
-
-
-def fill_and_amounts(
-    function: str,
-    padding: Padding,
-    padding_mode: str,
-    kernel_size: tuple[int, ...],
-    kernel_dilation: tuple[int, ...],
-) -> tuple[Padding, str]:
-    """Rewrites Flax's "CIRCULAR" and "REFLECT" as amounts and the fill they stand for.
-
-    Raises:
-      ValueError: `padding_mode` asks for another fill than `padding`.
-    """
-    _arguments.choice(function, "padding_mode", padding_mode, _arguments.PADDING_MODES)
-    name = padding.upper() if isinstance(padding, str) else ""
-    if name not in ("CIRCULAR", "REFLECT"):
-        return padding, padding_mode
-    if padding_mode not in ("zeros", name.lower()):
-        raise ValueError(
-            f"{function}: `padding_mode` (={padding_mode!r}) must agree with `padding` "
-            f"(={padding!r}), which is a fill of its own; leave one of them out"
-        )
-    spans = map(geometry.effective_size, kernel_size, kernel_dilation)
-    return tuple(((span - 1) // 2, span // 2) for span in spans), name.lower()
 
 
 def add_bias(function: str, outputs: Array, bias: object) -> Array:

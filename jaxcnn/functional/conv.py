@@ -90,7 +90,7 @@ def conv(
     groups = _kernels.channel_groups("conv", inputs, kernel, feature_group_count)
     kernel_size = _kernels.kernel_sizes("conv", kernel)
     dilation = geometry.per_axis("conv", "kernel_dilation", kernel_dilation, rank)
-    padding, padding_mode = _kernels.fill_and_amounts(
+    padding, padding_mode = geometry.fill_and_amounts(
         "conv", padding, padding_mode, kernel_size, dilation
     )
     windows = geometry.windows(
