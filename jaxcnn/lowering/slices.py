@@ -1,0 +1,127 @@
+"""Windows as shifted slices: for each tap, the pixel that it meets in every window at once.
+
+Tap a of all windows along an axis is the strided slice x[a*d], x[a*d + s], x[a*d + 2*s], ... of the
+padded input. A loop over the taps of a window, each a slice, computes anything that a loop over
+windows would, and its transpose is made of `lax.pad` and sums: no scatter, the same result each
+time.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Shaped
+
+from jaxcnn.geometry import Windows
+
+Tap = tuple[int, ...]
+
+
+def pad_for_windows(
+    inputs: Shaped[Array, "n *spatial channels"], windows: Windows, fill: ArrayLike
+) -> Shaped[Array, "n *padded channels"]:
+    """Pads the spatial axes with `fill` until the last window ends exactly at the end.
+
+    Pixels at the end that no window reaches are cut off. With `input_dilation` the fill also goes
+    between neighbours.
+    """
+    config = (
+        (0, 0, 0),
+        *(
+            (low, high, step - 1)
+            for (low, high), step in zip(
+                windows.fitted_padding, windows.input_dilation, strict=True
+            )
+        ),
+        (0, 0, 0),
+    )
+    if not any(map(any, config)):
+        return inputs
+    return lax.pad(inputs, jnp.asarray(fill, inputs.dtype), config)
+
+
+def taps(windows: Windows) -> Iterator[Tap]:
+    """All taps of a window in row-major order, as one index per spatial axis."""
+    return itertools.product(*map(range, windows.window_shape))
+
+
+def tap_slice(
+    padded: Shaped[Array, "n *padded channels"], windows: Windows, tap: Tap
+) -> Shaped[Array, "n *out channels"]:
+    """What `tap` meets in every window of an input that `pad_for_windows` returned."""
+    starts = [a * d for a, d in zip(tap, windows.dilation, strict=True)]
+    ends = [
+        start + (count - 1) * s + 1
+        for start, count, s in zip(starts, windows.output_shape, windows.strides, strict=True)
+    ]
+    n, channels = padded.shape[0], padded.shape[-1]
+    return lax.slice(padded, (0, *starts, 0), (n, *ends, channels), (1, *windows.strides, 1))
+
+
+def tap_slices(
+    padded: Shaped[Array, "n *padded channels"], windows: Windows
+) -> Iterator[tuple[Tap, Shaped[Array, "n *out channels"]]]:
+    """Yields every tap in row-major order with what it meets in every window."""
+    for tap in taps(windows):
+        yield tap, tap_slice(padded, windows, tap)
+
+
+def axis_slice(values: Shaped[Array, "n ..."], windows: Windows, axis: int, tap: int) -> Array:
+    """What `tap` meets along spatial `axis` alone; the other axes stay whole.
+
+    A computation that separates by axes takes sum(k) of these where it would take prod(k) of
+    `tap_slice`.
+    """
+    start, s = tap * windows.dilation[axis], windows.strides[axis]
+    end = start + (windows.output_shape[axis] - 1) * s + 1
+    return lax.slice_in_dim(values, start, end, s, axis + 1)
+
+
+def place_axis_slice(
+    values: Shaped[Array, "n ..."], windows: Windows, axis: int, tap: int
+) -> Array:
+    """The transpose of padding and `axis_slice`: puts values where `tap` met them, zeros elsewhere.
+
+    What `tap` met in the padding is dropped.
+    """
+    start = tap * windows.dilation[axis] - windows.padding[axis][0]
+    count, s = windows.output_shape[axis], windows.strides[axis]
+    rest = windows.dilated_sizes[axis] - start - ((count - 1) * s + 1)
+    config = [(0, 0, 0)] * values.ndim
+    config[axis + 1] = (start, rest, s - 1)
+    return lax.pad(values, jnp.zeros((), values.dtype), config)
+
+
+def tap_mask(windows: Windows, tap: Tap) -> Bool[Array, "1 *out 1"] | None:
+    """Whether `tap` falls on the input, not into the padding, in each window; None if in all."""
+    mask = None
+    for axis, a in enumerate(tap):
+        inside = windows.tap_in_input(axis, a)
+        if not all(inside):
+            along = _along(np.array(inside), windows, axis)
+            mask = along if mask is None else mask & along
+    return None if mask is None else jnp.broadcast_to(mask, (1, *windows.output_shape, 1))
+
+
+def first_tap(windows: Windows, dtype: np.dtype) -> Shaped[Array, "1 *out 1"]:
+    """Row-major position of the first tap of each window that falls on the input.
+
+    In a window without one it is the window's first tap.
+    """
+    position = jnp.zeros((1, *windows.output_shape, 1), dtype)
+    for axis, size in enumerate(windows.window_shape):
+        inside = np.array([windows.tap_in_input(axis, a) for a in range(size)])
+        weight = math.prod(windows.window_shape[axis + 1 :])
+        position += _along((inside.argmax(0) * weight).astype(dtype), windows, axis)
+    return position
+
+
+def _along(values: np.ndarray, windows: Windows, axis: int) -> Array:
+    """Lays a vector along spatial `axis` of an array of rank + 2 axes."""
+    shape = [1] * (windows.rank + 2)
+    shape[axis + 1] = -1
+    return jnp.asarray(values.reshape(shape))
