@@ -135,17 +135,18 @@ def conv_vjp(
     g = _taps.flatten_batch(_taps.as_float(cotangent), windows.rank)
     padded = _taps.spread(x, windows, mode)
     dtype = np.result_type(x, kernel, g)
+    every = tuple(range(g.ndim - 1))
     d_padded, d_kernel = np.zeros(padded.shape, dtype), np.zeros(kernel.shape, dtype)
     for group_in, group_out in _groups(x.shape[-1], kernel.shape[-1], feature_group_count):
         for tap, where in _taps.taps(windows):
             g_group = g[..., group_out]
             d_padded[where][..., group_in] += g_group @ kernel[tap][:, group_out].T
             pixels = padded[where][..., group_in]
-            d_kernel[tap][:, group_out] += np.einsum("n...c,n...o->co", pixels, g_group)
+            d_kernel[tap][:, group_out] += np.tensordot(pixels, g_group, axes=(every, every))
     d_inputs = _taps.spread_vjp(d_padded, windows, mode).reshape(np.shape(inputs))
     if flip_kernel:
         d_kernel = np.flip(d_kernel, axes)
-    d_bias = None if bias is None else g.sum(axis=tuple(range(g.ndim - 1)))
+    d_bias = None if bias is None else g.sum(axis=every)
     return d_inputs, d_kernel, d_bias
 
 
