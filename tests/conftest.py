@@ -1,4 +1,4 @@
-"""What every test runs under: float64 available, no silent promotion, arguments checked."""
+"""What every test runs under: float64, no silent promotion, annotations of the lowerings checked."""
 
 import os
 
@@ -7,10 +7,14 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import jax
 import numpy as np
 import pytest
+from jaxtyping import install_import_hook
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+with install_import_hook("jaxcnn.lowering", "beartype.beartype"):
+    import jaxcnn.functional  # noqa: F401
 
 
 @pytest.fixture

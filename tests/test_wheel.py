@@ -1,0 +1,46 @@
+"""The wheel, installed with the core dependencies alone, gives primitives, modules and models."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+SCRIPT = """
+import importlib.util, jax, jax.numpy as jnp
+from flax import nnx
+import jaxcnn
+from jaxcnn import analysis, functional, geometry, models, nn, reference, testing
+assert "site-packages" in jaxcnn.__file__, jaxcnn.__file__
+for heavy in ("matplotlib", "tensorflow_datasets", "tyro", "mlxtend"):
+    assert importlib.util.find_spec(heavy) is None, heavy
+images = jnp.ones((2, 28, 28, 1))
+print(functional.conv(images, jnp.ones((5, 5, 1, 6)), padding=2).shape)
+print(nn.Conv(1, 6, (5, 5), rngs=nnx.Rngs(0))(images).shape)
+print(models.LeNet5(rngs=nnx.Rngs(0))(images).shape)
+try:
+    import jaxcnn.visualize
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_wheel_with_core_dependencies(tmp_path):
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "COV_CORE_SOURCE")}
+
+    def run(*command: object) -> str:
+        done = subprocess.run(
+            [*map(str, command)], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path / "dist", ROOT)
+    (wheel,) = (tmp_path / "dist").glob("jaxcnn-*.whl")
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    run(python, "-m", "pip", "install", "-q", "-c", ROOT / "requirements.lock", wheel)
+    shown = run(python, "-c", SCRIPT).splitlines()
+    assert shown[:3] == ["(2, 28, 28, 6)", "(2, 28, 28, 6)", "(2, 10)"]
+    assert "jaxcnn[visualize]" in shown[3]
