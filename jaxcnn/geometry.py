@@ -299,6 +299,25 @@ def windows(
     return Windows(sizes, window_shape, strides, pairs, dilation, input_dilation, counts)
 
 
+def refuse_window_in_padding(
+    function: str, where: Windows, window_argument: str = "window_shape"
+) -> None:
+    """Refuses windows that see nothing but padding, of which a maximum would be that of nothing.
+
+    Raises:
+      ValueError: not one tap of some window falls on the input.
+    """
+    for axis in range(where.rank):
+        counts = where.tap_counts(axis, include_padding=False)
+        if 0 in counts:
+            raise ValueError(
+                f"{function}: `padding` (={where.padding}) leaves window {counts.index(0)} along "
+                f"spatial axis {axis} without a pixel of the input; received spatial sizes "
+                f"{where.sizes}, {window_argument} {where.window_shape}, strides {where.strides}, "
+                f"dilation {where.dilation}; pad less"
+            )
+
+
 def resolve_padding(
     function: str,
     padding: object,
