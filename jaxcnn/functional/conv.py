@@ -1,14 +1,12 @@
 """Convolution with a shared kernel, for any number of spatial axes."""
 
-import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Num
 
-from jaxcnn import geometry
-from jaxcnn.functional import _arguments, _dtypes, _kernels
+from jaxcnn.functional import _arguments
+from jaxcnn.functional._convolve import convolve
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.lowering import choose
-from jaxcnn.lowering.problem import ConvProblem, Precision
+from jaxcnn.lowering.problem import Precision
 
 
 def conv(
@@ -83,40 +81,19 @@ def conv(
             "conv: `kernel` must be (*kernel_size, in_features / feature_group_count, out_features)"
             f" with at least one spatial axis; received kernel {kernel.shape}"
         )
-    rank = kernel.ndim - 2
-    batch, sizes, in_features = _arguments.spatial_batch(
-        "conv", inputs, rank, because=f"the kernel {kernel.shape} has {rank}"
-    )
-    groups = _kernels.channel_groups("conv", inputs, kernel, feature_group_count)
-    kernel_size = _kernels.kernel_sizes("conv", kernel)
-    dilation = geometry.per_axis("conv", "kernel_dilation", kernel_dilation, rank)
-    padding, padding_mode = geometry.fill_and_amounts(
-        "conv", padding, padding_mode, kernel_size, dilation
-    )
-    windows = geometry.windows(
+    return convolve(
         "conv",
-        sizes,
-        kernel_size,
+        inputs,
+        kernel,
+        bias,
         strides=strides,
         padding=padding,
-        dilation=dilation,
+        padding_mode=padding_mode,
         input_dilation=input_dilation,
-        crop=padding_mode == "zeros",
-        window_argument="kernel",
-        dilation_argument="kernel_dilation",
+        kernel_dilation=kernel_dilation,
+        feature_group_count=feature_group_count,
+        flip_kernel=flip_kernel,
+        precision=precision,
+        preferred_element_type=preferred_element_type,
+        algorithm=algorithm,
     )
-    if _arguments.flag("conv", "flip_kernel", flip_kernel):
-        kernel = jnp.flip(kernel, range(rank))
-    inputs, kernel, preferred = _dtypes.product_dtypes(
-        "conv", inputs, kernel, preferred_element_type
-    )
-    flat = _arguments.flatten_batch(inputs, rank)
-    if padding_mode != "zeros":
-        flat = _arguments.dilate_spatial(flat, windows.input_dilation)
-        flat = _arguments.pad_spatial("conv", flat, windows.padding, padding_mode)
-        windows = windows.padded()
-    problem = ConvProblem(windows, groups, _dtypes.product_precision("conv", precision), preferred)
-    _arguments.choice("conv", "algorithm", algorithm, ("auto", *choose.CONV_ALGORITHMS))
-    outputs = choose.conv("conv", flat, kernel, problem, algorithm)
-    outputs = _arguments.restore_batch(outputs, batch)
-    return _kernels.add_bias("conv", outputs, bias)
