@@ -1,5 +1,18 @@
 """Convolution, dilation and pooling as functions of arrays, channels last, for any rank."""
 
+from jaxcnn.functional.blocks import depth_to_space, space_to_depth
 from jaxcnn.functional.conv import conv
+from jaxcnn.functional.dilate import dilate
+from jaxcnn.functional.morphology import grey_dilation, grey_erosion
+from jaxcnn.functional.patches import fold, unfold
 
-__all__ = ["conv"]
+__all__ = [
+    "conv",
+    "depth_to_space",
+    "dilate",
+    "fold",
+    "grey_dilation",
+    "grey_erosion",
+    "space_to_depth",
+    "unfold",
+]

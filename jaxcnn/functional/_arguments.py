@@ -16,6 +16,8 @@ from jaxtyping import Array
 def array(function: str, argument: str, value: object) -> Array:
     """Returns `value` as a JAX array; lists and Python numbers are refused."""
     if isinstance(value, jax.Array):
+        if jnp.issubdtype(value.dtype, jax.dtypes.extended):
+            raise TypeError(f"{function}: `{argument}` must hold numbers, got dtype {value.dtype}")
         return value
     if isinstance(value, (np.ndarray, np.generic)):
         if value.dtype.kind in "OSUMmV" and not jnp.issubdtype(value.dtype, jnp.inexact):

@@ -1,0 +1,120 @@
+"""The best sum of pixel and structuring element in each window, tap by tap.
+
+    max_plus(x, k)[i, c] = max over a of x[i*s + a*d, c] + k[a, c]
+    min_minus(x, k)[i, c] = min over a of x[i*s + a*d, c] - k[a, c]
+
+A chain of selects carries the best sum so far and the tap it came from. Taps in the padding never
+take part, so that no fill can win, whatever the values. The tangent is stated: that of the winning
+tap's sum. It is linear in the tangents of both arguments, a sum of selected slices, and JAX's
+transpose of it scatters nothing.
+"""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Num
+
+from jaxcnn.geometry import Windows
+from jaxcnn.lowering import slices
+from jaxcnn.lowering.dtypes import widen
+
+Inputs = Num[Array, "n *spatial channels"]
+Kernel = Num[Array, "*kernel_size channels"]
+Outputs = Num[Array, "n *out channels"]
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def best_sum(inputs: Inputs, kernel: Kernel, windows: Windows, minimum: bool) -> Outputs:
+    """Returns `max_plus`, or `min_minus` if `minimum`; integers saturate.
+
+    Of equal sums the first in row-major order of the taps wins; the first NaN wins over all.
+    """
+    return _best_and_winner(inputs, kernel, windows, minimum)[0]
+
+
+@best_sum.defjvp
+def _best_sum_jvp(windows: Windows, minimum: bool, primals, tangents) -> tuple[Outputs, Outputs]:
+    """Takes, in each window, the tangent of the winning sum: x'[i*s + a*d, c] +- k'[a, c].
+
+    The sums of the transpose run in float32 for 16-bit floats, hence the tangents are widened.
+    """
+    inputs, kernel = primals
+    outputs = best_sum(inputs, kernel, windows, minimum)
+    _, winner = _best_and_winner(
+        lax.stop_gradient(inputs), lax.stop_gradient(kernel), windows, minimum
+    )
+    inputs_dot, kernel_dot = map(widen, tangents)
+    kernel_dot = -kernel_dot if minimum else kernel_dot
+    padded = slices.pad_for_windows(inputs_dot, windows, 0)
+    outputs_dot = jnp.zeros(outputs.shape, padded.dtype)
+    for position, (tap, pixels) in enumerate(slices.tap_slices(padded, windows)):
+        moved = pixels + _beside(kernel_dot[tap], pixels)
+        outputs_dot += jnp.where(winner == position, moved, jnp.zeros_like(moved))
+    return outputs, outputs_dot.astype(outputs.dtype)
+
+
+def _best_and_winner(
+    inputs: Inputs, kernel: Kernel, windows: Windows, minimum: bool
+) -> tuple[Outputs, Num[Array, "n *out channels"]]:
+    """Returns the best sum of each window and the row-major position of its tap.
+
+    The chain starts from the worst value there is, ascribed to the first tap on the input: if all
+    sums are as bad as that, none replaces it, and it is right.
+    """
+    combine, beaten = (_minus, lax.ge) if minimum else (_plus, lax.le)
+    shape = (inputs.shape[0], *windows.output_shape, inputs.shape[-1])
+    index_dtype = np.dtype(np.min_scalar_type(-math.prod(windows.window_shape)))
+    best = jnp.full(shape, _worst(inputs.dtype, minimum), inputs.dtype)
+    winner = jnp.broadcast_to(slices.first_tap(windows, index_dtype), shape)
+    padded = slices.pad_for_windows(inputs, windows, 0)
+    for position, (tap, pixels) in enumerate(slices.tap_slices(padded, windows)):
+        value = combine(pixels, _beside(kernel[tap], pixels))
+        # A comparison with NaN is false: a NaN is not beaten, and once best, replaced by nothing.
+        take = ~beaten(value, best) & (best == best)
+        mask = slices.tap_mask(windows, tap)
+        take = take if mask is None else take & mask
+        best = jnp.where(take, value, best)
+        winner = jnp.where(take, jnp.asarray(position, index_dtype), winner)
+    return best, winner
+
+
+def _beside(entry: Num[Array, " channels"], pixels: Outputs) -> Outputs:
+    """Repeats one tap's entry of the structuring element beside each pixel that the tap meets."""
+    return jnp.broadcast_to(entry.reshape((1,) * (pixels.ndim - 1) + entry.shape), pixels.shape)
+
+
+def _worst(dtype: jnp.dtype, minimum: bool) -> Array:
+    """What every value of `dtype` is at least as good as."""
+    if jnp.issubdtype(dtype, jnp.floating):
+        return jnp.asarray(jnp.inf if minimum else -jnp.inf, dtype)
+    info = jnp.iinfo(dtype)
+    return jnp.asarray(info.max if minimum else info.min, dtype)
+
+
+def _plus(a: Array, b: Array) -> Array:
+    """a + b, for integers the nearest value that the dtype holds."""
+    total = a + b
+    if jnp.issubdtype(a.dtype, jnp.floating):
+        return total
+    low, high = _worst(a.dtype, False), _worst(a.dtype, True)
+    if jnp.issubdtype(a.dtype, jnp.unsignedinteger):
+        return jnp.where(total < a, high, total)
+    # A signed sum has wrapped where its sign differs from that of both terms.
+    wrapped = ((a ^ total) & (b ^ total)) < 0
+    return jnp.where(wrapped, jnp.where(a < 0, low, high), total)
+
+
+def _minus(a: Array, b: Array) -> Array:
+    """a - b, for integers the nearest value that the dtype holds."""
+    total = a - b
+    if jnp.issubdtype(a.dtype, jnp.floating):
+        return total
+    low, high = _worst(a.dtype, False), _worst(a.dtype, True)
+    if jnp.issubdtype(a.dtype, jnp.unsignedinteger):
+        return jnp.where(a < b, low, total)
+    wrapped = ((a ^ b) & (a ^ total)) < 0
+    return jnp.where(wrapped, jnp.where(a < 0, low, high), total)
