@@ -1,0 +1,1 @@
+"""What `jaxcnn.testing` is made of: comparing arrays, and the ways to a derivative."""
