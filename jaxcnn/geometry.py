@@ -140,6 +140,32 @@ def output_size(
     return max(count, 0)
 
 
+def adaptive_windows(size: int, count: int) -> tuple[tuple[int, int], ...]:
+    """(start, end) of `count` windows that cover an axis: floor(i n / m) to ceil((i + 1) n / m).
+
+    Neighbours share a pixel where n is no multiple of m; with m > n some windows are equal.
+
+    >>> adaptive_windows(7, 3)
+    ((0, 3), (2, 5), (4, 7))
+    >>> adaptive_windows(2, 5)
+    ((0, 1), (0, 1), (0, 2), (1, 2), (1, 2))
+    """
+    return tuple((i * size // count, -(-(i + 1) * size // count)) for i in range(count))
+
+
+def fractional_starts(size: int, kernel_size: int, count: int) -> tuple[int, ...]:
+    """The earliest starts of `count` randomly spaced windows: floor(i*alpha), the last n - k.
+
+    With alpha = (n - k) / (count - 1) and u in [0, 1), window i starts at floor((i + u)*alpha) -
+    floor(u*alpha), which is floor(i*alpha) or one more; the last window starts at n - k.
+
+    >>> fractional_starts(9, 2, 5)
+    (0, 1, 3, 5, 7)
+    """
+    room = size - kernel_size
+    return (*(i * room // (count - 1) for i in range(count - 1)), room)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Windows:
     """How windows lie along the spatial axes; hashable, so that it may be static under jit.
