@@ -234,6 +234,25 @@ class Windows:
             input_dilation=(1,) * self.rank,
         )
 
+    def transposed(self) -> "Windows":
+        """The windows of the transposed convolution: a stride-1 one over the dilated input.
+
+        It slides the flipped kernel over pixels that lie `strides` apart, under the padding that
+        completes this one's to e - 1. Its output has this one's `sizes`.
+        """
+        return Windows(
+            sizes=self.output_shape,
+            window_shape=self.window_shape,
+            strides=(1,) * self.rank,
+            padding=tuple(
+                (e - 1 - low, e - 1 - high)
+                for e, (low, high) in zip(self.effective_shape, self.fitted_padding, strict=True)
+            ),
+            dilation=self.dilation,
+            input_dilation=self.strides,
+            output_shape=self.sizes,
+        )
+
     def tap_in_input(self, axis: int, tap: int) -> list[bool]:
         """For every window along `axis`, whether its `tap` falls on the input (else: padding)."""
         size, (low, _) = self.dilated_sizes[axis], self.padding[axis]
@@ -289,12 +308,7 @@ def windows(
     """
     rank = len(window_shape)
     sizes, window_shape = tuple(sizes), tuple(window_shape)
-    for axis, size in enumerate(sizes):
-        if size < 1:
-            raise ValueError(
-                f"{function}: `inputs` must have no empty spatial axis; received spatial sizes "
-                f"{sizes}, axis {axis} is empty (only batch axes may be)"
-            )
+    _refuse_empty_axis(function, sizes)
     strides = per_axis(function, "strides", strides, rank)
     dilation = per_axis(function, dilation_argument, dilation, rank)
     input_dilation = per_axis(function, "input_dilation", input_dilation, rank)
@@ -323,6 +337,131 @@ def windows(
             f"{received}; pad more or take a smaller window"
         )
     return Windows(sizes, window_shape, strides, pairs, dilation, input_dilation, counts)
+
+
+def _refuse_empty_axis(function: str, sizes: tuple[int, ...]) -> None:
+    """Raises ValueError where a spatial axis has no pixel."""
+    for axis, size in enumerate(sizes):
+        if size < 1:
+            raise ValueError(
+                f"{function}: `inputs` must have no empty spatial axis; received spatial sizes "
+                f"{sizes}, axis {axis} is empty (only batch axes may be)"
+            )
+
+
+def transposed_windows(
+    function: str,
+    sizes: Sequence[int],
+    window_shape: Sequence[int],
+    *,
+    strides: object = 1,
+    padding: object = "SAME",
+    dilation: object = 1,
+    output_padding: object = 0,
+    output_shape: object = None,
+    crop: bool = False,
+) -> Windows:
+    """Returns the windows of the convolution that a transposed one transposes.
+
+    That convolution takes m pixels to the n given here, and the transposed one takes n back to m:
+
+        m = (n - 1)*s + e - p_lo - p_hi + output_padding
+
+    "SAME", "SAME_LOWER", "CAUSAL" and "REFLECT", under which a convolution gives ceil(m / s), stand
+    for m = n*s; "VALID" stands for n*s + max(e - s, 0); "FULL" for what its amounts give.
+
+    Args:
+      function: the caller's name, for messages.
+      sizes: n, spatial sizes of what the transposed convolution takes.
+      window_shape: taps per axis, checked already.
+      strides: int or one per axis.
+      padding: of the convolution; "REFLECT" stands for ((e - 1)//2, e//2).
+      dilation: int or one per axis, of the window.
+      output_padding: pixels added at the end, below max(strides, dilation).
+      output_shape: m, in place of `output_padding`; "SAME" and "SAME_LOWER" are worked out on it.
+      crop: whether negative amounts are taken or refused.
+    Returns:
+      Windows with `sizes` m and `output_shape` n; where output_padding is at least the stride,
+      only the first n windows of those that would fit.
+    Raises:
+      ValueError: an entry is out of range, or no convolution takes `output_shape` to `sizes`.
+      TypeError: an entry is no int.
+
+    >>> [transposed_windows("f", (5,), (3,), strides=2, padding=p).sizes for p in (0, 1, 2)]
+    [(11,), (9,), (7,)]
+    """
+    rank = len(window_shape)
+    sizes, window_shape = tuple(sizes), tuple(window_shape)
+    _refuse_empty_axis(function, sizes)
+    strides = per_axis(function, "strides", strides, rank)
+    dilation = per_axis(function, "kernel_dilation", dilation, rank)
+    spans = tuple(map(effective_size, window_shape, dilation))
+    name = padding.upper() if isinstance(padding, str) else ""
+    same = name in ("SAME", "SAME_LOWER")
+    default = tuple(map(operator.mul, sizes, strides))
+    if name == "VALID":
+        default = tuple(m + max(e - s, 0) for m, e, s in zip(default, spans, strides, strict=True))
+    if name == "REFLECT":
+        pairs = tuple(((e - 1) // 2, e // 2) for e in spans)
+    else:
+        pairs = resolve_padding(
+            function, padding, default, window_shape, strides, dilation, crop=crop
+        )
+    # The sizes that a convolution with this padding takes to `sizes`. Those past a stride's worth
+    # are reached by dropping windows, for which the amounts must not depend on the size.
+    smallest = tuple(
+        (n - 1) * s + (1 if same else e - sum(pair))
+        for n, s, e, pair in zip(sizes, strides, spans, pairs, strict=True)
+    )
+    choices = strides if same else tuple(map(max, strides, dilation))
+    if not name or name == "FULL":
+        default = smallest
+    extra = _output_padding(function, output_padding, strides, dilation, rank)
+    if output_shape is not None:
+        if any(extra):
+            raise ValueError(
+                f"{function}: `output_padding` (={output_padding!r}) must be 0 beside "
+                f"`output_shape` (={output_shape!r}), which says the same; leave one of them out"
+            )
+        default = per_axis(function, "output_shape", output_shape, rank)
+        for axis, (m, low, count) in enumerate(zip(default, smallest, choices, strict=True)):
+            if not low <= m < low + count:
+                fits = ", ".join(str(size) for size in range(low, low + count) if size > 0)
+                raise ValueError(
+                    f"{function}: `output_shape` (={output_shape!r}) must be a size that the "
+                    f"convolution takes to {sizes[axis]} along spatial axis {axis}: "
+                    f"{fits or 'none'}; received spatial sizes {sizes}, kernel {window_shape}, "
+                    f"strides {strides}, kernel_dilation {dilation}, padding {padding!r}"
+                )
+        if same:
+            pairs = resolve_padding(function, padding, default, window_shape, strides, dilation)
+    outputs = tuple(map(operator.add, default, extra))
+    if min(outputs) < 1:
+        raise ValueError(
+            f"{function}: `padding` (={padding!r}) must leave an output, got spatial sizes "
+            f"{outputs}; received spatial sizes {sizes}, kernel {window_shape}, strides {strides}, "
+            f"kernel_dilation {dilation}; pad less"
+        )
+    ones = (1,) * rank
+    return Windows(outputs, window_shape, strides, pairs, dilation, ones, sizes)
+
+
+def _output_padding(
+    function: str,
+    output_padding: object,
+    strides: tuple[int, ...],
+    dilation: tuple[int, ...],
+    rank: int,
+) -> tuple[int, ...]:
+    """Returns `output_padding` per axis if it is below the stride or the dilation everywhere."""
+    extra = per_axis(function, "output_padding", output_padding, rank, minimum=0)
+    for axis, (pixels, s, d) in enumerate(zip(extra, strides, dilation, strict=True)):
+        if pixels >= max(s, d):
+            raise ValueError(
+                f"{function}: `output_padding` (={output_padding!r}) must be below strides (={s}) "
+                f"or kernel_dilation (={d}) along spatial axis {axis}; pad the outputs instead"
+            )
+    return extra
 
 
 def refuse_window_in_padding(
