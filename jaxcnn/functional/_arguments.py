@@ -57,6 +57,15 @@ def spatial_batch(
     return inputs.shape[:split], inputs.shape[split:-1], inputs.shape[-1]
 
 
+def filled_axes(function: str, inputs: Array, sizes: Sequence[int]) -> None:
+    """Refuses an empty spatial axis; only batch axes may be empty."""
+    if 0 in sizes:
+        raise ValueError(
+            f"{function}: `inputs` must have no empty spatial axis; received inputs "
+            f"{inputs.shape} (only batch axes may be empty)"
+        )
+
+
 def flatten_batch(inputs: Array, rank: int) -> Array:
     """Gathers all batch axes into one: (n, *spatial, channels)."""
     split = inputs.ndim - rank - 1

@@ -1,5 +1,6 @@
 """Which dtypes a product of arrays may have, and in what it accumulates."""
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
@@ -84,3 +85,41 @@ def product_precision(function: str, precision: Precision) -> Precision:
                 "knows, such as 'default', 'high' or 'highest'"
             ) from None
     return precision
+
+
+def comparable(function: str, inputs: Array) -> Array:
+    """Returns `inputs` if a maximum of it makes sense.
+
+    Raises:
+      TypeError: complex numbers, which have no order, or booleans.
+    """
+    if inputs.dtype == jnp.bool_ or jnp.issubdtype(inputs.dtype, jnp.complexfloating):
+        raise TypeError(
+            f"{function}: `inputs` must hold real numbers, which have a maximum, "
+            f"got {inputs.dtype}; cast them with astype"
+        )
+    return inputs
+
+
+def averageable(function: str, inputs: Array) -> Array:
+    """Returns `inputs` in the dtype of its average: its own, or for integers that of `jnp.mean`.
+
+    Raises:
+      TypeError: booleans.
+    """
+    if inputs.dtype == jnp.bool_:
+        raise TypeError(f"{function}: `inputs` must hold numbers, got bool; cast them with astype")
+    return inputs.astype(jax.eval_shape(jnp.mean, inputs).dtype)
+
+
+def floating(function: str, argument: str, value: Array) -> Array:
+    """Returns `value` if it holds real floats.
+
+    Raises:
+      TypeError: any other dtype.
+    """
+    if not jnp.issubdtype(value.dtype, jnp.floating):
+        raise TypeError(
+            f"{function}: `{argument}` must hold floats, got {value.dtype}; cast it with astype"
+        )
+    return value
