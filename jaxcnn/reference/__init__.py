@@ -4,6 +4,37 @@ Nothing here imports JAX. The forwards are explicit sums over windows, written t
 `*_vjp` says in its docstring, index by index, how its gradient follows from that sum.
 """
 
+from jaxcnn.reference.blocks import (
+    depth_to_space,
+    depth_to_space_vjp,
+    space_to_depth,
+    space_to_depth_vjp,
+)
 from jaxcnn.reference.conv import conv, conv_vjp
+from jaxcnn.reference.dilate import dilate, dilate_vjp
+from jaxcnn.reference.morphology import (
+    grey_dilation,
+    grey_dilation_vjp,
+    grey_erosion,
+    grey_erosion_vjp,
+)
+from jaxcnn.reference.patches import fold, fold_vjp, unfold, unfold_vjp
 
-__all__ = ["conv", "conv_vjp"]
+__all__ = [
+    "conv",
+    "conv_vjp",
+    "depth_to_space",
+    "depth_to_space_vjp",
+    "dilate",
+    "dilate_vjp",
+    "fold",
+    "fold_vjp",
+    "grey_dilation",
+    "grey_dilation_vjp",
+    "grey_erosion",
+    "grey_erosion_vjp",
+    "space_to_depth",
+    "space_to_depth_vjp",
+    "unfold",
+    "unfold_vjp",
+]
