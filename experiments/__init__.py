@@ -1,0 +1,1 @@
+"""Experiments: each file is a script, run as `python -m experiments.<name>`."""

@@ -1,0 +1,80 @@
+"""The command line of an experiment: typed options in, one clear message out when one is wrong.
+
+Imports only the standard library, so that it can report that anything else is missing.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+
+class UserError(Exception):
+    """Something that the user can mend; the message says what it is and what to do about it."""
+
+
+def fail(message: str) -> SystemExit:
+    """Prints `message` to stderr and returns the exit, code 2, for the caller to raise."""
+    print(f"error: {message}", file=sys.stderr)
+    return SystemExit(2)
+
+
+def require(holds: bool, option: str, value: object, rule: str) -> None:
+    """Raises `UserError` unless `holds`.
+
+    Args:
+      holds: whether the value is good.
+      option: name of the dataclass field.
+      value: what was received.
+      rule: what must hold, and the fix where the rule does not say it.
+    """
+    if not holds:
+        raise UserError(f"--{option.replace('_', '-')} (={value}) {rule}")
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Wraps imports: a missing package becomes one message that names the extra to install.
+
+    >>> with extra("experiments"):
+    ...     import json
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or str(error)).partition(".")[0]
+        raise fail(
+            f"the package `{package}` is not installed; get it with: pip install 'jaxcnn[{name}]'"
+        ) from None
+
+
+def run_command(
+    program: str,
+    commands: Mapping[str, tuple[type, Callable[[Any], int | None]]],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Parses the command line into a dataclass and calls the function that goes with it.
+
+    Args:
+      program: what the user types, for the help text.
+      commands: name -> (options dataclass, function of its instance). The first is the default: its
+        name may be left out.
+      arguments: the command line without the program; `sys.argv[1:]` when None.
+    Returns:
+      The exit code: what the function returns (None counts as 0), 2 after a `UserError`, 130
+      after Ctrl-C.
+    """
+    import tyro
+
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    name = next(iter(commands))
+    if arguments and arguments[0] in commands:
+        name, *arguments = arguments
+        program = f"{program} {name}"
+    options, function = commands[name]
+    try:
+        return function(tyro.cli(options, prog=program, args=arguments)) or 0
+    except UserError as error:
+        raise fail(str(error)) from None
+    except KeyboardInterrupt:
+        return 130

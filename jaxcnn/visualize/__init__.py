@@ -1,0 +1,19 @@
+"""Pictures: each function returns a matplotlib `Figure`, shows nothing and sets nothing globally.
+
+Needs matplotlib, which the extra brings: ``pip install 'jaxcnn[visualize]'``.
+"""
+
+try:
+    import matplotlib as _matplotlib  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "jaxcnn.visualize needs the package `matplotlib`; "
+        "get it with: pip install 'jaxcnn[visualize]'",
+        name="matplotlib",
+    ) from error
+
+from jaxcnn.visualize.confusion import confusion_matrix
+from jaxcnn.visualize.curves import learning_curves
+from jaxcnn.visualize.images import image_grid
+
+__all__ = ["confusion_matrix", "image_grid", "learning_curves"]
