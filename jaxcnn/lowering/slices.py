@@ -102,7 +102,7 @@ def tap_mask(windows: Windows, tap: Tap) -> Bool[Array, "1 *out 1"] | None:
     for axis, a in enumerate(tap):
         inside = windows.tap_in_input(axis, a)
         if not all(inside):
-            along = _along(np.array(inside), windows, axis)
+            along = lay_along(np.array(inside), windows, axis)
             mask = along if mask is None else mask & along
     return None if mask is None else jnp.broadcast_to(mask, (1, *windows.output_shape, 1))
 
@@ -116,11 +116,11 @@ def first_tap(windows: Windows, dtype: np.dtype) -> Shaped[Array, "1 *out 1"]:
     for axis, size in enumerate(windows.window_shape):
         inside = np.array([windows.tap_in_input(axis, a) for a in range(size)])
         weight = math.prod(windows.window_shape[axis + 1 :])
-        position += _along((inside.argmax(0) * weight).astype(dtype), windows, axis)
+        position += lay_along((inside.argmax(0) * weight).astype(dtype), windows, axis)
     return position
 
 
-def _along(values: np.ndarray, windows: Windows, axis: int) -> Array:
+def lay_along(values: np.ndarray, windows: Windows, axis: int) -> Array:
     """Lays a vector along spatial `axis` of an array of rank + 2 axes."""
     shape = [1] * (windows.rank + 2)
     shape[axis + 1] = -1
