@@ -27,8 +27,12 @@ def convolve(
     precision: Precision,
     preferred_element_type: DTypeLike | None,
     algorithm: str,
+    kernel_argument: str = "kernel",
 ) -> Num[Array, "*batch_and_out out_features"]:
-    """Checks the arguments of `conv` in the name of `function` and computes it."""
+    """Checks the arguments of `conv` in the name of `function` and computes it.
+
+    `kernel_argument` is what that function calls `kernel`.
+    """
     rank = kernel.ndim - 2
     batch, sizes, _ = _arguments.spatial_batch(
         function, inputs, rank, because=f"the kernel {kernel.shape} has {rank}"
@@ -48,7 +52,7 @@ def convolve(
         dilation=dilation,
         input_dilation=input_dilation,
         crop=padding_mode == "zeros",
-        window_argument="kernel",
+        window_argument=kernel_argument,
         dilation_argument="kernel_dilation",
     )
     if _arguments.flag(function, "flip_kernel", flip_kernel):

@@ -7,7 +7,7 @@ from jaxcnn.functional import _arguments
 from jaxcnn.geometry import fill_and_amounts as fill_and_amounts
 
 
-def kernel_sizes(function: str, kernel: Array) -> tuple[int, ...]:
+def kernel_sizes(function: str, kernel: Array, argument: str = "kernel") -> tuple[int, ...]:
     """Returns the spatial part of a kernel's shape, which may hold no empty axis.
 
     Raises:
@@ -15,7 +15,7 @@ def kernel_sizes(function: str, kernel: Array) -> tuple[int, ...]:
     """
     if 0 in kernel.shape:
         raise ValueError(
-            f"{function}: `kernel` must have no empty axis; received kernel {kernel.shape}"
+            f"{function}: `{argument}` must have no empty axis; received {argument} {kernel.shape}"
         )
     return kernel.shape[:-2]
 

@@ -1,13 +1,23 @@
-"""Which algorithm computes what: the one place that chooses."""
+"""Which algorithm computes what: the one place that chooses.
 
+| problem (CPU)                                        | algorithm | why                          |
+|------------------------------------------------------|-----------|------------------------------|
+| depthwise, at most `SHIFT_TAPS` taps                 | shift     | see `conv_shift`             |
+| anything else                                        | direct    |                              |
+"""
+
+import math
 from types import ModuleType
 
+import jax
 from jaxtyping import Array, Num
 
-from jaxcnn.lowering import conv_direct
+from jaxcnn.lowering import conv_direct, conv_shift
 from jaxcnn.lowering.problem import ConvProblem
 
-CONV_ALGORITHMS: dict[str, ModuleType] = {"direct": conv_direct}
+CONV_ALGORITHMS: dict[str, ModuleType] = {"direct": conv_direct, "shift": conv_shift}
+
+SHIFT_TAPS = 81  # each tap is an operation of its own: more of them compile slowly
 
 
 def conv(
@@ -22,9 +32,19 @@ def conv(
     Raises:
       ValueError: the algorithm named can't take the problem; the message says why.
     """
-    name = "direct" if algorithm == "auto" else algorithm
+    name = _conv_algorithm(inputs, kernel, problem) if algorithm == "auto" else algorithm
     chosen = CONV_ALGORITHMS[name]
-    reason = chosen.unsupported(problem)
+    reason = chosen.unsupported(inputs, kernel, problem)
     if reason is not None:
         raise ValueError(f"{function}: `algorithm` (={algorithm!r}) {reason}; use 'auto'")
     return chosen.conv(inputs, kernel, problem)
+
+
+def _conv_algorithm(inputs: Array, kernel: Array, problem: ConvProblem) -> str:
+    """The algorithm that "auto" stands for, from the platform and what is static."""
+    if jax.default_backend() != "cpu":
+        return "direct"
+    if conv_shift.unsupported(inputs, kernel, problem) is None and inputs.shape[-1] > 1:
+        if math.prod(problem.windows.window_shape) <= SHIFT_TAPS:
+            return "shift"
+    return "direct"

@@ -6,8 +6,8 @@ from jaxtyping import Array, Num
 from jaxcnn.lowering.problem import ConvProblem
 
 
-def unsupported(problem: ConvProblem) -> str | None:
-    """Why this algorithm can't take `problem`: it takes all."""
+def unsupported(inputs: Array, kernel: Array, problem: ConvProblem) -> str | None:
+    """Why this algorithm can't take the problem: it takes all."""
     return None
 
 

@@ -11,6 +11,12 @@ from jaxcnn.reference.blocks import (
     space_to_depth_vjp,
 )
 from jaxcnn.reference.conv import conv, conv_vjp
+from jaxcnn.reference.depthwise import (
+    depthwise_conv,
+    depthwise_conv_vjp,
+    separable_conv,
+    separable_conv_vjp,
+)
 from jaxcnn.reference.dilate import dilate, dilate_vjp
 from jaxcnn.reference.morphology import (
     grey_dilation,
@@ -25,6 +31,8 @@ __all__ = [
     "conv_vjp",
     "depth_to_space",
     "depth_to_space_vjp",
+    "depthwise_conv",
+    "depthwise_conv_vjp",
     "dilate",
     "dilate_vjp",
     "fold",
@@ -33,6 +41,8 @@ __all__ = [
     "grey_dilation_vjp",
     "grey_erosion",
     "grey_erosion_vjp",
+    "separable_conv",
+    "separable_conv_vjp",
     "space_to_depth",
     "space_to_depth_vjp",
     "unfold",
