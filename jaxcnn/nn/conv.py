@@ -1,0 +1,164 @@
+"""Convolution as a module."""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+from flax.nnx.nn import dtypes
+from jax import lax
+from jax.typing import ArrayLike, DTypeLike
+from jaxtyping import Array, Num
+
+from jaxcnn import functional
+from jaxcnn.functional import _arguments as _arrays
+from jaxcnn.functional import _dtypes
+from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn.lowering.problem import Precision
+from jaxcnn.nn import _arguments
+
+_KERNEL_INIT = nnx.initializers.lecun_normal()
+_BIAS_INIT = nnx.initializers.zeros_init()
+
+
+class Conv(nnx.Conv):
+    """Convolution with a learnt kernel: `flax.nnx.Conv` on the primitives of this library.
+
+    Arguments, parameters, initial values and results are Flax's, so that changing the import is
+    all it takes and a checkpoint of one loads into the other. Two things differ: wrong arguments
+    are refused when the module is built, and so is an int as `kernel_size`, which Flax takes for
+    a 1-D convolution even where images were meant.
+
+    Args:
+      in_features: channels of the inputs.
+      out_features: channels of the outputs.
+      kernel_size: taps per spatial axis; its length is the number of spatial axes.
+      strides: pixels between windows, per spatial axis; None stands for 1.
+      padding: as in `functional.conv`; strings may stand beside `input_dilation`, which Flax
+        refuses.
+      input_dilation: pixels between neighbouring input pixels; None stands for 1.
+      kernel_dilation: pixels between neighbouring taps; None stands for 1.
+      feature_group_count: groups of channels that see one another alone.
+      use_bias: whether to add one number per output feature.
+      mask: factors of the kernel, of its shape.
+      dtype: dtype of the computation; None takes that of inputs and parameters.
+      param_dtype: dtype of the parameters.
+      precision: of the products, as `jax.lax.Precision`.
+      kernel_init: draws `kernel`, `(*kernel_size, in_features / feature_group_count,
+        out_features)`.
+      bias_init: draws `bias`, `(out_features,)`.
+      conv_general_dilated: another function to convolve with; called as Flax calls it.
+      promote_dtype: casts (inputs, kernel, bias) to one dtype.
+      preferred_element_type: dtype to accumulate in and return.
+      rngs: random streams; "params" is drawn from, the kernel first.
+      kernel_metadata: metadata of the kernel's `nnx.Param`.
+      bias_metadata: metadata of the bias's `nnx.Param`.
+    Raises:
+      ValueError: counts, sizes or shapes disagree.
+      TypeError: an argument is of the wrong type.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from jaxcnn import nn
+      >>> layer = nn.Conv(3, 16, (3, 5), strides=2, rngs=nnx.Rngs(0))
+      >>> layer.kernel.shape, layer.bias.shape
+      ((3, 5, 3, 16), (16,))
+      >>> layer(jnp.ones((8, 32, 28, 3))).shape
+      (8, 16, 14, 16)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        kernel_size: Sequence[int],
+        strides: IntPerAxis | None = 1,
+        *,
+        padding: Padding = "SAME",
+        input_dilation: IntPerAxis | None = 1,
+        kernel_dilation: IntPerAxis | None = 1,
+        feature_group_count: int = 1,
+        use_bias: bool = True,
+        mask: ArrayLike | None = None,
+        dtype: DTypeLike | None = None,
+        param_dtype: DTypeLike = jnp.float32,
+        precision: Precision = None,
+        kernel_init: Callable[..., Any] = _KERNEL_INIT,
+        bias_init: Callable[..., Any] = _BIAS_INIT,
+        conv_general_dilated: Callable[..., Any] = lax.conv_general_dilated,
+        promote_dtype: Any = dtypes.promote_dtype,
+        preferred_element_type: DTypeLike | None = None,
+        rngs: nnx.Rngs,
+        kernel_metadata: Mapping[str, Any] = MappingProxyType({}),
+        bias_metadata: Mapping[str, Any] = MappingProxyType({}),
+    ):
+        inside = _arguments.features("Conv", "in_features", in_features)
+        outside = _arguments.features("Conv", "out_features", out_features)
+        groups = _arguments.groups(
+            "Conv", feature_group_count, in_features=inside, out_features=outside
+        )
+        size = _arguments.kernel_size("Conv", kernel_size)
+        rank = len(size)
+        spacing = _arguments.per_axis("Conv", "kernel_dilation", kernel_dilation, rank)
+        _arguments.mask("Conv", mask, (*size, inside // groups, outside))
+        if promote_dtype is dtypes.promote_dtype:  # another one may know integers
+            _arguments.dtypes("Conv", dtype, param_dtype)
+            if preferred_element_type is not None:
+                _arguments.dtype("Conv", "preferred_element_type", preferred_element_type)
+        _arguments.rngs("Conv", rngs)
+        super().__init__(
+            inside,
+            outside,
+            size,
+            _arguments.per_axis("Conv", "strides", strides, rank),
+            padding=_arguments.padding("Conv", padding, size, _arguments.spread(spacing, rank)),  # type: ignore[arg-type]
+            input_dilation=_arguments.per_axis("Conv", "input_dilation", input_dilation, rank),
+            kernel_dilation=spacing,
+            feature_group_count=groups,
+            use_bias=_arrays.flag("Conv", "use_bias", use_bias),
+            mask=mask,  # type: ignore[arg-type]
+            dtype=dtype,
+            param_dtype=param_dtype,
+            precision=_dtypes.product_precision("Conv", precision),  # type: ignore[arg-type]
+            kernel_init=_arguments.function("Conv", "kernel_init", kernel_init),
+            bias_init=_arguments.function("Conv", "bias_init", bias_init),
+            conv_general_dilated=_arguments.function(
+                "Conv", "conv_general_dilated", conv_general_dilated
+            ),
+            promote_dtype=_arguments.function("Conv", "promote_dtype", promote_dtype),
+            preferred_element_type=preferred_element_type,
+            rngs=rngs,
+            kernel_metadata=kernel_metadata,
+            bias_metadata=bias_metadata,
+        )
+
+    def __call__(
+        self, inputs: Num[Array, "*batch_and_spatial in_features"], out_sharding: Any = None
+    ) -> Num[Array, "*batch_and_out out_features"]:
+        """Convolves `(*batch, *spatial, in_features)` to `(*batch, *out, out_features)`.
+
+        Args:
+          inputs: any number of batch axes, none included.
+          out_sharding: sharding of the outputs, where meshes have explicit axes.
+        """
+        rank = len(self.kernel_size)
+        inputs = _arguments.inputs("Conv", inputs, rank, self.in_features)
+        if out_sharding is not None or self.conv_general_dilated is not lax.conv_general_dilated:
+            return super().__call__(inputs, out_sharding)
+        kernel = self.kernel[...] if self.mask is None else self.kernel[...] * self.mask
+        bias = None if self.bias is None else self.bias[...]
+        inputs, kernel, bias = self.promote_dtype((inputs, kernel, bias), dtype=self.dtype)
+        return functional.conv(
+            inputs,
+            kernel,
+            bias,
+            strides=_arguments.spread(self.strides, rank),
+            padding=self.padding,  # type: ignore[arg-type]
+            input_dilation=_arguments.spread(self.input_dilation, rank),
+            kernel_dilation=_arguments.spread(self.kernel_dilation, rank),
+            feature_group_count=self.feature_group_count,
+            precision=self.precision,
+            preferred_element_type=self.preferred_element_type,
+        )
