@@ -1,21 +1,46 @@
 """Convolution, dilation and pooling as functions of arrays, channels last, for any rank."""
 
+from jaxcnn.functional.adaptive import (
+    adaptive_avg_pool,
+    adaptive_max_pool,
+    adaptive_max_pool_with_indices,
+)
 from jaxcnn.functional.blocks import depth_to_space, space_to_depth
+from jaxcnn.functional.blur import blur_pool
 from jaxcnn.functional.conv import conv
 from jaxcnn.functional.depthwise import depthwise_conv, separable_conv
 from jaxcnn.functional.dilate import dilate
+from jaxcnn.functional.fractional import fractional_max_pool, fractional_max_pool_with_indices
+from jaxcnn.functional.global_pool import global_avg_pool, global_max_pool
 from jaxcnn.functional.morphology import grey_dilation, grey_erosion
 from jaxcnn.functional.patches import fold, unfold
+from jaxcnn.functional.pool import avg_pool, max_pool, min_pool, sum_pool
+from jaxcnn.functional.pyramid import spatial_pyramid_pool
+from jaxcnn.functional.stochastic import stochastic_pool
 
 __all__ = [
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
+    "adaptive_max_pool_with_indices",
+    "avg_pool",
+    "blur_pool",
     "conv",
     "depth_to_space",
     "depthwise_conv",
     "dilate",
     "fold",
+    "fractional_max_pool",
+    "fractional_max_pool_with_indices",
+    "global_avg_pool",
+    "global_max_pool",
     "grey_dilation",
     "grey_erosion",
+    "max_pool",
+    "min_pool",
     "separable_conv",
     "space_to_depth",
+    "spatial_pyramid_pool",
+    "stochastic_pool",
+    "sum_pool",
     "unfold",
 ]

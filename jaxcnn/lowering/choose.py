@@ -7,15 +7,19 @@
 """
 
 import math
+import operator
 from types import ModuleType
 
 import jax
-from jaxtyping import Array, Num
+from jaxtyping import Array, Num, Shaped
 
-from jaxcnn.lowering import conv_direct, conv_shift
+from jaxcnn.geometry import Windows
+from jaxcnn.lowering import conv_direct, conv_shift, pool_shift, pool_window, sum_shift, sum_window
 from jaxcnn.lowering.problem import ConvProblem
 
 CONV_ALGORITHMS: dict[str, ModuleType] = {"direct": conv_direct, "shift": conv_shift}
+MAX_POOL_ALGORITHMS: dict[str, ModuleType] = {"shift": pool_shift, "window": pool_window}
+SUM_POOL_ALGORITHMS: dict[str, ModuleType] = {"shift": sum_shift, "window": sum_window}
 
 SHIFT_TAPS = 81  # each tap is an operation of its own: more of them compile slowly
 
@@ -48,3 +52,29 @@ def _conv_algorithm(inputs: Array, kernel: Array, problem: ConvProblem) -> str:
         if math.prod(problem.windows.window_shape) <= SHIFT_TAPS:
             return "shift"
     return "direct"
+
+
+def max_pool(
+    function: str,
+    inputs: Shaped[Array, "n *spatial channels"],
+    windows: Windows,
+    largest: bool,
+    algorithm: str,
+) -> Shaped[Array, "n *out channels"]:
+    """Computes a max pool, or a min pool, by the algorithm named or by the one for "auto"."""
+    name = "shift" if algorithm == "auto" else algorithm
+    return MAX_POOL_ALGORITHMS[name].max_pool(inputs, windows, largest)
+
+
+def sum_pool(
+    function: str, inputs: Num[Array, "n *spatial channels"], windows: Windows, algorithm: str
+) -> Num[Array, "n *out channels"]:
+    """Computes a sum pool by the algorithm named or by the one for "auto"."""
+    name = _sum_pool_algorithm(windows) if algorithm == "auto" else algorithm
+    return SUM_POOL_ALGORITHMS[name].sum_pool(inputs, windows)
+
+
+def _sum_pool_algorithm(windows: Windows) -> str:
+    """XLA's own where no two windows share a pixel; shifted sums where they do."""
+    overlap = any(map(operator.gt, windows.effective_shape, windows.strides))
+    return "shift" if overlap else "window"

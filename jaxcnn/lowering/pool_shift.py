@@ -1,0 +1,156 @@
+"""Max and min pooling as a chain of selects over shifted slices, one axis after the other.
+
+The best of a window is the best of its rows' bests. Along one axis tap t of all windows is one
+strided slice, and a chain
+
+    best = where(slice[t] beats best, slice[t], best),        t = 1, 2, ...
+
+keeps the first of equal values. Reducing the last axis first, then the one before it, keeps the
+first in row-major order: among the rows that hold the best value the chain keeps the first, and in
+that row the first column. A NaN beats every number and no NaN, so that the first NaN stays.
+
+Beside the values the chain can carry the winning tap of each window as a small integer, an array
+per axis. The tangent of a maximum is the tangent of the element that wins, so it is a chain of
+selects by these integers. JAX transposes it into selects and pads: nothing is scattered, the result
+is the same each time, and it is 5 to 17 times as fast as XLA's select-and-scatter on a CPU.
+
+Where windows overlap along the next axis, each value is read by several of them: a barrier makes
+XLA compute it once instead of fusing it into every reader.
+"""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Integer, Shaped
+
+from jaxcnn.geometry import Windows
+from jaxcnn.lowering import slices
+from jaxcnn.lowering.dtypes import widen
+
+Positions = tuple[Integer[Array, "n ..."], ...]
+
+
+def max_pool(
+    inputs: Shaped[Array, "n *spatial channels"], windows: Windows, largest: bool
+) -> Shaped[Array, "n *out channels"]:
+    """The largest element of each window, or the smallest."""
+    if jnp.issubdtype(inputs.dtype, jnp.inexact):
+        return _differentiable(inputs, windows, largest)
+    return extremes(inputs, windows, largest)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def _differentiable(inputs: Array, windows: Windows, largest: bool) -> Array:
+    return extremes(inputs, windows, largest)
+
+
+@_differentiable.defjvp
+def _tangent(windows: Windows, largest: bool, primals, tangents):
+    values, positions = winners(*primals, windows, largest)
+    return values, pick(*tangents, windows, positions)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def extremes(inputs: Array, windows: Windows, largest: bool) -> Array:
+    """The values alone."""
+    values = slices.pad_for_windows(inputs, windows, identity(inputs.dtype, largest))
+    for axis in reversed(range(windows.rank)):
+        values = shared(values, windows, axis)
+        best = slices.axis_slice(values, windows, axis, 0)
+        for tap in range(1, windows.window_shape[axis]):
+            rival = slices.axis_slice(values, windows, axis, tap)
+            best = lax.max(best, rival) if largest else lax.min(best, rival)
+        values = best
+    return values
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def winners(inputs: Array, windows: Windows, largest: bool) -> tuple[Array, Positions]:
+    """The values, and for each axis the tap that won along it.
+
+    The positions along an axis cover the outputs along it and all axes after it, and the padded
+    pixels along those before it.
+    """
+    values = slices.pad_for_windows(inputs, windows, identity(inputs.dtype, largest))
+    positions = []
+    for axis in reversed(range(windows.rank)):
+        values = shared(values, windows, axis)
+        best = slices.axis_slice(values, windows, axis, 0)
+        position = jnp.zeros(best.shape, _position_dtype(windows.window_shape[axis]))
+        entered = _first_pixels(windows, axis)
+        for tap in range(1, windows.window_shape[axis]):
+            rival = slices.axis_slice(values, windows, axis, tap)
+            wins = beats(rival, best, largest)
+            if entered[tap].any():
+                wins |= slices.lay_along(entered[tap], windows, axis)
+            best = jnp.where(wins, rival, best)
+            position = jnp.where(wins, jnp.asarray(tap, position.dtype), position)
+        values = best
+        positions.append(position)
+    return values, tuple(reversed(positions))
+
+
+def pick(
+    values: Shaped[Array, "n *spatial channels"], windows: Windows, positions: Positions
+) -> Shaped[Array, "n *out channels"]:
+    """The element of each window at the positions that `winners` found; linear in `values`."""
+    dtype = values.dtype
+    if any(_overlap(windows, axis) for axis in range(windows.rank)):
+        # The transpose adds up where windows overlap: the detour makes 16-bit sums float32 ones.
+        values = widen(values)
+    values = slices.pad_for_windows(values, windows, 0)
+    for axis in reversed(range(windows.rank)):
+        values = shared(values, windows, axis)
+        position = positions[axis]
+        chosen = slices.axis_slice(values, windows, axis, 0)
+        for tap in range(1, windows.window_shape[axis]):
+            here = position == jnp.asarray(tap, position.dtype)
+            chosen = jnp.where(here, slices.axis_slice(values, windows, axis, tap), chosen)
+        values = chosen
+    return values.astype(dtype)
+
+
+def beats(rival: Array, best: Array, largest: bool) -> Bool[Array, "..."]:
+    """Whether `rival` takes the place of `best`: better, or the first NaN."""
+    better = rival > best if largest else rival < best
+    if jnp.issubdtype(rival.dtype, jnp.inexact):
+        better |= (rival != rival) & (best == best)
+    return better
+
+
+def identity(dtype: DTypeLike, largest: bool) -> np.ndarray:
+    """The value of `dtype` that no other is below, or above: what stands in the padding."""
+    if dtype == jnp.bool_:
+        return np.array(not largest)
+    if jnp.issubdtype(dtype, jnp.integer):
+        limits = jnp.iinfo(dtype)
+        return np.array(limits.min if largest else limits.max, dtype)
+    return np.array(-math.inf if largest else math.inf, dtype)
+
+
+def shared(values: Array, windows: Windows, axis: int) -> Array:
+    """`values`, computed once where several windows along `axis` read them."""
+    return lax.optimization_barrier(values) if _overlap(windows, axis) else values
+
+
+def _overlap(windows: Windows, axis: int) -> bool:
+    return windows.effective_shape[axis] > windows.strides[axis]
+
+
+def _first_pixels(windows: Windows, axis: int) -> np.ndarray:
+    """For each tap and window along `axis`: whether this tap is the first one on the input.
+
+    It wins without a comparison there, so that a window of -inf sends nothing into the padding.
+    """
+    taps = range(windows.window_shape[axis])
+    inside = np.array([windows.tap_in_input(axis, tap) for tap in taps])
+    return inside & (np.cumsum(inside, 0) == 1) & (np.arange(len(inside)) > 0)[:, None]
+
+
+def _position_dtype(size: int) -> DTypeLike:
+    return jnp.uint8 if size <= 256 else jnp.int32

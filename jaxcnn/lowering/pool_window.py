@@ -1,0 +1,63 @@
+"""Max and min pooling as XLA's own `reduce_window`, with the tangent of the shifted form.
+
+XLA's derivative of it is a select-and-scatter: slow on a CPU, without a fixed order on a GPU, blind
+to the padding, and not there at all for dilated windows. So only the values come from it.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Shaped
+
+from jaxcnn.geometry import Windows
+from jaxcnn.lowering import pool_shift
+
+
+def max_pool(
+    inputs: Shaped[Array, "n *spatial channels"], windows: Windows, largest: bool
+) -> Shaped[Array, "n *out channels"]:
+    """The largest element of each window, or the smallest."""
+    if jnp.issubdtype(inputs.dtype, jnp.inexact):
+        return _differentiable(inputs, windows, largest)
+    return extremes(inputs, windows, largest)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def _differentiable(inputs: Array, windows: Windows, largest: bool) -> Array:
+    return extremes(inputs, windows, largest)
+
+
+@_differentiable.defjvp
+def _tangent(windows: Windows, largest: bool, primals, tangents):
+    values, positions = pool_shift.winners(*primals, windows, largest)
+    return values, pool_shift.pick(*tangents, windows, positions)
+
+
+def extremes(inputs: Array, windows: Windows, largest: bool) -> Array:
+    """The values alone."""
+    return reduce_window(
+        inputs,
+        pool_shift.identity(inputs.dtype, largest),
+        lax.max if largest else lax.min,
+        windows,
+    )
+
+
+def reduce_window(inputs: Array, neutral, reducer, windows: Windows) -> Array:
+    """`lax.reduce_window` over the spatial axes.
+
+    It takes no negative amounts: the pixels at the end that no window reaches stay, and it leaves
+    them out itself.
+    """
+    padding = ((low, max(high, 0)) for low, high in windows.fitted_padding)
+    return lax.reduce_window(
+        inputs,
+        neutral,
+        reducer,
+        (1, *windows.window_shape, 1),
+        (1, *windows.strides, 1),
+        ((0, 0), *padding, (0, 0)),
+        window_dilation=(1, *windows.dilation, 1),
+    )
