@@ -128,16 +128,16 @@ def check_gradients(
     gradient = by_hand
     names = ("forward mode", "the hand-derived VJP")
     if "rev" in modes:
-        _, gradient = flat.pullback()(flat.values, cotangent)
+        _, gradient = flat.pullback(flat.values, cotangent)
         names = ("forward mode", "reverse mode")
         for label, actual, expected in zip(flat.labels, gradient, by_hand, strict=False):
             ways, of = ("reverse mode", "the hand-derived VJP"), f"the gradient for {label}"
             made.append(compare(actual, expected, "rev", ways, of, tolerance))
     if "fwd" in modes and gradient:
-        forward = flat.pushforward()
         made += against_gradient(
-            flat, lambda i, tangents: forward(flat.values, tangents), cotangent, gradient, rng,
-            check="fwd", names=names, tolerances=[tolerance] * len(gradient), **reach,
+            flat, lambda i, tangents: flat.pushforward(flat.values, tangents)[1],
+            cotangent, gradient, rng, check="fwd", names=names,
+            tolerances=[tolerance] * len(gradient), **reach,
         )  # fmt: skip
     if order == 2:
         made += second_order(flat, cotangent, gradient, rng, tolerance)

@@ -1,5 +1,6 @@
 """The checks behind `check_gradients`, each a list of comparisons between two ways to one array."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -71,6 +72,39 @@ def against_gradient(
     return made
 
 
+class Quotients:
+    """Central differences of a function, with a step and a tolerance for each array."""
+
+    def __init__(self, flat: FlatFunction, linear: set[int], tolerance: Tolerance):
+        """Chooses the steps.
+
+        Args:
+          flat: the function, in float64.
+          linear: the arguments in which it is linear.
+          tolerance: as the user set it.
+        """
+        self.flat = flat
+        dtypes = [np.dtype(out.dtype) for out in flat.output_types()]
+        step = float(np.cbrt(max(float(jnp.finfo(dtype).eps) for dtype in dtypes)))
+        self.steps, self.tolerances = [], []
+        for value, owner in zip(flat.values, flat.owners, strict=True):
+            if owner in linear:
+                self.steps.append(_LINEAR_STEP)
+                self.tolerances.append(tolerance.resolved(default_rtol(*dtypes)))
+            else:
+                self.steps.append(step * max(1.0, largest(value)))
+                self.tolerances.append(tolerance.resolved(_DIFFERENCE_RTOL * step**2))
+
+    def along(self, function: Callable[[Arrays], Arrays], i: int, tangents: Arrays) -> Arrays:
+        """(function(values + h t) - function(values - h t)) / 2h, with h the step of array i."""
+        h = self.steps[i]
+        plus, minus = (
+            function(tuple(v + s * t for v, t in zip(self.flat.values, tangents, strict=True)))
+            for s in (h, -h)
+        )
+        return tuple((wide(p) - wide(m)) / (2 * h) for p, m in zip(plus, minus, strict=True))
+
+
 def against_differences(
     flat: FlatFunction,
     cotangent: Arrays,
@@ -84,70 +118,71 @@ def against_differences(
     full_limit: int,
 ) -> list[Comparison]:
     """Compares first derivatives, and second where wanted, with central differences in float64."""
-    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
-        flat = flat.widened()
-        types = flat.output_types()
-        cotangent = tuple(
-            jnp.asarray(wide(c).astype(t.dtype)) for c, t in zip(cotangent, types, strict=True)
-        )
-        eps = max(float(jnp.finfo(t.dtype).eps) for t in types)
-        step = float(np.cbrt(eps))
-        steps, tolerances = [], []
-        for value, owner in zip(flat.values, flat.owners, strict=True):
-            size = float(jnp.max(jnp.abs(value), initial=0.0))
-            exact = owner in linear
-            steps.append(_LINEAR_STEP if exact else step * max(1.0, size))
-            rtol = default_rtol(*(t.dtype for t in types)) if exact else _DIFFERENCE_RTOL * step**2
-            tolerances.append(tolerance.resolved(rtol))
-
-        def differences(function, i, tangents):
-            h = steps[i]
-            plus, minus = (
-                function(
-                    tuple(v + sign * h * t for v, t in zip(flat.values, tangents, strict=True))
-                )
-                for sign in (1, -1)
-            )
-            return [(wide(p) - wide(m)) / (2 * h) for p, m in zip(plus, minus, strict=True)]
-
+    with contextlib.ExitStack() as stack:
+        if not flat.is_wide():
+            # Constants that `fn` closes over keep their dtype, so that dtypes may now be mixed.
+            stack.enter_context(jax.enable_x64(True))
+            stack.enter_context(jax.numpy_dtype_promotion("standard"))
+            flat = flat.widened()
+        quotients = Quotients(flat, linear, tolerance)
         made: list[Comparison] = []
-        outputs = jax.jit(lambda values: flat(*values))
         if "fwd" in modes:
-            forward = flat.pushforward()
-            for i, label in enumerate(flat.labels):
-                tangents = only(flat, i, draw(rng, flat.values[i]))
-                ways = ("forward mode", "central differences")
-                made += [
-                    compare(actual, expected, "differences", ways,
-                            f"the tangent of output {k} for {label}", tolerances[i])
-                    for k, (actual, expected) in enumerate(
-                        zip(forward(flat.values, tangents), differences(outputs, i, tangents),
-                            strict=True))
-                ]  # fmt: skip
+            made += _forward_differences(flat, quotients, rng)
         if "rev" in modes:
-            reverse = flat.pullback()
-            gradient = reverse(flat.values, cotangent)[1]
+            types = flat.output_types()
+            cotangent = tuple(
+                jnp.asarray(wide(c).astype(t.dtype)) for c, t in zip(cotangent, types, strict=True)
+            )
+
+            def outputs(values):
+                return flat.pullback(values, cotangent)[0]
+
             made += against_gradient(
-                flat, lambda i, tangents: differences(outputs, i, tangents), cotangent, gradient,
-                rng, check="differences", names=("central differences", "reverse mode"),
-                tolerances=tolerances, directions=directions, full_limit=full_limit,
+                flat, lambda i, tangents: quotients.along(outputs, i, tangents),
+                cotangent, flat.pullback(flat.values, cotangent)[1], rng,
+                check="differences", names=("central differences", "reverse mode"),
+                tolerances=quotients.tolerances, directions=directions, full_limit=full_limit,
             )  # fmt: skip
             if order == 2:
-                product = flat.forward_over_reverse()
-                for i, label in enumerate(flat.labels):
-                    tangents = only(flat, i, draw(rng, flat.values[i]))
-                    rows = zip(
-                        product(flat.values, cotangent, tangents),
-                        differences(lambda v: reverse(v, cotangent)[1], i, tangents),
-                        gradient, flat.labels, strict=True,
-                    )  # fmt: skip
-                    made += [
-                        compare(actual, expected, "differences 2",
-                                ("forward over reverse", "central differences"),
-                                f"the Hessian times t for {other}, t random for {label}",
-                                tolerances[i], floor=largest(first))
-                        for actual, expected, first, other in rows
-                    ]  # fmt: skip
+                made += _second_differences(flat, cotangent, quotients, rng)
+    return made
+
+
+def _forward_differences(
+    flat: FlatFunction, quotients: Quotients, rng: np.random.Generator
+) -> list[Comparison]:
+    made = []
+    for i, label in enumerate(flat.labels):
+        tangents = only(flat, i, draw(rng, flat.values[i]))
+        zeros = only(flat, i, jnp.zeros_like(flat.values[i]))
+        _, forward = flat.pushforward(flat.values, tangents)
+        expected = quotients.along(lambda v, z=zeros: flat.pushforward(v, z)[0], i, tangents)
+        made += [
+            compare(a, e, "differences", ("forward mode", "central differences"),
+                    f"the tangent of output {k} for {label}", quotients.tolerances[i])
+            for k, (a, e) in enumerate(zip(forward, expected, strict=True))
+        ]  # fmt: skip
+    return made
+
+
+def _second_differences(
+    flat: FlatFunction, cotangent: Arrays, quotients: Quotients, rng: np.random.Generator
+) -> list[Comparison]:
+    def gradient(values):
+        return flat.pullback(values, cotangent)[1]
+
+    made = []
+    first = gradient(flat.values)
+    for i, label in enumerate(flat.labels):
+        tangents = only(flat, i, draw(rng, flat.values[i]))
+        products = flat.forward_over_reverse(flat.values, cotangent, tangents)
+        expected = quotients.along(gradient, i, tangents)
+        made += [
+            compare(a, e, "differences 2", ("forward over reverse", "central differences"),
+                    f"the Hessian times t for {other}, t random for {label}",
+                    quotients.tolerances[i], floor=largest(g))
+            for a, e, g, other in zip(products, expected, first, flat.labels, strict=True)
+        ]  # fmt: skip
     return made
 
 
@@ -160,8 +195,8 @@ def second_order(
 ) -> list[Comparison]:
     """Compares the Hessian's product with a random tangent by two ways of autodiff."""
     tangents = tuple(draw(rng, value) for value in flat.values)
-    forward = flat.forward_over_reverse()(flat.values, cotangent, tangents)
-    reverse = flat.reverse_over_reverse()(flat.values, cotangent, tangents)
+    forward = flat.forward_over_reverse(flat.values, cotangent, tangents)
+    reverse = flat.reverse_over_reverse(flat.values, cotangent, tangents)
     return [
         compare(actual, expected, "second", ("forward over reverse", "reverse over reverse"),
                 f"the Hessian times t for {label}", tolerance, floor=largest(first))

@@ -92,6 +92,10 @@ class FlatFunction:
     def dtypes(self) -> list[np.dtype]:
         return [np.dtype(array.dtype) for array in (*self.values, *self.output_types())]
 
+    def is_wide(self) -> bool:
+        """True if every floating-point argument is float64, every complex one complex128."""
+        return all(leaf.dtype == wide(leaf).dtype for leaf in self.leaves if is_inexact(leaf))
+
     def widened(self) -> "FlatFunction":
         """The same function at the same arguments in float64 and complex128. Needs x64."""
         leaves = [jnp.asarray(wide(leaf)) if is_inexact(leaf) else leaf for leaf in self.leaves]
@@ -125,30 +129,34 @@ class FlatFunction:
                 )
         return gradients
 
-    # Each derivative is one compiled function of arrays, so that all tangents share one program.
+    # Each derivative is one compiled function of arrays, made once, so that all tangents and all
+    # checks share one program: compiling is nearly all of the time that a check takes.
 
+    @functools.cached_property
     def pullback(self) -> Callable[[Arrays, Arrays], tuple[Arrays, Arrays]]:
         """(values, cotangent) -> (outputs, gradients) by reverse mode."""
         return jax.jit(functools.partial(pull, self))
 
-    def pushforward(self) -> Callable[[Arrays, Arrays], Arrays]:
-        """(values, tangents) -> tangents of the outputs by forward mode."""
-        return jax.jit(lambda values, tangents: jax.jvp(self, values, tangents)[1])
+    @functools.cached_property
+    def pushforward(self) -> Callable[[Arrays, Arrays], tuple[Arrays, Arrays]]:
+        """(values, tangents) -> (outputs, their tangents) by forward mode."""
+        return jax.jit(functools.partial(jax.jvp, self))
 
+    @functools.cached_property
     def forward_over_reverse(self) -> Callable[[Arrays, Arrays, Arrays], Arrays]:
         """(values, cotangent, tangents) -> the Hessian of <cotangent, fn> times the tangents."""
 
         def product(values, cotangent, tangents):
-            gradient = functools.partial(_gradient, self, cotangent)
-            return jax.jvp(lambda *v: gradient(v), values, tangents)[1]
+            return jax.jvp(lambda *v: pull(self, v, cotangent)[1], values, tangents)[1]
 
         return jax.jit(product)
 
+    @functools.cached_property
     def reverse_over_reverse(self) -> Callable[[Arrays, Arrays, Arrays], Arrays]:
         """The same product as the gradient of <gradient, tangents>."""
 
         def product(values, cotangent, tangents):
-            return jax.vjp(lambda *v: _gradient(self, cotangent, v), *values)[1](tangents)
+            return jax.vjp(lambda *v: pull(self, v, cotangent)[1], *values)[1](tangents)
 
         return jax.jit(product)
 
@@ -178,10 +186,6 @@ def draw(rng: np.random.Generator, array: Any) -> Any:
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         numbers = numbers + 1j * rng.standard_normal(array.shape)
     return jnp.asarray(numbers.astype(array.dtype))
-
-
-def _gradient(flat: FlatFunction, cotangent: Arrays, values: Arrays) -> Arrays:
-    return jax.vjp(flat, *values)[1](cotangent)
 
 
 def _is_array(leaf: Any) -> bool:
