@@ -1,0 +1,119 @@
+"""Pools told how many windows to make, not how large ones."""
+
+from jaxtyping import Array, Inexact, Int32, Num
+
+from jaxcnn import geometry
+from jaxcnn.functional import _arguments, _dtypes
+from jaxcnn.lowering import adaptive
+
+OutputShape = tuple[int | None, ...]
+
+
+def adaptive_avg_pool(
+    inputs: Num[Array, "*batch_and_spatial channels"], output_shape: OutputShape
+) -> Inexact[Array, "*batch_and_out channels"]:
+    """Averages windows that share the input out evenly among a given number of outputs.
+
+        out[n, i, j, c] = mean of x[n, a, b, c] over start_i <= a < end_i, start_j <= b < end_j
+        start_i = floor(i n / m),  end_i = ceil((i + 1) n / m)
+
+    for n pixels and m outputs along the axis. Neighbouring windows share a pixel where m does not
+    divide n; a pixel spreads its gradient over the windows that hold it, 1 / size to each. A target
+    larger than the input is allowed. NaN stays in the windows that hold it.
+
+    Args:
+      inputs: `(*batch, *spatial, channels)`, any number of batch axes, none included.
+      output_shape: number of windows, a tuple with one entry per spatial axis; None keeps the axis
+        as it is.
+    Returns:
+      `(*batch, *output_shape, channels)` in the inputs' dtype; 16-bit floats are summed in float32,
+      integers averaged as floats.
+    Raises:
+      ValueError: an entry below 1, too few axes, or an empty spatial or channel axis.
+      TypeError: an argument is of the wrong type.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jaxcnn import functional as F
+      >>> F.adaptive_avg_pool(jnp.arange(7.0)[:, None], (3,)).ravel()  # 0 1 2 | 2 3 4 | 4 5 6
+      Array([1., 3., 5.], dtype=float32)
+      >>> F.adaptive_avg_pool(jnp.ones((8, 13, 17, 3)), (6, None)).shape
+      (8, 6, 17, 3)
+    """
+    inputs, shape = _prepare("adaptive_avg_pool", inputs, output_shape)
+    return adaptive.average(_dtypes.averageable("adaptive_avg_pool", inputs), shape)
+
+
+def adaptive_max_pool(
+    inputs: Num[Array, "*batch_and_spatial channels"], output_shape: OutputShape
+) -> Num[Array, "*batch_and_out channels"]:
+    """The maximum of windows that share the input out evenly among a given number of outputs.
+
+        out[n, i, j, c] = max of x[n, a, b, c] over start_i <= a < end_i, start_j <= b < end_j
+        start_i = floor(i n / m),  end_i = ceil((i + 1) n / m)
+
+    for n pixels and m outputs along the axis; a target larger than the input is allowed. The first
+    of equal elements, in row-major order of the window, takes the whole gradient. A window with a
+    NaN gives NaN, and the gradient goes to its first NaN.
+
+    Args:
+      inputs: `(*batch, *spatial, channels)`, any number of batch axes, none included.
+      output_shape: number of windows, a tuple with one entry per spatial axis; None keeps the axis
+        as it is.
+    Returns:
+      `(*batch, *output_shape, channels)` in the inputs' dtype.
+    Raises:
+      ValueError: an entry below 1, too few axes, or an empty spatial or channel axis.
+      TypeError: an argument is of the wrong type.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jaxcnn import functional as F
+      >>> F.adaptive_max_pool(jnp.array([[0], [1]]), (5,)).ravel()  # 0 | 0 | 0 1 | 1 | 1
+      Array([0, 0, 1, 1, 1], dtype=int32)
+    """
+    inputs, shape = _prepare("adaptive_max_pool", inputs, output_shape)
+    return adaptive.maximum(_dtypes.comparable("adaptive_max_pool", inputs), shape)
+
+
+def adaptive_max_pool_with_indices(
+    inputs: Num[Array, "*batch_and_spatial channels"], output_shape: OutputShape
+) -> tuple[Num[Array, "*batch_and_out channels"], Int32[Array, "*batch_and_out channels"]]:
+    """As `adaptive_max_pool`, and where in the spatial plane each maximum lies.
+
+    Args:
+      inputs: `(*batch, *spatial, channels)`, any number of batch axes, none included.
+      output_shape: number of windows, a tuple with one entry per spatial axis; None keeps the axis
+        as it is.
+    Returns:
+      outputs: `(*batch, *output_shape, channels)` in the inputs' dtype.
+      indices: the same shape, int32: the row-major position of the element that takes the gradient,
+        as `max_unpool` reads it.
+    Raises:
+      ValueError: an entry below 1, too few axes, or an empty spatial or channel axis.
+      TypeError: an argument is of the wrong type.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jaxcnn import functional as F
+      >>> plane = jnp.array([[1.0, 5.0, 5.0], [7.0, 2.0, 3.0]])[..., None]
+      >>> outputs, indices = F.adaptive_max_pool_with_indices(plane, (1, 2))
+      >>> outputs.ravel(), indices.ravel()
+      (Array([7., 5.], dtype=float32), Array([3, 1], dtype=int32))
+    """
+    inputs, shape = _prepare("adaptive_max_pool_with_indices", inputs, output_shape)
+    inputs = _dtypes.comparable("adaptive_max_pool_with_indices", inputs)
+    return adaptive.maximum_with_indices(inputs, shape)
+
+
+def _prepare(function: str, inputs: object, output_shape: object) -> tuple[Array, tuple[int, ...]]:
+    """Returns the inputs as an array, and the output shape with every None replaced."""
+    array = _arguments.array(function, "inputs", inputs)
+    counts = geometry.axes_tuple(function, "output_shape", output_shape, allow_none=True)
+    rank = len(counts)
+    _, sizes, _ = _arguments.spatial_batch(
+        function, array, rank, because=f"`output_shape` (={output_shape}) has {rank} entries"
+    )
+    _arguments.filled_axes(function, array, sizes)
+    shape = (n if count < 0 else count for n, count in zip(sizes, counts, strict=True))
+    return array, tuple(shape)

@@ -1,0 +1,78 @@
+"""The maximum whose whole gradient goes to one element: the first that reaches it.
+
+`jnp.max` splits the gradient evenly among ties, and loses it on NaN. Here the tangent is stated:
+that of the first element, in row-major order of the reduced axes, that equals the maximum, or of
+the first NaN where there is one. It is a sum of selected elements, so that its transpose selects
+too and scatters nothing.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Int, Num, Shaped
+
+Axes = tuple[int, ...]
+
+
+def first_max(values: Num[Array, "..."], axes: Axes) -> Num[Array, "..."]:
+    """The maximum over `axes`, which ascend and are dropped; NaN where there is one."""
+    if jnp.issubdtype(values.dtype, jnp.floating):
+        return _differentiable(values, axes)
+    return jnp.max(values, axis=axes)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _differentiable(values: Float[Array, "..."], axes: Axes) -> Float[Array, "..."]:
+    return jnp.max(values, axis=axes)
+
+
+@_differentiable.defjvp
+def _tangent(axes: Axes, primals, tangents) -> tuple[Array, Array]:
+    (values,), (values_dot,) = primals, tangents
+    position = first_position(values, axes)
+    return _differentiable(values, axes), take_position(values_dot, position, axes)
+
+
+def first_position(values: Num[Array, "..."], axes: Axes) -> Int[Array, "..."]:
+    """Row-major position of the first maximum within `axes`, which are kept with size 1."""
+    values = lax.stop_gradient(values)
+    hit = (values == jnp.max(values, axis=axes, keepdims=True)) | (values != values)
+    position = _positions(values.shape, axes)
+    beyond = jnp.asarray(np.iinfo(position.dtype).max, position.dtype)
+    return jnp.min(jnp.where(hit, position, beyond), axis=axes, keepdims=True)
+
+
+def take_position(
+    values: Shaped[Array, "..."], position: Int[Array, "..."], axes: Axes
+) -> Shaped[Array, "..."]:
+    """Picks the element at `position` (from `first_position`) and drops `axes`.
+
+    `values` may have size 1 along axes that are not reduced.
+    """
+    shape = list(position.shape)
+    for axis in axes:
+        shape[axis] = values.shape[axis]
+    chosen = _positions(shape, axes) == position
+    kept = jnp.where(chosen, values, jnp.zeros((), values.dtype))
+    return jnp.sum(kept, axis=axes, dtype=values.dtype)
+
+
+def lowest(dtype: jnp.dtype) -> Array:
+    """What no value of `dtype` is below."""
+    if jnp.issubdtype(dtype, jnp.floating):
+        return jnp.asarray(-jnp.inf, dtype)
+    return jnp.asarray(jnp.iinfo(dtype).min, dtype)
+
+
+def _positions(shape: Sequence[int], axes: Axes) -> Int[Array, "..."]:
+    """Row-major positions within `axes`, of size 1 along all others."""
+    sizes = [shape[axis] for axis in axes]
+    along = [1] * len(shape)
+    for axis, size in zip(axes, sizes, strict=True):
+        along[axis] = size
+    return lax.iota(jnp.int32, math.prod(sizes)).reshape(along)
