@@ -25,8 +25,20 @@ from jaxcnn.reference.morphology import (
     grey_erosion_vjp,
 )
 from jaxcnn.reference.patches import fold, fold_vjp, unfold, unfold_vjp
+from jaxcnn.reference.pool import (
+    avg_pool,
+    avg_pool_vjp,
+    max_pool,
+    max_pool_vjp,
+    min_pool,
+    min_pool_vjp,
+    sum_pool,
+    sum_pool_vjp,
+)
 
 __all__ = [
+    "avg_pool",
+    "avg_pool_vjp",
     "conv",
     "conv_vjp",
     "depth_to_space",
@@ -41,10 +53,16 @@ __all__ = [
     "grey_dilation_vjp",
     "grey_erosion",
     "grey_erosion_vjp",
+    "max_pool",
+    "max_pool_vjp",
+    "min_pool",
+    "min_pool_vjp",
     "separable_conv",
     "separable_conv_vjp",
     "space_to_depth",
     "space_to_depth_vjp",
+    "sum_pool",
+    "sum_pool_vjp",
     "unfold",
     "unfold_vjp",
 ]
