@@ -1,5 +1,17 @@
 """Flax modules: parameters and one call into `jaxcnn.functional` each."""
 
+from jaxcnn.nn.chain import Activation, Chain, Flatten
 from jaxcnn.nn.conv import Conv
+from jaxcnn.nn.pool import AvgPool, MaxPool, MinPool, SumPool, WindowPool
 
-__all__ = ["Conv"]
+__all__ = [
+    "Activation",
+    "AvgPool",
+    "Chain",
+    "Conv",
+    "Flatten",
+    "MaxPool",
+    "MinPool",
+    "SumPool",
+    "WindowPool",
+]

@@ -1,0 +1,36 @@
+"""Checks that all networks share."""
+
+from typing import Any
+
+from jax.typing import DTypeLike
+from jaxtyping import Array
+
+from jaxcnn import geometry
+from jaxcnn.functional import _arguments as _arrays
+from jaxcnn.nn import _arguments
+
+
+def classes(model: str, num_classes: object) -> int:
+    """Returns a number of classes, at least one."""
+    return geometry.whole_number(model, "num_classes", num_classes, 1)
+
+
+def options(
+    model: str, rngs: Any, dtype: DTypeLike | None, param_dtype: DTypeLike
+) -> dict[str, Any]:
+    """The arguments that every layer with parameters takes, checked in the model's name."""
+    _arguments.rngs(model, rngs)
+    _arguments.dtypes(model, dtype, param_dtype)
+    return dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+
+
+def image(model: str, inputs: Any, shape: tuple[int, ...]) -> Array:
+    """Returns the inputs as an array if their last axes are those of `shape`, -1 fitting any."""
+    array = _arrays.array(model, "inputs", inputs)
+    last = array.shape[-len(shape) :]
+    if len(last) != len(shape) or any(n not in (-1, m) for n, m in zip(shape, last, strict=True)):
+        expected = ", ".join("any" if size < 0 else str(size) for size in shape)
+        raise ValueError(
+            f"{model}: `inputs` must be (*batch, {expected}); received inputs {array.shape}"
+        )
+    return array

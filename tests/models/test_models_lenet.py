@@ -1,0 +1,90 @@
+"""LeNet-5 layer by layer: its parameters counted, its shapes, one step of training."""
+
+import pickle
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxcnn.models import LeNet5
+
+
+def count(module) -> int:
+    """Trainable parameters of a module."""
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
+
+
+def test_parameters_layer_by_layer():
+    model = nnx.eval_shape(lambda: LeNet5(rngs=nnx.Rngs(0)))
+    layers = {**vars(model.features), **vars(model.classifier)}
+    counts = {name: count(layer) for name, layer in layers.items() if isinstance(layer, nnx.Module)}
+    assert {name: number for name, number in counts.items() if number} == {
+        "conv1": 156,
+        "conv2": 2_416,
+        "fc1": 48_120,
+        "fc2": 10_164,
+        "fc3": 850,
+    }
+    assert count(model) == 61_706
+
+
+def test_one_step_of_training_and_the_parts():
+    model = LeNet5(param_dtype=jnp.float32, rngs=nnx.Rngs(0))
+    rng = np.random.default_rng(0)
+    images = jnp.asarray(rng.normal(size=(3, 28, 28, 1)), jnp.float32)
+    labels = jnp.array([1, 0, 7])
+
+    @nnx.jit
+    def loss_and_gradient(model, images):
+        def loss(model):
+            scores = jax.nn.log_softmax(model(images))
+            return -jnp.take_along_axis(scores, labels[:, None], 1).mean()
+
+        return nnx.value_and_grad(loss)(model)
+
+    loss, gradient = loss_and_gradient(model, images)
+    assert all(jnp.any(leaf != 0) for leaf in jax.tree.leaves(gradient))
+    state = jax.tree.map(lambda p, g: p - 0.1 * g, nnx.state(model, nnx.Param), gradient)
+    nnx.update(model, state)
+    assert loss_and_gradient(model, images)[0] < loss
+
+    features = model.features(images)
+    assert features.shape == (3, 5, 5, 16)
+    logits = model(images)
+    np.testing.assert_allclose(model.classifier(features), logits, atol=1e-6)
+    np.testing.assert_allclose(model(images[1]), logits[1], atol=1e-5)
+    maps = model.feature_maps(images)
+    assert list(maps) == ["conv1", "pool1", "conv2", "pool2"]
+    np.testing.assert_allclose(maps["pool2"], features, atol=1e-6)
+    assert maps["conv1"].min() == 0
+    np.testing.assert_allclose(pickle.loads(pickle.dumps(model))(images), logits, atol=1e-6)
+
+
+def test_mixed_precision_is_one_argument():
+    model = nnx.eval_shape(lambda: LeNet5(26, dtype=jnp.bfloat16, rngs=nnx.Rngs(0)))
+    outputs = nnx.eval_shape(lambda m: m(jnp.zeros((2, 28, 28, 1), jnp.bfloat16)), model)
+    assert outputs.shape == (2, 26) and outputs.dtype == jnp.bfloat16
+    assert model.features.conv1.kernel.dtype == jnp.float32
+
+
+@pytest.mark.parametrize(
+    "options, error, message",
+    [
+        (dict(num_classes=0), ValueError, r"LeNet5: `num_classes` \(=0\) must be at least 1"),
+        (dict(num_classes="10"), TypeError, "LeNet5: `num_classes`.*must be an int"),
+        (dict(rngs=1), TypeError, "LeNet5: `rngs` must be flax.nnx.Rngs"),
+        (dict(dtype=jnp.int8), ValueError, "LeNet5: `dtype` .=int8. must be a floating"),
+        (dict(param_dtype="f9"), TypeError, "LeNet5: `param_dtype`.*must be a dtype"),
+    ],
+)
+def test_wrong_arguments_are_refused(options, error, message):
+    with pytest.raises(error, match=message):
+        LeNet5(**{"rngs": nnx.Rngs(0), **options})
+
+
+def test_wrong_images_are_refused():
+    model = nnx.eval_shape(lambda: LeNet5(rngs=nnx.Rngs(0)))
+    with pytest.raises(ValueError, match=r"LeNet5: `inputs` must be \(\*batch, 28, 28, 1\); rece"):
+        model(jnp.ones((2, 32, 32, 1)))
