@@ -12,7 +12,9 @@ from jaxcnn.functional.depthwise import depthwise_conv, separable_conv
 from jaxcnn.functional.dilate import dilate
 from jaxcnn.functional.fractional import fractional_max_pool, fractional_max_pool_with_indices
 from jaxcnn.functional.global_pool import global_avg_pool, global_max_pool
+from jaxcnn.functional.local import conv_local
 from jaxcnn.functional.morphology import grey_dilation, grey_erosion
+from jaxcnn.functional.partial import partial_conv
 from jaxcnn.functional.patches import fold, unfold
 from jaxcnn.functional.pool import avg_pool, max_pool, min_pool, sum_pool
 from jaxcnn.functional.pyramid import spatial_pyramid_pool
@@ -25,6 +27,7 @@ __all__ = [
     "avg_pool",
     "blur_pool",
     "conv",
+    "conv_local",
     "depth_to_space",
     "depthwise_conv",
     "dilate",
@@ -37,6 +40,7 @@ __all__ = [
     "grey_erosion",
     "max_pool",
     "min_pool",
+    "partial_conv",
     "separable_conv",
     "space_to_depth",
     "spatial_pyramid_pool",

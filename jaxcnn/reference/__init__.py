@@ -4,12 +4,21 @@ Nothing here imports JAX. The forwards are explicit sums over windows, written t
 `*_vjp` says in its docstring, index by index, how its gradient follows from that sum.
 """
 
+from jaxcnn.reference.adaptive import (
+    adaptive_avg_pool,
+    adaptive_avg_pool_vjp,
+    adaptive_max_pool,
+    adaptive_max_pool_vjp,
+    adaptive_max_pool_with_indices,
+    adaptive_max_pool_with_indices_vjp,
+)
 from jaxcnn.reference.blocks import (
     depth_to_space,
     depth_to_space_vjp,
     space_to_depth,
     space_to_depth_vjp,
 )
+from jaxcnn.reference.blur import blur_pool, blur_pool_vjp
 from jaxcnn.reference.conv import conv, conv_vjp
 from jaxcnn.reference.depthwise import (
     depthwise_conv,
@@ -18,12 +27,26 @@ from jaxcnn.reference.depthwise import (
     separable_conv_vjp,
 )
 from jaxcnn.reference.dilate import dilate, dilate_vjp
+from jaxcnn.reference.fractional import (
+    fractional_max_pool,
+    fractional_max_pool_vjp,
+    fractional_max_pool_with_indices,
+    fractional_max_pool_with_indices_vjp,
+)
+from jaxcnn.reference.global_pool import (
+    global_avg_pool,
+    global_avg_pool_vjp,
+    global_max_pool,
+    global_max_pool_vjp,
+)
+from jaxcnn.reference.local import conv_local, conv_local_vjp
 from jaxcnn.reference.morphology import (
     grey_dilation,
     grey_dilation_vjp,
     grey_erosion,
     grey_erosion_vjp,
 )
+from jaxcnn.reference.partial import partial_conv, partial_conv_vjp
 from jaxcnn.reference.patches import fold, fold_vjp, unfold, unfold_vjp
 from jaxcnn.reference.pool import (
     avg_pool,
@@ -35,11 +58,23 @@ from jaxcnn.reference.pool import (
     sum_pool,
     sum_pool_vjp,
 )
+from jaxcnn.reference.pyramid import spatial_pyramid_pool, spatial_pyramid_pool_vjp
+from jaxcnn.reference.stochastic import stochastic_pool, stochastic_pool_vjp
 
 __all__ = [
+    "adaptive_avg_pool",
+    "adaptive_avg_pool_vjp",
+    "adaptive_max_pool",
+    "adaptive_max_pool_vjp",
+    "adaptive_max_pool_with_indices",
+    "adaptive_max_pool_with_indices_vjp",
     "avg_pool",
     "avg_pool_vjp",
+    "blur_pool",
+    "blur_pool_vjp",
     "conv",
+    "conv_local",
+    "conv_local_vjp",
     "conv_vjp",
     "depth_to_space",
     "depth_to_space_vjp",
@@ -49,6 +84,14 @@ __all__ = [
     "dilate_vjp",
     "fold",
     "fold_vjp",
+    "fractional_max_pool",
+    "fractional_max_pool_vjp",
+    "fractional_max_pool_with_indices",
+    "fractional_max_pool_with_indices_vjp",
+    "global_avg_pool",
+    "global_avg_pool_vjp",
+    "global_max_pool",
+    "global_max_pool_vjp",
     "grey_dilation",
     "grey_dilation_vjp",
     "grey_erosion",
@@ -57,10 +100,16 @@ __all__ = [
     "max_pool_vjp",
     "min_pool",
     "min_pool_vjp",
+    "partial_conv",
+    "partial_conv_vjp",
     "separable_conv",
     "separable_conv_vjp",
     "space_to_depth",
     "space_to_depth_vjp",
+    "spatial_pyramid_pool",
+    "spatial_pyramid_pool_vjp",
+    "stochastic_pool",
+    "stochastic_pool_vjp",
     "sum_pool",
     "sum_pool_vjp",
     "unfold",
