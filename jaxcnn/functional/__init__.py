@@ -8,6 +8,7 @@ from jaxcnn.functional.adaptive import (
 from jaxcnn.functional.blocks import depth_to_space, space_to_depth
 from jaxcnn.functional.blur import blur_pool
 from jaxcnn.functional.conv import conv
+from jaxcnn.functional.conv_transpose import conv_transpose
 from jaxcnn.functional.depthwise import depthwise_conv, separable_conv
 from jaxcnn.functional.dilate import dilate
 from jaxcnn.functional.fractional import fractional_max_pool, fractional_max_pool_with_indices
@@ -28,6 +29,7 @@ __all__ = [
     "blur_pool",
     "conv",
     "conv_local",
+    "conv_transpose",
     "depth_to_space",
     "depthwise_conv",
     "dilate",

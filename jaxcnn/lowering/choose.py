@@ -2,8 +2,15 @@
 
 | problem (CPU)                                        | algorithm | why                          |
 |------------------------------------------------------|-----------|------------------------------|
+| dilated input, at most `PHASE_RUNS` runs of phases   | phases    | see `conv_phases`            |
 | depthwise, at most `SHIFT_TAPS` taps                 | shift     | see `conv_shift`             |
+| groups                                               | blocks    | see `conv_blocks`            |
+| one tap                                              | matmul    | see `conv_matmul`            |
+| one or two spatial axes                              | canonical | see `conv_canonical`         |
+| more spatial axes, at most `PLANE_TAPS` between them | planes    | see `conv_planes`            |
 | anything else                                        | direct    |                              |
+
+On GPU and TPU "auto" is direct for all of them.
 """
 
 import math
@@ -14,14 +21,37 @@ import jax
 from jaxtyping import Array, Num, Shaped
 
 from jaxcnn.geometry import Windows
-from jaxcnn.lowering import conv_direct, conv_shift, pool_shift, pool_window, sum_shift, sum_window
+from jaxcnn.lowering import (
+    conv_blocks,
+    conv_canonical,
+    conv_direct,
+    conv_matmul,
+    conv_phases,
+    conv_planes,
+    conv_shift,
+    pool_shift,
+    pool_window,
+    sum_shift,
+    sum_window,
+)
 from jaxcnn.lowering.problem import ConvProblem
 
-CONV_ALGORITHMS: dict[str, ModuleType] = {"direct": conv_direct, "shift": conv_shift}
+CONV_ALGORITHMS: dict[str, ModuleType] = {
+    "direct": conv_direct,
+    "canonical": conv_canonical,
+    "matmul": conv_matmul,
+    "shift": conv_shift,
+    "blocks": conv_blocks,
+    "phases": conv_phases,
+    "planes": conv_planes,
+}
+SPLITTING = (conv_blocks, conv_phases, conv_planes)  # their parts are chosen for in turn
 MAX_POOL_ALGORITHMS: dict[str, ModuleType] = {"shift": pool_shift, "window": pool_window}
 SUM_POOL_ALGORITHMS: dict[str, ModuleType] = {"shift": sum_shift, "window": sum_window}
 
-SHIFT_TAPS = 81  # each tap is an operation of its own: more of them compile slowly
+PHASE_RUNS = 32  # each run is a convolution of its own: more of them compile slowly
+PLANE_TAPS = 49  # likewise
+SHIFT_TAPS = 81  # likewise, each tap is an operation
 
 
 def conv(
@@ -41,6 +71,8 @@ def conv(
     reason = chosen.unsupported(inputs, kernel, problem)
     if reason is not None:
         raise ValueError(f"{function}: `algorithm` (={algorithm!r}) {reason}; use 'auto'")
+    if chosen in SPLITTING:
+        return chosen.conv(inputs, kernel, problem, lambda x, k, p: conv(function, x, k, p, "auto"))
     return chosen.conv(inputs, kernel, problem)
 
 
@@ -48,9 +80,20 @@ def _conv_algorithm(inputs: Array, kernel: Array, problem: ConvProblem) -> str:
     """The algorithm that "auto" stands for, from the platform and what is static."""
     if jax.default_backend() != "cpu":
         return "direct"
-    if conv_shift.unsupported(inputs, kernel, problem) is None and inputs.shape[-1] > 1:
-        if math.prod(problem.windows.window_shape) <= SHIFT_TAPS:
-            return "shift"
+    windows = problem.windows
+    taps = math.prod(windows.window_shape)
+    planes = math.prod(windows.window_shape[:-2])
+    worthwhile = {
+        "phases": lambda: conv_phases.run_count(windows) <= PHASE_RUNS,
+        "shift": lambda: taps <= SHIFT_TAPS and inputs.shape[-1] > 1,
+        "blocks": lambda: True,
+        "matmul": lambda: True,
+        "canonical": lambda: True,
+        "planes": lambda: planes <= PLANE_TAPS,
+    }
+    for name, pays in worthwhile.items():
+        if CONV_ALGORITHMS[name].unsupported(inputs, kernel, problem) is None and pays():
+            return name
     return "direct"
 
 
