@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from jaxcnn import geometry
-from jaxcnn.geometry import Windows
+from jaxcnn.geometry import IntPerAxis, Windows
 from jaxcnn.reference import _taps
 
 Place = tuple[int, ...]
@@ -20,7 +20,7 @@ def windowed(
     strides,
     padding,
     padding_mode: str = "identity",
-    window_dilation=1,
+    window_dilation: IntPerAxis = 1,
     ceil_mode: bool = False,
 ) -> tuple[np.ndarray, Windows, str, tuple[int, ...]]:
     """Flattens the batch to (n, *spatial, channels) and works out where the windows lie.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from jaxcnn.reference._taps import as_float, flatten_batch, restore_batch
-from jaxcnn.reference._windows import Place, at, read
+from jaxcnn.reference._windows import Place, at
 from jaxcnn.reference.pool import first_largest
 
 OutputShape = tuple[int | None, ...]
@@ -31,7 +31,7 @@ def adaptive_avg_pool(inputs: np.ndarray, output_shape: OutputShape) -> np.ndarr
     x, shape, batch = _prepare(inputs, output_shape)
     out = np.zeros((len(x), *shape, x.shape[-1]), x.dtype)
     for place, pixels in _windows(x.shape[1:-1], shape):
-        out[at(place)] = read(x, pixels).sum(0) / len(pixels)
+        out[at(place)] = sum(x[at(pixel)] for pixel in pixels) / len(pixels)
     return restore_batch(out, batch)
 
 
@@ -112,7 +112,7 @@ def adaptive_max_pool_with_indices(
     out = np.zeros((len(x), *shape, x.shape[-1]), x.dtype)
     indices = np.zeros(out.shape, np.int32)
     for place, pixels in _windows(sizes, shape):
-        values = read(x, pixels)
+        values = np.stack([x[at(pixel)] for pixel in pixels])
         winner = first_largest(values)
         out[at(place)] = np.take_along_axis(values, winner[None], 0)[0]
         flat = np.array([np.ravel_multi_index(pixel, sizes) for pixel in pixels])

@@ -25,7 +25,7 @@ def global_avg_pool(
       `(batch, channels)` in float64, or complex128.
     """
     pixels, axes = _pixels(inputs, spatial_axes)
-    out = sum(pixels) / len(pixels)
+    out = pixels.sum(0) / len(pixels)
     return np.expand_dims(out, axes) if keepdims else out
 
 
