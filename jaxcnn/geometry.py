@@ -222,6 +222,21 @@ class Windows:
             )
         )
 
+    def with_unit_axis(self) -> "Windows":
+        """The same windows with an axis of one pixel and one tap before the others."""
+        return Windows(
+            *(
+                (one, *getattr(self, field.name))
+                for field, one in zip(
+                    dataclasses.fields(self), (1, 1, 1, (0, 0), 1, 1, 1), strict=True
+                )
+            )
+        )
+
+    def trailing(self, count: int) -> "Windows":
+        """The windows along the last `count` axes alone."""
+        return Windows(*(getattr(self, f.name)[-count:] for f in dataclasses.fields(self)))
+
     def padded(self) -> "Windows":
         """The same windows over an input that is dilated and padded already."""
         sizes = tuple(
@@ -462,6 +477,79 @@ def _output_padding(
                 f"or kernel_dilation (={d}) along spatial axis {axis}; pad the outputs instead"
             )
     return extra
+
+
+def unpooled_sizes(
+    function: str,
+    sizes: Sequence[int],
+    window_shape: Sequence[int],
+    *,
+    strides: object = 1,
+    padding: object = "VALID",
+    dilation: object = 1,
+    output_shape: object = None,
+) -> tuple[int, ...]:
+    """Returns spatial sizes m that a pool takes to the n of `sizes`.
+
+        m = (n - 1)*s + e - p_lo - p_hi,      n*s for "SAME" and "SAME_LOWER"
+
+    Args:
+      function: the caller's name, for messages.
+      sizes: n, what came out of the pool.
+      window_shape: taps per axis of the pool, checked already.
+      strides: of the pool, int or one per axis.
+      padding: of the pool.
+      dilation: of the pool's window, int or one per axis.
+      output_shape: m itself, to be checked; None for the formula.
+    Raises:
+      ValueError: an entry is out of range, or no pool takes m to n, rounding down or up.
+      TypeError: an entry is no int.
+
+    >>> unpooled_sizes("f", (4,), (3,), strides=2, padding=1)
+    (7,)
+    """
+    rank = len(window_shape)
+    strides = per_axis(function, "strides", strides, rank)
+    dilation = per_axis(function, "window_dilation", dilation, rank)
+    spans = map(effective_size, window_shape, dilation)
+    same = isinstance(padding, str) and padding.upper() in ("SAME", "SAME_LOWER")
+    chosen = tuple(n * s for n, s in zip(sizes, strides, strict=True))
+    if output_shape is not None:
+        chosen = axes_tuple(function, "output_shape", output_shape)
+        if len(chosen) != rank:
+            raise ValueError(
+                f"{function}: `output_shape` (={output_shape!r}) must have one size for each of "
+                f"the {rank} spatial axes, got {len(chosen)}"
+            )
+    pairs = resolve_padding(function, padding, chosen, tuple(window_shape), strides, dilation)
+    if output_shape is None and not same:
+        chosen = tuple(
+            (n - 1) * s + e - sum(pair)
+            for n, s, e, pair in zip(sizes, strides, spans, pairs, strict=True)
+        )
+    for axis, (m, n, k, s, pair, d) in enumerate(
+        zip(chosen, sizes, window_shape, strides, pairs, dilation, strict=True)
+    ):
+        reached = {
+            output_size(m, k, stride=s, padding=pair, dilation=d, ceil_mode=up)
+            for up in (False, True)
+        }
+        if m < 1 or n not in reached:
+            name, value = (
+                ("padding", padding)
+                if output_shape is None
+                else (
+                    "output_shape",
+                    output_shape,
+                )
+            )
+            raise ValueError(
+                f"{function}: `{name}` (={value!r}) must belong to a pool that takes {m} to {n} "
+                f"pixels along spatial axis {axis}; received spatial sizes {tuple(sizes)}, "
+                f"window_shape {tuple(window_shape)}, strides {strides}, padding {pairs}, "
+                f"window_dilation {dilation}"
+            )
+    return chosen
 
 
 def refuse_window_in_padding(

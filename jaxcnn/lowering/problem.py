@@ -1,9 +1,11 @@
 """What a lowering is asked to compute, apart from the arrays."""
 
 import dataclasses
+from collections.abc import Callable
 
 from jax import lax
 from jax.typing import DTypeLike
+from jaxtyping import Array
 
 from jaxcnn.geometry import Windows
 
@@ -32,3 +34,7 @@ class ConvProblem:
     feature_group_count: int = 1
     precision: Precision = None
     preferred_element_type: DTypeLike | None = None
+
+
+# how an algorithm that splits a convolution has its parts computed
+Inner = Callable[[Array, Array, ConvProblem], Array]

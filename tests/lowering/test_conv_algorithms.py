@@ -1,0 +1,180 @@
+"""Every algorithm on every case that it takes: the same values and gradients as the plain one."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxcnn import functional, geometry
+from jaxcnn.lowering import choose
+from jaxcnn.lowering.problem import ConvProblem
+
+# name: spatial sizes, in, out, kernel size, groups, options of geometry.windows
+CASES = {
+    "1d": ((11,), 3, 4, (3,), 1, dict(strides=2, padding=((1, 2),))),
+    "1d grouped": ((9,), 4, 6, (2,), 2, dict(dilation=3, padding="FULL")),
+    "2d": ((6, 5), 2, 3, (3, 2), 1, dict()),
+    "2d strided": ((9, 10), 2, 3, (3, 2), 1, dict(strides=(2, 3), padding=(1, 2))),
+    "2d strided, unread": ((11, 9), 2, 3, (2, 1), 1, dict(strides=(4, 3))),
+    "2d dilated": ((9, 8), 2, 3, (3, 2), 1, dict(dilation=(2, 3), padding="SAME")),
+    "2d strided, dilated": (
+        (9, 12),
+        2,
+        3,
+        (3, 4),
+        1,
+        dict(strides=(2, 3), dilation=(3, 1), padding=2),
+    ),
+    "2d cropped": ((9, 8), 2, 3, (3, 3), 1, dict(padding=((-2, 1), (0, -1)), strides=2)),
+    "2d input dilated": ((4, 5), 2, 3, (3, 4), 1, dict(input_dilation=(2, 3), padding=2)),
+    "1x1": ((6, 5), 3, 4, (1, 1), 1, dict()),
+    "1x1 strided, padded": (
+        (6, 5),
+        3,
+        4,
+        (1, 1),
+        1,
+        dict(strides=(2, 3), padding=((1, 0), (2, 1))),
+    ),
+    "1x1 input dilated": ((3, 4), 3, 4, (1, 1), 1, dict(input_dilation=2, padding=((-1, 1), 0))),
+    "grouped": ((6, 5), 6, 9, (3, 2), 3, dict(strides=(1, 2))),
+    "many groups": ((5, 4), 80, 80, (2, 3), 20, dict(padding=1)),
+    "depthwise": ((6, 5), 4, 8, (3, 2), 4, dict(strides=2, padding="SAME", dilation=(1, 2))),
+    "3d": ((4, 5, 6), 2, 3, (2, 3, 2), 1, dict(strides=(1, 2, 1), padding=((1, 0), 1, 0))),
+    "3d dilated": ((6, 4, 5), 2, 3, (3, 2, 2), 1, dict(dilation=(2, 1, 2), strides=(2, 1, 1))),
+    "4d": ((3, 2, 3, 4), 2, 3, (2, 2, 1, 2), 1, dict(padding=(1, 0, 1, 0))),
+    "2d large": ((20, 24), 8, 16, (3, 3), 1, dict(strides=(2, 1), padding="SAME")),
+}
+# fmt: skip
+
+
+def problem_and_arrays(case: str, dtype=np.float64):
+    sizes, in_features, out_features, kernel_size, groups, options = CASES[case]
+    rng = np.random.default_rng(len(case))
+    windows = geometry.windows("test", sizes, kernel_size, crop=True, **options)
+    inputs = rng.standard_normal((3, *sizes, in_features)).astype(dtype)
+    kernel = rng.standard_normal((*kernel_size, in_features // groups, out_features)).astype(dtype)
+    cotangent = rng.standard_normal((3, *windows.output_shape, out_features)).astype(dtype)
+    return ConvProblem(windows, groups), *map(jnp.asarray, (inputs, kernel, cotangent))
+
+
+def supported(case: str) -> list[str]:
+    problem, inputs, kernel, _ = problem_and_arrays(case)
+    return [
+        name
+        for name, algorithm in choose.CONV_ALGORITHMS.items()
+        if name != "direct" and algorithm.unsupported(inputs, kernel, problem) is None
+    ]
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def everything(inputs, kernel, cotangent, problem, algorithm):
+    """Value, pullback, pushforward and the second derivative along the arguments themselves."""
+
+    def fn(x, k):
+        return choose.conv("test", x, k, problem, algorithm)
+
+    def loss(x, k):
+        return (fn(x, k) * cotangent).sum()
+
+    outputs, pullback = jax.vjp(fn, inputs, kernel)
+    tangents = jnp.sin(inputs), jnp.cos(kernel)
+    return (
+        outputs,
+        pullback(cotangent),
+        jax.jvp(fn, (inputs, kernel), tangents)[1],
+        jax.jvp(jax.grad(loss, (0, 1)), (inputs, kernel), tangents)[1],
+        jax.vmap(fn)(jnp.stack([inputs, -inputs]), jnp.stack([kernel, 2 * kernel])),
+    )
+
+
+@functools.cache
+def computed(case: str, algorithm: str):
+    problem, inputs, kernel, cotangent = problem_and_arrays(case)
+    return everything(inputs, kernel, cotangent, problem, algorithm)
+
+
+PAIRS = [(case, name) for case in CASES for name in supported(case)]
+
+
+@pytest.mark.parametrize("case, algorithm", PAIRS)
+def test_agrees_with_direct(case, algorithm):
+    found, expected = computed(case, algorithm), computed(case, "direct")
+    for ours, plain in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(ours, plain, rtol=1e-10, atol=1e-10)
+
+
+def test_every_algorithm_is_tested():
+    assert {name for _, name in PAIRS} | {"direct"} == set(choose.CONV_ALGORITHMS)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, np.float16, np.float32, np.complex64])
+@pytest.mark.parametrize("case", ["2d strided", "1x1 strided, padded", "many groups", "3d"])
+def test_dtypes_come_out_as_they_went_in(case, dtype):
+    problem, inputs, kernel, cotangent = problem_and_arrays(case)
+    expected = choose.conv("test", inputs, kernel, problem, "direct")
+    outputs, pullback = jax.vjp(
+        lambda x, k: choose.conv("test", x, k, problem, "auto"),
+        jnp.asarray(inputs, dtype),
+        jnp.asarray(kernel, dtype),
+    )
+    gradients = pullback(jnp.asarray(cotangent, dtype))
+    assert [outputs.dtype, *(g.dtype for g in gradients)] == [dtype] * 3
+    # inputs, kernel and some partial sums are each rounded to the dtype
+    tolerance = 16 * float(jnp.finfo(dtype).eps) * np.abs(expected).max()
+    np.testing.assert_allclose(np.asarray(outputs, complex), expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("case", ["2d strided", "1d", "grouped", "3d", "1x1"])
+def test_gradient_under_scan_and_checkpoint(case):
+    problem, inputs, kernel, _ = problem_and_arrays(case)
+
+    def loss(k):
+        return (choose.conv("test", inputs, k, problem, "auto") ** 2).sum()
+
+    def step(k, _):
+        return k - 1e-3 * jax.grad(jax.checkpoint(loss))(k), None
+
+    scanned = jax.lax.scan(step, kernel, None, length=2)[0]
+    expected = kernel
+    for _ in range(2):
+        expected = expected - 1e-3 * jax.grad(loss)(expected)
+    np.testing.assert_allclose(scanned, expected, rtol=1e-9, atol=1e-12)
+
+
+REFUSED = {
+    "canonical": ("3d", "takes one or two spatial axes, not 3"),
+    "matmul": ("2d", r"takes kernels of one tap, not \(3, 2\)"),
+    "blocks": ("2d", "takes two groups of channels or more, not 1"),
+    "planes": ("2d", "takes three spatial axes or more, not 2"),
+    "shift": ("2d", "needs a group for each input channel"),
+}
+
+
+@pytest.mark.parametrize("algorithm", REFUSED)
+def test_an_algorithm_that_cannot_says_why(algorithm):
+    case, reason = REFUSED[algorithm]
+    problem, inputs, kernel, _ = problem_and_arrays(case)
+    with pytest.raises(ValueError, match=rf"test: `algorithm` \(='{algorithm}'\) {reason}"):
+        choose.conv("test", inputs, kernel, problem, algorithm)
+
+
+def test_only_what_is_asked_for_is_computed():
+    """The gradient for the kernel alone holds two convolutions: forward, and its own."""
+    problem, inputs, kernel, cotangent = problem_and_arrays("2d large")
+
+    def loss(k):
+        return (choose.conv("test", inputs, k, problem, "canonical") * cotangent).sum()
+
+    text = jax.jit(jax.value_and_grad(loss)).lower(kernel).as_text()
+    assert text.count("stablehlo.convolution") == 2
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (7, 8), (1, 8)])
+def test_public_name_reaches_every_algorithm(sizes):
+    inputs, kernel = np.ones((2, *sizes, 4)), np.ones((1, 1, 4, 8))
+    plain = functional.conv(inputs, kernel, algorithm="direct")
+    for name in ("matmul", "canonical", "auto"):
+        np.testing.assert_allclose(functional.conv(inputs, kernel, algorithm=name), plain)
