@@ -201,4 +201,4 @@ def _windows_and_taps(windows: Windows) -> Iterator[tuple[Index, list[tuple[Inde
 def _reflected(kernel: np.ndarray) -> np.ndarray:
     """The kernel with every spatial axis reversed."""
     kernel = _taps.as_float(kernel)
-    return np.flip(kernel, range(kernel.ndim - 1))
+    return np.flip(kernel, tuple(range(kernel.ndim - 1)))
