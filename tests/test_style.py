@@ -1,0 +1,112 @@
+"""The house rules, executed: what every public function must say, and what no file may hold."""
+
+import ast
+import inspect
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from jaxcnn import functional, models, nn, reference, testing
+
+ROOT = pathlib.Path(__file__).parents[1]
+FILES = sorted((ROOT / "jaxcnn").rglob("*.py"))
+SCRIPTS = sorted((ROOT / "experiments").rglob("*.py"))
+PACKAGES = (functional, models, nn, reference, testing)
+FUNCTIONS = [
+    pytest.param(getattr(package, name), id=f"{package.__name__}.{name}")
+    for package in PACKAGES
+    for name in package.__all__
+    if inspect.isfunction(getattr(package, name))
+]
+BANNED_NAMES = {
+    "lhs": "inputs",
+    "rhs": "kernel",
+    "stride": "strides",
+    "groups": "feature_group_count",
+    "dilation_rate": "kernel_dilation",
+    "dilation": "kernel_dilation, input_dilation or window_dilation",
+}
+AS_LAX_DOES = {"conv_general_dilated"}  # keeps the names of the function that it stands in for
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_docstring_names_every_argument(function):
+    doc = inspect.getdoc(function) or ""
+    assert doc.split("\n")[0].endswith("."), "the first line is a sentence"
+    assert "Returns:" in doc
+    for name in inspect.signature(function).parameters:
+        assert re.search(rf"\b{name}\b", doc), f"`{name}` is not documented"
+
+
+@pytest.mark.parametrize("function", [f for f in FUNCTIONS if "functional." in f.id])
+def test_public_functions_show_an_example_and_what_they_raise(function):
+    doc = inspect.getdoc(function) or ""
+    assert "Raises:" in doc and ">>>" in doc
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_names_are_the_house_names(function):
+    if function.__name__ in AS_LAX_DOES:
+        return
+    for name in inspect.signature(function).parameters:
+        assert name not in BANNED_NAMES, f"write {BANNED_NAMES[name]}"
+
+
+@pytest.mark.parametrize("package", PACKAGES[:-1], ids=lambda p: p.__name__)
+def test_all_is_sorted_and_complete(package):
+    assert list(package.__all__) == sorted(package.__all__)
+    defined = {
+        name
+        for name, value in vars(package).items()
+        if not name.startswith("_") and (inspect.isfunction(value) or inspect.isclass(value))
+    }
+    assert defined == {n for n in package.__all__ if callable(getattr(package, n))}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_library_files(path):
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree) or not tree.body, "a file says what it holds"
+    for node in ast.walk(tree):
+        assert not isinstance(node, ast.Assert), f"assert on line {node.lineno}"
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            name = node.id if isinstance(node, ast.Name) else node.attr
+            assert name not in {"custom_vjp", "defvjp", "pickle"}, f"{name} on line {node.lineno}"
+        if isinstance(node, ast.ImportFrom):
+            assert node.module != "__future__"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_below_imports_what_lies_above(path):
+    package = path.relative_to(ROOT / "jaxcnn").parts[0].removesuffix(".py")
+    below = {
+        "geometry": {"functional", "lowering", "reference", "nn", "models", "jax"},
+        "lowering": {"functional", "reference", "nn", "models"},
+        "reference": {"functional", "lowering", "nn", "models", "jax"},
+        "functional": {"reference", "nn", "models"},
+        "nn": {"reference", "models"},
+        "models": {"reference"},
+    }.get(package, set())
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            parts = name.removeprefix("jaxcnn.").split(".")
+            assert parts[0] not in below, f"{package} imports {name}"
+
+
+@pytest.mark.parametrize("path", [*FILES, *SCRIPTS], ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_stay_short(path):
+    assert len(path.read_text().splitlines()) <= 350, "does it hold two topics?"
+
+
+@pytest.mark.parametrize("package", ["reference", "geometry"])
+def test_imports_no_jax(package):
+    code = f"import sys, jaxcnn.{package}; sys.exit('jax' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
