@@ -3,6 +3,8 @@
 from jaxcnn.nn.chain import Activation, Chain, Flatten
 from jaxcnn.nn.conv import Conv
 from jaxcnn.nn.pool import AvgPool, MaxPool, MinPool, SumPool, WindowPool
+from jaxcnn.nn.subsampling import Subsampling
+from jaxcnn.nn.table_conv import TableConv
 
 __all__ = [
     "Activation",
@@ -12,6 +14,8 @@ __all__ = [
     "Flatten",
     "MaxPool",
     "MinPool",
+    "Subsampling",
     "SumPool",
+    "TableConv",
     "WindowPool",
 ]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
+from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
@@ -12,6 +13,10 @@ from jaxcnn.functional import _arguments
 from jaxcnn.geometry import Padding
 
 FILLS = ("CIRCULAR", "REFLECT")
+
+# What Flax's layers draw their parameters with.
+KERNEL_INIT = nnx.initializers.lecun_normal()
+BIAS_INIT = nnx.initializers.zeros_init()
 
 
 def features(module: str, argument: str, value: object) -> int:

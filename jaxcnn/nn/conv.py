@@ -18,9 +18,6 @@ from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision
 from jaxcnn.nn import _arguments
 
-_KERNEL_INIT = nnx.initializers.lecun_normal()
-_BIAS_INIT = nnx.initializers.zeros_init()
-
 
 class Conv(nnx.Conv):
     """Convolution with a learnt kernel: `flax.nnx.Conv` on the primitives of this library.
@@ -85,8 +82,8 @@ class Conv(nnx.Conv):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = None,
-        kernel_init: Callable[..., Any] = _KERNEL_INIT,
-        bias_init: Callable[..., Any] = _BIAS_INIT,
+        kernel_init: Callable[..., Any] = _arguments.KERNEL_INIT,
+        bias_init: Callable[..., Any] = _arguments.BIAS_INIT,
         conv_general_dilated: Callable[..., Any] = lax.conv_general_dilated,
         promote_dtype: Any = dtypes.promote_dtype,
         preferred_element_type: DTypeLike | None = None,

@@ -1,6 +1,6 @@
 """Pools of windows as modules: their options are checked once, when the module is built."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from flax import nnx
 from jaxtyping import Array, Inexact, Num
@@ -9,6 +9,7 @@ from jaxcnn import functional, geometry
 from jaxcnn.functional import _arguments as _arrays
 from jaxcnn.functional._windows import PADDING_MODES
 from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn.lowering import choose
 from jaxcnn.nn import _arguments
 
 
@@ -29,6 +30,8 @@ class WindowPool(nnx.Module):
       ValueError: an option is out of range.
       TypeError: an option is of the wrong type.
     """
+
+    _algorithms: ClassVar[tuple[str, ...]] = tuple(choose.SUM_POOL_ALGORITHMS)
 
     def __init__(
         self,
@@ -51,7 +54,7 @@ class WindowPool(nnx.Module):
         )
         self.padding_mode = _arrays.choice(name, "padding_mode", padding_mode, PADDING_MODES)
         self.ceil_mode = _arrays.flag(name, "ceil_mode", ceil_mode)
-        self.algorithm = algorithm
+        self.algorithm = _arrays.choice(name, "algorithm", algorithm, ("auto", *self._algorithms))
 
     def _options(self) -> dict[str, Any]:
         """The arguments that the functions take after the inputs."""
@@ -78,6 +81,8 @@ class MaxPool(WindowPool):
       (8, 14, 14, 6)
     """
 
+    _algorithms = tuple(choose.MAX_POOL_ALGORITHMS)
+
     def __call__(
         self, inputs: Num[Array, "*batch_and_spatial channels"]
     ) -> Num[Array, "*batch_and_out channels"]:
@@ -96,6 +101,8 @@ class MinPool(WindowPool):
       >>> nn.MinPool((3,), padding="SAME")(jnp.ones((8, 28, 6))).shape
       (8, 28, 6)
     """
+
+    _algorithms = tuple(choose.MAX_POOL_ALGORITHMS)
 
     def __call__(
         self, inputs: Num[Array, "*batch_and_spatial channels"]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxcnn.models import LeNet5
+from jaxcnn.models import LeNet5, LeNet5Classic
+from jaxcnn.models.lenet_classic import C3_CONNECTIONS, digit_codes, scaled_tanh
 
 
 def count(module) -> int:
@@ -88,3 +89,75 @@ def test_wrong_images_are_refused():
     model = nnx.eval_shape(lambda: LeNet5(rngs=nnx.Rngs(0)))
     with pytest.raises(ValueError, match=r"LeNet5: `inputs` must be \(\*batch, 28, 28, 1\); rece"):
         model(jnp.ones((2, 32, 32, 1)))
+
+
+def test_classic_parameters_layer_by_layer():
+    model = nnx.eval_shape(lambda: LeNet5Classic(rngs=nnx.Rngs(0)))
+    layers = {**vars(model.features), **vars(model.classifier)}
+    counts = {name: count(layer) for name, layer in layers.items() if isinstance(layer, nnx.Module)}
+    assert {name: number for name, number in counts.items() if number} == {
+        "c1": 156,
+        "s2": 12,
+        "c3": 1_516,
+        "s4": 32,
+        "c5": 48_120,
+        "f6": 10_164,
+    }
+    assert count(model) == 60_000
+    assert [len(row) for row in C3_CONNECTIONS] == [3] * 6 + [4] * 9 + [6]
+    # Each map of S2 feeds ten of C3, and no two of C3 see the same maps.
+    assert np.bincount(sum(C3_CONNECTIONS, ())).tolist() == [10] * 6
+    assert len({frozenset(row) for row in C3_CONNECTIONS}) == 16
+    assert C3_CONNECTIONS[12:15] == ((0, 1, 3, 4), (1, 2, 4, 5), (2, 3, 5, 0))
+
+
+def test_classic_codes_are_the_digits_drawn():
+    codes = digit_codes()
+    assert codes.shape == (84, 10) and set(np.unique(codes)) == {-1.0, 1.0}
+    seven = codes[:, 7].reshape(12, 7)
+    assert (seven[1, 1:6] == 1).all() and (seven[10] == 1).tolist() == [0, 0, 1, 0, 0, 0, 0]
+    distances = ((codes[:, :, None] - codes[:, None]) ** 2).sum(0)
+    assert distances[~np.eye(10, dtype=bool)].min() >= 16  # four dots apart at least
+
+
+def test_classic_steps_and_leaves_its_codes_alone():
+    model = LeNet5Classic(param_dtype=jnp.float64, rngs=nnx.Rngs(0))
+    rng = np.random.default_rng(0)
+    images = jnp.asarray(rng.normal(size=(3, 28, 28, 1)))
+    labels = jnp.array([1, 0, 7])
+
+    @nnx.jit
+    def loss_and_gradient(model, images):
+        def loss(model):
+            scores = jax.nn.log_softmax(model(images))
+            return -jnp.take_along_axis(scores, labels[:, None], 1).mean()
+
+        return nnx.value_and_grad(loss)(model)
+
+    loss, gradient = loss_and_gradient(model, images)
+    assert "output" not in gradient.classifier
+    assert all(jnp.any(leaf != 0) for leaf in jax.tree.leaves(gradient))
+    state = jax.tree.map(lambda p, g: p - 1e-3 * g, nnx.state(model, nnx.Param), gradient)
+    nnx.update(model, state)
+    assert loss_and_gradient(model, images)[0] < loss
+    np.testing.assert_array_equal(model.classifier.output.codes[...], digit_codes())
+
+    scores = model(jnp.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0))))
+    np.testing.assert_allclose(model(images[1]), scores[1], rtol=1e-10)
+    np.testing.assert_allclose(pickle.loads(pickle.dumps(model))(images), scores, rtol=1e-10)
+    assert [a.shape[1:] for a in model.feature_maps(jnp.ones((2, 32, 32, 1))).values()] == [
+        (28, 28, 6),
+        (14, 14, 6),
+        (10, 10, 16),
+        (5, 5, 16),
+    ]
+    np.testing.assert_allclose(scaled_tanh(jnp.array([1.0, -1.0])), [1.0, -1.0], atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(32, 28, 1), (32, 32, 3), (30, 30, 1), (32,)])
+def test_classic_refuses_other_images(shape):
+    model = nnx.eval_shape(lambda: LeNet5Classic(rngs=nnx.Rngs(0)))
+    with pytest.raises(ValueError, match=r"LeNet5Classic: `inputs` must be \(\*batch"):
+        model(jnp.ones(shape))
+    with pytest.raises(TypeError, match="LeNet5Classic: `rngs`"):
+        LeNet5Classic(rngs=None)

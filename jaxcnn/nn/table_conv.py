@@ -1,0 +1,155 @@
+"""Convolution whose outputs see only the inputs that a table names."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from flax.nnx.nn import dtypes
+from jax.typing import DTypeLike
+from jaxtyping import Array, Inexact, Num
+
+from jaxcnn import functional, geometry
+from jaxcnn.functional import _arguments as _arrays
+from jaxcnn.functional import _dtypes
+from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn.lowering.problem import Precision
+from jaxcnn.nn import _arguments
+
+
+class TableConv(nnx.Module):
+    """Convolution over the pairs of features that `connections` lists, as in C3 of LeNet-5.
+
+        out[n, i, j, o] = bias[o] + sum over a, b and the c in connections[o] of
+                          x[n, i + a, j + b, c] * kernel[a, b, pair(o, c)]
+
+    Only connected pairs have parameters: the kernel is stored as `(*kernel_size, pairs)`, the
+    pairs of output 0 first, and laid into a dense one, whose other entries are zeros, when called.
+
+    Args:
+      in_features: channels of the inputs.
+      connections: for every output feature, the input features that it sees.
+      kernel_size: taps per spatial axis.
+      strides: pixels between windows, per spatial axis.
+      padding: as in `functional.conv`.
+      kernel_dilation: pixels between neighbouring taps.
+      use_bias: whether to add one number per output feature.
+      dtype: dtype of the computation; None takes that of inputs and parameters.
+      param_dtype: dtype of the parameters.
+      precision: of the products, as `jax.lax.Precision`.
+      kernel_init: draws the kernel of each output, `(*kernel_size, its pairs, 1)`, so that an
+        initialiser that scales by the fan-in sees the right one.
+      bias_init: draws `bias`, `(out_features,)`.
+      rngs: random streams; "params" is drawn from, the kernels first, in order.
+    Raises:
+      ValueError: an entry of the table is no input feature, or is listed twice.
+      TypeError: an argument is of the wrong type.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from jaxcnn import nn
+      >>> layer = nn.TableConv(3, ((0, 1), (1, 2), (0, 1, 2)), (5, 5), rngs=nnx.Rngs(0))
+      >>> layer.kernel.shape
+      (5, 5, 7)
+      >>> layer(jnp.ones((8, 14, 14, 3))).shape
+      (8, 14, 14, 3)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        connections: Sequence[Sequence[int]],
+        kernel_size: Sequence[int],
+        strides: IntPerAxis = 1,
+        *,
+        padding: Padding = "SAME",
+        kernel_dilation: IntPerAxis = 1,
+        use_bias: bool = True,
+        dtype: DTypeLike | None = None,
+        param_dtype: DTypeLike = jnp.float32,
+        precision: Precision = None,
+        kernel_init: Callable[..., Any] = _arguments.KERNEL_INIT,
+        bias_init: Callable[..., Any] = _arguments.BIAS_INIT,
+        rngs: nnx.Rngs,
+    ):
+        name = "TableConv"
+        self.in_features = _arguments.features(name, "in_features", in_features)
+        self.connections = _table(connections, self.in_features)
+        self.out_features = len(self.connections)
+        self.kernel_size = _arguments.kernel_size(name, kernel_size)
+        rank = len(self.kernel_size)
+        self.strides = geometry.per_axis(name, "strides", strides, rank)
+        self.kernel_dilation = geometry.per_axis(name, "kernel_dilation", kernel_dilation, rank)
+        self.padding = _arguments.padding(name, padding, self.kernel_size, self.kernel_dilation)
+        self.use_bias = _arrays.flag(name, "use_bias", use_bias)
+        _arguments.dtypes(name, dtype, param_dtype)
+        self.dtype, self.param_dtype = dtype, param_dtype
+        self.precision = _dtypes.product_precision(name, precision)
+        _arguments.rngs(name, rngs)
+        _arguments.function(name, "kernel_init", kernel_init)
+        kernels = [
+            kernel_init(rngs.params(), (*self.kernel_size, len(seen), 1), param_dtype)[..., 0]
+            for seen in self.connections
+        ]
+        self.kernel = nnx.Param(jnp.concatenate(kernels, -1))
+        self.bias = (
+            nnx.Param(bias_init(rngs.params(), (self.out_features,), param_dtype))
+            if self.use_bias
+            else nnx.data(None)
+        )
+
+    def dense_kernel(self) -> Inexact[Array, "*kernel_size in_features out_features"]:
+        """The kernel with zeros where nothing is connected."""
+        kernel = self.kernel[...]
+        inside = np.concatenate([np.asarray(seen) for seen in self.connections])
+        outside = np.repeat(np.arange(self.out_features), [len(seen) for seen in self.connections])
+        dense = jnp.zeros((*self.kernel_size, self.in_features, self.out_features), kernel.dtype)
+        # No pair is listed twice, so that neither this nor its gradient adds anything up.
+        return dense.at[..., inside, outside].set(kernel, unique_indices=True)
+
+    def __call__(
+        self, inputs: Num[Array, "*batch_and_spatial in_features"]
+    ) -> Inexact[Array, "*batch_and_out out_features"]:
+        """Convolves `(*batch, *spatial, in_features)` to `(*batch, *out, out_features)`."""
+        inputs = _arguments.inputs("TableConv", inputs, len(self.kernel_size), self.in_features)
+        bias = None if self.bias is None else self.bias[...]
+        inputs, kernel, bias = dtypes.promote_dtype(
+            (inputs, self.dense_kernel(), bias), dtype=self.dtype
+        )
+        return functional.conv(
+            inputs,
+            kernel,
+            bias,
+            strides=self.strides,
+            padding=self.padding,
+            kernel_dilation=self.kernel_dilation,
+            precision=self.precision,
+        )
+
+
+def _table(connections: Any, in_features: int) -> tuple[tuple[int, ...], ...]:
+    """The table with its entries checked."""
+    label = "TableConv: `connections`"
+    try:
+        rows = tuple(tuple(row) for row in connections)
+    except TypeError:
+        raise TypeError(
+            f"{label} (={connections!r}) must hold a tuple of input features per output feature"
+        ) from None
+    if not rows or not all(rows):
+        raise ValueError(
+            f"{label} must name at least one input feature for each output; received {rows}"
+        )
+    table = tuple(
+        tuple(geometry.whole_number("TableConv", "connections", entry, 0) for entry in row)
+        for row in rows
+    )
+    for output, row in enumerate(table):
+        if max(row) >= in_features or len(set(row)) < len(row):
+            raise ValueError(
+                f"{label} must list each input feature, 0 to {in_features - 1}, at most once; "
+                f"received {row} for output feature {output}"
+            )
+    return table
