@@ -20,6 +20,8 @@ from jaxcnn.reference.blocks import (
 )
 from jaxcnn.reference.blur import blur_pool, blur_pool_vjp
 from jaxcnn.reference.conv import conv, conv_vjp
+from jaxcnn.reference.conv_transpose import conv_transpose, conv_transpose_vjp
+from jaxcnn.reference.deform import deform_conv, deform_conv_vjp
 from jaxcnn.reference.depthwise import (
     depthwise_conv,
     depthwise_conv_vjp,
@@ -75,7 +77,11 @@ __all__ = [
     "conv",
     "conv_local",
     "conv_local_vjp",
+    "conv_transpose",
+    "conv_transpose_vjp",
     "conv_vjp",
+    "deform_conv",
+    "deform_conv_vjp",
     "depth_to_space",
     "depth_to_space_vjp",
     "depthwise_conv",
