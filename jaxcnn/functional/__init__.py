@@ -9,6 +9,7 @@ from jaxcnn.functional.blocks import depth_to_space, space_to_depth
 from jaxcnn.functional.blur import blur_pool
 from jaxcnn.functional.conv import conv
 from jaxcnn.functional.conv_transpose import conv_transpose
+from jaxcnn.functional.deform import deform_conv
 from jaxcnn.functional.depthwise import depthwise_conv, separable_conv
 from jaxcnn.functional.dilate import dilate
 from jaxcnn.functional.fractional import fractional_max_pool, fractional_max_pool_with_indices
@@ -18,8 +19,11 @@ from jaxcnn.functional.morphology import grey_dilation, grey_erosion
 from jaxcnn.functional.partial import partial_conv
 from jaxcnn.functional.patches import fold, unfold
 from jaxcnn.functional.pool import avg_pool, max_pool, min_pool, sum_pool
+from jaxcnn.functional.pool_any import pool
+from jaxcnn.functional.pool_norms import logsumexp_pool, lp_pool
 from jaxcnn.functional.pyramid import spatial_pyramid_pool
 from jaxcnn.functional.stochastic import stochastic_pool
+from jaxcnn.functional.unpool import max_pool_with_indices, max_unpool
 
 __all__ = [
     "adaptive_avg_pool",
@@ -30,6 +34,7 @@ __all__ = [
     "conv",
     "conv_local",
     "conv_transpose",
+    "deform_conv",
     "depth_to_space",
     "depthwise_conv",
     "dilate",
@@ -40,9 +45,14 @@ __all__ = [
     "global_max_pool",
     "grey_dilation",
     "grey_erosion",
+    "logsumexp_pool",
+    "lp_pool",
     "max_pool",
+    "max_pool_with_indices",
+    "max_unpool",
     "min_pool",
     "partial_conv",
+    "pool",
     "separable_conv",
     "space_to_depth",
     "spatial_pyramid_pool",

@@ -47,3 +47,9 @@ def lay_windows(
 def batch_shape(inputs: np.ndarray, rank: int) -> tuple[int, ...]:
     """The batch axes of `(*batch, *spatial, channels)`."""
     return np.shape(inputs)[: np.ndim(inputs) - rank - 1]
+
+
+def channel_groups(in_features: int, out_features: int, count: int) -> list[tuple[slice, slice]]:
+    """The input and output channels of each group."""
+    a, b = in_features // count, out_features // count
+    return [(slice(q * a, q * a + a), slice(q * b, q * b + b)) for q in range(count)]
