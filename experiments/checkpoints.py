@@ -1,6 +1,9 @@
 """Checkpoints of a run: Orbax writes each in a temporary folder and renames it when it is whole."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+import gc
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +12,14 @@ import orbax.checkpoint as ocp
 
 from experiments.command import UserError
 
+_ITEMS = ("model", "optimizer")
+
 
 class Checkpoints:
     """The newest few states of a run, numbered by the epochs done.
 
-    A state is a mapping from item names ("model", "optimizer") to pytrees of arrays, so that a part
-    can be restored alone. Orbax keeps checksums: a file cut short, emptied or lost is noticed when
+    A state is a mapping from "model" and "optimizer" to pytrees of arrays; the model can be
+    restored alone. Orbax keeps checksums: a file cut short, emptied or lost is noticed when
     it is read, and the checkpoint before is taken instead.
     """
 
@@ -28,12 +33,15 @@ class Checkpoints:
         """
         self.folder = Path(folder).absolute()
         self._read_only = read_only
+        if read_only and not self.folder.is_dir():
+            raise UserError(f"{self.folder} is missing; give a run folder that holds checkpoints")
         self._manager = ocp.CheckpointManager(
             self.folder,
+            item_handlers={name: ocp.StandardCheckpointHandler() for name in _ITEMS},
             options=ocp.CheckpointManagerOptions(
                 max_to_keep=None if read_only else keep,
+                create=not read_only,
                 enable_async_checkpointing=False,
-                read_only=read_only,
             ),
         )
 
@@ -60,20 +68,26 @@ class Checkpoints:
         """
         damaged = []
         for epoch in sorted(self._manager.all_steps(), reverse=True):
+            state = self._restore(epoch, like, say)
+            if state is not None:
+                self._set_aside(damaged)
+                return epoch, state
+            damaged.append(epoch)
+        raise UserError(f"no whole checkpoint in {self.folder}; start a new run")
+
+    def _restore(self, epoch: int, like: Mapping[str, Any], say) -> dict[str, Any] | None:
+        items = {name: ocp.args.StandardRestore(tree) for name, tree in like.items()}
+        with _no_unraisable_noise():
             try:
                 self._check_model(epoch, like["model"])
-                items = {name: ocp.args.StandardRestore(tree) for name, tree in like.items()}
                 restored = self._manager.restore(epoch, args=ocp.args.Composite(**items))
+                return {name: restored[name] for name in like}
             except UserError:
                 raise
             except Exception as error:  # of many types: JSON, tensorstore, missing files
-                reason = str(error).strip().partition("\n")[0][:100] or type(error).__name__
-                say(f"checkpoint {epoch} is damaged and passed over ({reason})")
-                damaged.append(epoch)
-                continue
-            self._set_aside(damaged)
-            return epoch, {name: restored[name] for name in like}
-        raise UserError(f"no whole checkpoint in {self.folder}; start a new run")
+                reason = str(error).strip().partition("\n")[0].partition(". ")[0]
+                say(f"checkpoint {epoch} is damaged and passed over ({reason[:100]})")
+                return None
 
     def _check_model(self, epoch: int, model: Any) -> None:
         saved = _shapes(self._manager.item_metadata(epoch)["model"].tree)
@@ -92,6 +106,18 @@ class Checkpoints:
                 target = self.folder.parent / f"damaged-checkpoint-{epoch}"
                 (self.folder / str(epoch)).rename(_unused(target))
             self._manager.reload()
+
+
+@contextlib.contextmanager
+def _no_unraisable_noise() -> Iterator[None]:
+    """A restore that failed leaves coroutines behind, whose end Python would report on stderr."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda unraisable: None
+    try:
+        yield
+    finally:
+        gc.collect()
+        sys.unraisablehook = hook
 
 
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:

@@ -48,7 +48,7 @@ def extra(name: str) -> Iterator[None]:
         ) from None
 
 
-def run_command(
+def run(
     program: str,
     commands: Mapping[str, tuple[type, Callable[[Any], int | None]]],
     arguments: Sequence[str] | None = None,

@@ -45,11 +45,11 @@ class Programs:
           options: those of `make_epoch`.
         """
         self._make_model, self._optimizer = make_model, optimizer
-        graph, _ = split_model(make_model(nnx.Rngs(0)))
+        self.graph, _ = split_model(make_model(nnx.Rngs(0)))
         state, start = self.initial_state(0), time.perf_counter()
-        epoch = jax.jit(make_epoch(graph, optimizer, **options))
+        epoch = jax.jit(make_epoch(self.graph, optimizer, **options))
         self.epoch = epoch.lower(state, *data.train, jax.random.key(0)).compile()
-        self.evaluate = jax.jit(make_evaluate(graph)).lower(state.model, *data.test).compile()
+        self.evaluate = jax.jit(make_evaluate(self.graph)).lower(state.model, *data.test).compile()
         self.compile_seconds = time.perf_counter() - start
 
     def initial_state(self, seed: int) -> TrainState:

@@ -8,7 +8,8 @@ The fixed split has 4,000 digits to train on and 1,000 to test with. A resumed r
 same bits as one that was never stopped: all that is random in epoch e follows from (seed, e).
 """
 
-from experiments.command import UserError, extra, fail, require, run_command
+from experiments import command
+from experiments.command import UserError, extra, fail, require
 
 with extra("experiments"):
     import dataclasses
@@ -200,4 +201,4 @@ def predict(options: Predict) -> int:
 
 if __name__ == "__main__":
     commands = {"train": (Train, train), "predict": (Predict, predict)}
-    sys.exit(run_command("python -m experiments.lenet", commands))
+    sys.exit(command.run("python -m experiments.lenet", commands))

@@ -79,14 +79,14 @@ def new_folder(experiment: str, parent: Path | str = "runs") -> Path:
 
 
 def newest(experiment: str, parent: Path | str = "runs") -> Path:
-    """The run folder of an experiment that was made last."""
-    folders = [path.parent for path in Path(parent).glob(f"{experiment}-*/config.json")]
-    if not folders:
+    """The run folder of an experiment in which a checkpoint was saved last."""
+    saved = list(Path(parent).glob(f"{experiment}-*/checkpoints"))
+    if not saved:
         raise UserError(
             f"no run of {experiment} in {Path(parent).absolute()}; train first with: "
             f"python -m experiments.{experiment}, or name a run folder with --run"
         )
-    return max(folders, key=lambda folder: folder.stat().st_ctime)
+    return max(saved, key=lambda folder: folder.stat().st_mtime).parent
 
 
 def environment() -> dict:

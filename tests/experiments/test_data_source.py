@@ -1,0 +1,84 @@
+"""Opening prepared data sets, and what is said when they cannot be opened."""
+
+import shutil
+import socket
+
+import pytest
+
+from experiments.command import UserError
+from experiments.data import from_tfds, load_arrays
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Every try to reach a network fails the test."""
+
+    def refuse(*args, **kwargs):
+        pytest.fail("the network was tried")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture
+def copied(data_dir, tmp_path):
+    """A copy of the prepared data set that may be broken: the data folder and the version's."""
+    shutil.copytree(data_dir / "mnist5k", tmp_path / "mnist5k")
+    (version,) = (tmp_path / "mnist5k").iterdir()
+    return tmp_path, version
+
+
+def test_prepares_without_network_output_or_leftovers(tmp_path, capfd):
+    assert len(from_tfds("mnist5k", "train", tmp_path)) == 4000
+    assert capfd.readouterr() == ("", "")
+    names = {path.name for path in (tmp_path / "mnist5k" / "1.0.0").iterdir()}
+    assert "mnist5k-test.array_record-00000-of-00001" in names
+    assert [path.name for path in (tmp_path / "mnist5k").iterdir()] == ["1.0.0"]
+
+
+def test_images_are_left_encoded(data_dir):
+    example = from_tfds("mnist5k", "test", data_dir)[0]
+    assert example["image"].startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "message"),
+    [
+        ("nonsense", "train", r"`name` \(='nonsense'\) must be a data set of .*\['mnist5k'\]"),
+        ("mnist5k", "validation", r"`split` \(='validation'\) must be one of \['test', 'train'\]"),
+        ("mnist5k:9.9.9", "train", "cannot open the data set mnist5k:9.9.9 .*correct the name"),
+        ("mnist", "train", "mnist is not prepared in .*tfds build mnist .*array_record.*copy"),
+    ],
+)
+def test_wrong_arguments(data_dir, name, split, message):
+    with pytest.raises(UserError, match=message):
+        from_tfds(name, split, data_dir)
+
+
+def test_unwritable_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot prepare mnist5k .*--data-dir"):
+        from_tfds("mnist5k", "train", tmp_path / "file")
+
+
+def test_other_file_format(copied):
+    folder, version = copied
+    info = version / "dataset_info.json"
+    info.write_text(info.read_text().replace("array_record", "tfrecord"))
+    with pytest.raises(UserError, match="prepared as tfrecord, which needs TensorFlow"):
+        from_tfds("mnist5k", "train", folder)
+
+
+@pytest.mark.parametrize("file", ["dataset_info.json", "mnist5k-test.array_record-00000-of-00001"])
+@pytest.mark.parametrize("damage", ["halve", "empty", "delete"])
+def test_damaged_files(copied, file, damage):
+    folder, version = copied
+    path = version / file
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "delete":
+        path.write_bytes(content[: len(content) // 2] if damage == "halve" else b"")
+    with pytest.raises(UserError, match=r"mnist5k.* delete that folder.*prepared? .*again"):
+        load_arrays(from_tfds("mnist5k", "test", folder))
+    shutil.rmtree(folder / "mnist5k")  # what the message says
+    assert len(from_tfds("mnist5k", "test", folder)) == 1000

@@ -1,0 +1,188 @@
+"""`python -m experiments.lenet`, as a user types it, on the first few of the digits."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import command, lenet
+from experiments.data import from_tfds, load_arrays
+
+# Runs the module as `python -m` does, with few images so that an epoch takes no time.
+FEW = """
+import runpy, sys
+import experiments.data
+load = experiments.data.load_arrays
+experiments.data.load_arrays = lambda source: tuple(array[:200] for array in load(source))
+runpy.run_module("experiments.lenet", run_name="__main__", alter_sys=True)
+"""
+COMMANDS = {"train": (lenet.Train, lenet.train), "predict": (lenet.Predict, lenet.predict)}
+
+
+def start(*arguments, script=FEW):
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", script, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process):
+    output, errors = process.communicate(timeout=240)
+    return process.returncode, output.splitlines(), errors
+
+
+@pytest.fixture(scope="module")
+def runs(data_dir, tmp_path_factory):
+    """Two runs of the same recipe: one from start to end, one stopped by SIGTERM and resumed."""
+    parent = tmp_path_factory.mktemp("runs")
+    options = ("--epochs", 12, "--data-dir", data_dir, "--run")
+    whole = start(*options, parent / "lenet-whole")
+    stopped = start(*options, parent / "lenet-stopped")
+    metrics = parent / "lenet-stopped" / "metrics.jsonl"
+    while stopped.poll() is None and not metrics.exists():
+        time.sleep(0.01)
+    stopped.send_signal(signal.SIGTERM)
+    results = {"whole": finish(whole), "stopped": finish(stopped)}
+    resumed = start("--resume", parent / "lenet-stopped", "--data-dir", data_dir)
+    return parent, results | {"resumed": finish(resumed)}
+
+
+def parameters(folder):
+    graph, model = lenet.split_model(lenet.make_model(lenet.nnx.Rngs(0)))
+    checkpoints = lenet.Checkpoints(folder / "checkpoints", read_only=True)
+    epoch, state = checkpoints.restore_newest({"model": model})
+    return epoch, lenet.jax.tree.leaves(state["model"])
+
+
+def test_output(runs):
+    _, results = runs
+    code, output, errors = results["whole"]
+    assert (code, errors) == (0, "")
+    assert output[0] == "data: mnist5k, 200 images to train on and 200 to test with"
+    assert output[1].startswith("compile time ") and output[1].endswith(" s")
+    assert len(output) == 5 and output[3].startswith("training time ")
+    accuracy = output[4].removeprefix("test accuracy ").removesuffix(" %")
+    assert output[4] == f"test accuracy {float(accuracy):.2f} %" and float(accuracy) > 20
+
+
+def test_stopped_and_resumed_run_ends_with_the_same_bits(runs):
+    parent, results = runs
+    code, output, errors = results["stopped"]
+    assert (code, errors) == (128 + signal.SIGTERM, "")
+    assert f"go on with: python -m experiments.lenet --resume {parent}" in output[-1]
+    code, output, errors = results["resumed"]
+    assert (code, errors) == (0, "")
+    assert output[-1] == results["whole"][1][-1]
+    (epoch, ended), (_, whole) = (parameters(parent / f"lenet-{n}") for n in ("stopped", "whole"))
+    assert epoch == 12 and sum(leaf.size for leaf in ended) == 61_706
+    for one, other in zip(ended, whole, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_run_folder(runs):
+    folder = runs[0] / "lenet-whole"
+    assert json.loads((folder / "config.json").read_text())["epochs"] == 12
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "checkpoints",
+        "config.json",
+        "confusion.png",
+        "environment.json",
+        "learning_curves.png",
+        "metrics.jsonl",
+        "misread.png",
+    }
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 12
+
+
+def test_predict(runs, data_dir, tmp_path, monkeypatch, capsys):
+    images, _ = load_arrays(from_tfds("mnist5k", "test", data_dir))
+    first = Image.fromarray(np.asarray(images[0, ..., 0])).resize((120, 120))
+    first.save(tmp_path / "digit.png")
+    Image.fromarray(255 - np.asarray(first)).save(tmp_path / "inverted.jpg")
+    (tmp_path / "text.png").write_text("no image")
+    files = [str(tmp_path / name) for name in ("digit.png", "text.png", "inverted.jpg")]
+    monkeypatch.chdir(runs[0].parent)
+    (tmp_path / "runs").symlink_to(runs[0])
+    monkeypatch.chdir(tmp_path)  # the newest run in runs/ is taken
+    assert command.run("lenet", COMMANDS, ["predict", *files]) == 2
+    output, errors = capsys.readouterr()
+    one, other = output.splitlines()
+    assert one.startswith(f"{files[0]}: ") and one.endswith("%)")
+    assert other.startswith(f"{files[2]}: ")
+    assert one[len(files[0]) :][:4] == other[len(files[2]) :][:4]  # ": 7 "
+    assert errors.startswith(f"error: {files[1]}: no PNG or JPEG image")
+
+
+def refusal(arguments, capsys):
+    """The one message of a command that is refused."""
+    with pytest.raises(SystemExit) as exit:
+        command.run("lenet", COMMANDS, [str(argument) for argument in arguments])
+    assert exit.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epochs", "0"], "--epochs (=0) must be 1 or more"),
+        (["--batch-size", "0"], "--batch-size (=0) must be 1 or more"),
+        (["--learning-rate", "nan"], "--learning-rate (=nan) must be between 0 and 1"),
+        (["--weight-decay", "-1"], "--weight-decay (=-1.0) must be 0 or more and below 1"),
+        (["--shift", "14"], "--shift (=14) must be 0 to 13 pixels"),
+        (["--label-smoothing", "1"], "--label-smoothing (=1.0) must be 0 or more and below 1"),
+        (["--seed", "-1"], "--seed (=-1) must be 0 or more"),
+        (["--repeat", "0"], "--repeat (=0) must be 1 or more"),
+        (["--resume", "a", "--repeat", "2"], "--repeat (=2) does not go with --resume"),
+        (["--resume", "a", "--run", "b"], "--run (=b) does not go with --resume"),
+        (["--resume", "absent"], "absent is no run folder"),
+        (["predict"], "--files (=) must name at least one image"),
+        (["predict", "a.png", "--run", "absent"], "absent is no run folder"),
+    ],
+)
+def test_bad_options(arguments, message, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert message in refusal(arguments, capsys)
+    assert not list(tmp_path.iterdir())
+
+
+def test_batch_larger_than_the_data(data_dir, tmp_path, capsys):
+    options = ["--batch-size", "4001", "--data-dir", data_dir, "--run", tmp_path / "run"]
+    assert "--batch-size (=4001) must be at most the 4,000 images" in refusal(options, capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_unwritable_run_folder(data_dir, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    options = ["--data-dir", data_dir, "--run", tmp_path / "file" / "run"]
+    assert "cannot write to the run folder" in refusal(options, capsys)
+
+
+def test_resume_keeps_the_recipe(runs, capsys):
+    options = ["--resume", runs[0] / "lenet-whole", "--epochs", "13"]
+    message = refusal(options, capsys)
+    assert "--epochs (=13) cannot be changed in a run that is resumed, where it is 12" in message
+
+
+def test_config_of_another_experiment(tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"epochs": 3, "depth": 7}')
+    assert "another experiment or version" in refusal(["--resume", tmp_path], capsys)
+
+
+def test_missing_extra():
+    script = 'import sys; sys.modules["tyro"] = None\n' + FEW
+    code, output, errors = finish(start(script=script))
+    assert (code, output) == (2, [])
+    assert errors == (
+        "error: the package `tyro` is not installed; "
+        "get it with: pip install 'jaxcnn[experiments]'\n"
+    )
