@@ -95,6 +95,7 @@ def winners(inputs: Array, windows: Windows, largest: bool) -> tuple[Array, Posi
     return values, tuple(reversed(positions))
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def pick(
     values: Shaped[Array, "n *spatial channels"], windows: Windows, positions: Positions
 ) -> Shaped[Array, "n *out channels"]:
@@ -113,6 +114,17 @@ def pick(
             chosen = jnp.where(here, slices.axis_slice(values, windows, axis, tap), chosen)
         values = chosen
     return values.astype(dtype)
+
+
+def max_pool_with_indices(
+    inputs: Shaped[Array, "n *spatial channels"],
+    plane: Integer[Array, "1 *spatial 1"],
+    windows: Windows,
+) -> tuple[Shaped[Array, "n *out channels"], Integer[Array, "n *out channels"]]:
+    """The largest element of each window, and what `plane` holds where it lies."""
+    _, positions = winners(lax.stop_gradient(inputs), windows, True)
+    values = pick(inputs, windows, positions)
+    return values, jnp.broadcast_to(pick(plane, windows, positions), values.shape)
 
 
 def beats(rival: Array, best: Array, largest: bool) -> Bool[Array, "..."]:

@@ -1,0 +1,128 @@
+"""Pooling with any reducer."""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Shaped
+
+from jaxcnn.functional import _arguments
+from jaxcnn.functional._windows import windowed
+from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn.lowering import reduce_shift
+
+
+def pool(
+    inputs: Shaped[Array, "*batch_and_spatial channels"],
+    init: ArrayLike,
+    reduce_fn: Callable[[Array, Array], Array],
+    window_shape: tuple[int, ...],
+    strides: IntPerAxis | None = None,
+    padding: Padding = "VALID",
+    *,
+    window_dilation: IntPerAxis = 1,
+) -> Shaped[Array, "*batch_and_out channels"]:
+    """Reduces each window by `reduce_fn`, in row-major order, differentiably.
+
+        out[n, i, j, c] = r(init, r(x[n, i*s, j*s, c], r(x[n, i*s, j*s + d, c], ...)))
+
+    with x the inputs padded with `init`. How the calls of r are nested is left open: it must be
+    associative. It need not be commutative. Arguments and values are those of `flax.nnx.pool`,
+    whose gradient exists for sums and extremes alone; here it is that of `reduce_fn`.
+
+    For sums, extremes and log-sum-exps the pools of their own are faster.
+
+    Args:
+      inputs: `(*batch, *spatial, channels)`, any number of batch axes, none included.
+      init: a number or a scalar array, traced or not: the neutral element of `reduce_fn`. It stands
+        in the padding and once before each window.
+      reduce_fn: takes two arrays of the same shape in the inputs' dtype, and combines them element
+        by element into one like them.
+      window_shape: taps of a window, a tuple with one int per spatial axis.
+      strides: pixels between windows, per spatial axis; None means 1.
+      padding: as in `max_pool`.
+      window_dilation: pixels between neighbouring taps, per spatial axis.
+    Returns:
+      `(*batch, *out, channels)`, sizes as in `max_pool`, in the inputs' dtype.
+    Raises:
+      ValueError: shapes or options disagree, or `init` is no scalar or does not fit the dtype.
+      TypeError: an argument is of the wrong type, or `reduce_fn` returns another dtype or shape.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from jaxcnn import functional as F
+      >>> x = jnp.array([[2.0], [3.0], [5.0]])
+      >>> F.pool(x, 1.0, jnp.multiply, (2,)).ravel()
+      Array([ 6., 15.], dtype=float32)
+      >>> jax.grad(lambda x: F.pool(x, 1.0, jnp.multiply, (2,)).sum())(x).ravel()
+      Array([3., 7., 3.], dtype=float32)
+    """
+    inputs = _arguments.array("pool", "inputs", inputs)
+    if not callable(reduce_fn):
+        raise TypeError(
+            f"pool: `reduce_fn` (={reduce_fn!r}) must be a function of two arrays, "
+            f"got {type(reduce_fn).__name__}"
+        )
+    start = _initial(init, inputs.dtype)
+    flat, windows, batch = windowed(
+        "pool",
+        inputs,
+        window_shape,
+        strides=strides,
+        padding=padding,
+        window_dilation=window_dilation,
+    )
+    outputs = reduce_shift.pool(flat, start, _checked(reduce_fn), windows)
+    return _arguments.restore_batch(outputs, batch)
+
+
+def _initial(init: object, dtype: jnp.dtype) -> Array:
+    """Returns `init` as a scalar of `dtype`; an infinite one becomes an integer dtype's limit."""
+    label = f"pool: `init` (={init!r})"
+    if isinstance(init, (bool, int, float, complex)):
+        if jnp.issubdtype(dtype, jnp.integer) and init in (math.inf, -math.inf):
+            limits = jnp.iinfo(dtype)
+            return jnp.asarray(limits.max if init == math.inf else limits.min, dtype)
+        if not _fits(init, dtype):
+            raise ValueError(f"{label} must fit the inputs' dtype {dtype}")
+        return jnp.asarray(init, dtype)
+    start = _arguments.array("pool", "init", init)
+    if start.ndim:
+        raise ValueError(f"pool: `init` must be a scalar; received init {start.shape}")
+    if start.dtype != dtype:
+        raise TypeError(
+            f"pool: `init` must have the inputs' dtype {dtype}, got {start.dtype}; "
+            "cast it with astype"
+        )
+    return start
+
+
+def _fits(number: complex, dtype: jnp.dtype) -> bool:
+    """Whether a Python number can be cast to `dtype` without becoming another."""
+    if isinstance(number, complex):
+        return bool(jnp.issubdtype(dtype, jnp.complexfloating))
+    if dtype == jnp.bool_:
+        return number in (0, 1)
+    if not jnp.issubdtype(dtype, jnp.integer):
+        return True
+    limits = jnp.iinfo(dtype)
+    return limits.min <= number <= limits.max and number == int(number)
+
+
+def _checked(reduce_fn: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:
+    """`reduce_fn`, with a clear error where it does not map two arrays to one like them."""
+
+    def reduce(left: Array, right: Array) -> Array:
+        result = reduce_fn(left, right)
+        like = isinstance(result, jax.Array) and result.shape == left.shape
+        if not like or result.dtype != left.dtype:
+            received = f"{result.dtype}{result.shape}" if hasattr(result, "shape") else repr(result)
+            raise TypeError(
+                "pool: `reduce_fn` must return one array like its two arguments, "
+                f"{left.dtype}{left.shape}, got {received}"
+            )
+        return result
+
+    return reduce

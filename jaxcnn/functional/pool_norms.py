@@ -1,0 +1,191 @@
+"""Norms and log-sum-exps of windows: pools between the average and the maximum."""
+
+import math
+import numbers
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Num
+
+from jaxcnn.functional import _arguments, _dtypes
+from jaxcnn.functional._windows import windowed
+from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn.lowering import choose, logsumexp_shift
+from jaxcnn.lowering.dtypes import widen
+
+
+def lp_pool(
+    inputs: Num[Array, "*batch_and_spatial channels"],
+    norm_order: float,
+    window_shape: tuple[int, ...],
+    strides: IntPerAxis | None = None,
+    padding: Padding = "VALID",
+    *,
+    padding_mode: str = "identity",
+    window_dilation: IntPerAxis = 1,
+    ceil_mode: bool = False,
+    algorithm: str = "auto",
+) -> Float[Array, "*batch_and_out channels"]:
+    """Takes the p-norm of each window, per channel.
+
+        out[n, i, j, c] = (sum over a, b of |x[n, i*s + a*d, j*s + b*d, c]|^p)^(1/p)
+
+    with x the inputs after padding with zeros. p = 1 sums magnitudes, p = 2 is the Euclidean norm
+    and p = inf the largest magnitude. The gradient is sign(x) * (|x| / out)^(p - 1), and 0 where x
+    is 0. The magnitudes are raised to p as they are, 16-bit ones in float32: for a large p scale
+    the inputs so that |x|^p stays within float32.
+
+    PyTorch's `lp_pool2d` leaves the magnitude out, which gives NaN for negative inputs at odd p,
+    and at an overhang multiplies by k / (taps inside) under the root; ONNX's LpPool is as here.
+
+    Args:
+      inputs: `(*batch, *spatial, channels)`, any number of batch axes, none included.
+      norm_order: p > 0, a number known before tracing.
+      window_shape: taps of a window, a tuple with one int per spatial axis.
+      strides: pixels between windows, per spatial axis; None means 1.
+      padding: as in `max_pool`.
+      padding_mode: as in `avg_pool`.
+      window_dilation: pixels between neighbouring taps, per spatial axis.
+      ceil_mode: as in `max_pool`.
+      algorithm: "auto", or the name of one lowering.
+    Returns:
+      `(*batch, *out, channels)`, sizes as in `max_pool`, in the inputs' dtype; integers give the
+      float dtype that `jnp.mean` would.
+    Raises:
+      ValueError: shapes or options disagree, or p is not above 0.
+      TypeError: an argument is of the wrong type.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jaxcnn import functional as F
+      >>> x = jnp.array([[3.0], [-4.0], [0.0]])
+      >>> [F.lp_pool(x, p, (2,)).ravel().tolist() for p in (1, 2, jnp.inf)]
+      [[7.0, 4.0], [5.0, 4.0], [4.0, 4.0]]
+
+    References:
+      P. Sermanet, S. Chintala and Y. LeCun, Convolutional neural networks applied to house numbers
+      digit classification, 2012.
+    """
+    inputs = _real("lp_pool", inputs)
+    p = _norm_order(norm_order)
+    if p == math.inf and padding_mode == "identity":
+        padding_mode = "zeros"  # neutral among magnitudes, in a window of padding alone too
+    flat, windows, batch = windowed(
+        "lp_pool",
+        inputs,
+        window_shape,
+        strides=strides,
+        padding=padding,
+        padding_mode=padding_mode,
+        window_dilation=window_dilation,
+        ceil_mode=ceil_mode,
+        neutral="identity" if p == math.inf else "zeros",
+    )
+    allowed = choose.MAX_POOL_ALGORITHMS if p == math.inf else choose.SUM_POOL_ALGORITHMS
+    _arguments.choice("lp_pool", "algorithm", algorithm, ("auto", *allowed))
+    wide = widen(flat)
+    if p == math.inf:
+        outputs = choose.max_pool("lp_pool", jnp.abs(wide), windows, True, algorithm)
+    else:
+        sums = choose.sum_pool("lp_pool", _power(wide, p), windows, algorithm)
+        outputs = _root(sums, p)
+    return _arguments.restore_batch(outputs.astype(flat.dtype), batch)
+
+
+def logsumexp_pool(
+    inputs: Num[Array, "*batch_and_spatial channels"],
+    window_shape: tuple[int, ...],
+    strides: IntPerAxis | None = None,
+    padding: Padding = "VALID",
+    *,
+    padding_mode: str = "identity",
+    window_dilation: IntPerAxis = 1,
+    ceil_mode: bool = False,
+    algorithm: str = "auto",
+) -> Float[Array, "*batch_and_out channels"]:
+    """Takes log(sum(exp)) of each window, per channel: a maximum whose gradient is shared out.
+
+        out[n, i, j, c] = log(sum over a, b of exp(x[n, i*s + a*d, j*s + b*d, c]))
+
+    It lies between the maximum and the maximum plus log(taps), and no exponential overflows. Each
+    element takes the share exp(x - out) of the gradient, the softmax of its window. Padding counts
+    as -inf, that is, not at all. A window of -inf gives -inf with a gradient of 0.
+
+    Args:
+      inputs: `(*batch, *spatial, channels)`, any number of batch axes, none included.
+      window_shape: taps of a window, a tuple with one int per spatial axis.
+      strides: pixels between windows, per spatial axis; None means 1.
+      padding: as in `max_pool`.
+      padding_mode: as in `max_pool`.
+      window_dilation: pixels between neighbouring taps, per spatial axis.
+      ceil_mode: as in `max_pool`.
+      algorithm: "auto" or "shift".
+    Returns:
+      `(*batch, *out, channels)`, sizes as in `max_pool`, in the inputs' dtype; integers give the
+      float dtype that `jnp.mean` would.
+    Raises:
+      ValueError: shapes or options disagree, or not one window fits.
+      TypeError: an argument is of the wrong type.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jaxcnn import functional as F
+      >>> x = jnp.log(jnp.array([[1.0], [2.0], [5.0]]))
+      >>> jnp.exp(F.logsumexp_pool(x, (2,))).round(4).ravel()
+      Array([3., 7.], dtype=float32)
+    """
+    inputs = _real("logsumexp_pool", inputs)
+    flat, windows, batch = windowed(
+        "logsumexp_pool",
+        inputs,
+        window_shape,
+        strides=strides,
+        padding=padding,
+        padding_mode=padding_mode,
+        window_dilation=window_dilation,
+        ceil_mode=ceil_mode,
+    )
+    _arguments.choice("logsumexp_pool", "algorithm", algorithm, ("auto", "shift"))
+    outputs = logsumexp_shift.logsumexp_pool(widen(flat), windows)
+    return _arguments.restore_batch(outputs.astype(flat.dtype), batch)
+
+
+def _real(function: str, inputs: object) -> Array:
+    """Returns `inputs` as floats; complex numbers and booleans are refused."""
+    values = _dtypes.comparable(function, _arguments.array(function, "inputs", inputs))
+    return _dtypes.averageable(function, values)
+
+
+def _norm_order(value: object) -> float:
+    """Returns p as a float if it is a number above 0."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(
+            f"lp_pool: `norm_order` (={value!r}) must be a number known before tracing, "
+            f"got {type(value).__name__}"
+        )
+    p = float(value)
+    if not p > 0:
+        raise ValueError(
+            f"lp_pool: `norm_order` (={value!r}) must be above 0; math.inf takes the maximum"
+        )
+    return p
+
+
+def _power(x: Array, p: float) -> Array:
+    """|x|^p, whose derivative at 0 is 0 and whose second one is right wherever it exists."""
+    if p.is_integer() and abs(p) < 128:
+        return lax.integer_pow(x if p % 2 == 0 else jnp.abs(x), int(p))
+    # The derivative of a power at 0 is a product with log(0) or 0^(p - 1): keep 0 out of it.
+    zero, one = jnp.zeros((), x.dtype), jnp.ones((), x.dtype)
+    inner = jnp.where(x == 0, one, jnp.abs(x))
+    return jnp.where(x == 0, zero, lax.pow(inner, jnp.asarray(p, x.dtype)))
+
+
+def _root(sums: Array, p: float) -> Array:
+    """sums^(1/p), with the derivative 0 at 0 in place of infinity."""
+    if p == 1:
+        return sums
+    zero, one = jnp.zeros((), sums.dtype), jnp.ones((), sums.dtype)
+    inner = jnp.where(sums == 0, one, sums)
+    roots = lax.sqrt(inner) if p == 2 else lax.pow(inner, jnp.asarray(1 / p, sums.dtype))
+    return jnp.where(sums == 0, zero, roots)

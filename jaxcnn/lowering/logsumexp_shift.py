@@ -1,0 +1,51 @@
+"""The logarithm of a window's summed exponentials, stable, one axis after the other.
+
+log(sum over a, b of exp(x[a, b])) = log(sum over a of exp(r[a])) with r[a] the same of row a: it
+separates by axes like a sum. In each step the largest value m of the window is taken out,
+
+    m + log(sum over t of exp(x[t] - m)),
+
+so that no exponential overflows and one of them is 1. The result does not depend on m: m is held
+constant in the derivative, which is the softmax exp(x[t] - out). A window of -inf has m = -inf and
+would give inf - inf. There m is put to 0, the sum is 0, and -inf comes out with a gradient of 0.
+"""
+
+import functools
+import operator
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from jaxcnn.geometry import Windows
+from jaxcnn.lowering import slices
+from jaxcnn.lowering.pool_shift import shared
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def logsumexp_pool(
+    inputs: Float[Array, "n *spatial channels"], windows: Windows
+) -> Float[Array, "n *out channels"]:
+    """log(sum(exp)) of each window; the padding counts as -inf."""
+    values = slices.pad_for_windows(inputs, windows, -jnp.inf)
+    for axis in reversed(range(windows.rank)):
+        if windows.window_shape[axis] > 1:
+            values = shared(values, windows, axis)
+        values = _along(values, windows, axis)
+    return values
+
+
+def _along(values: Array, windows: Windows, axis: int) -> Array:
+    """The same along one axis."""
+    taps = [
+        slices.axis_slice(values, windows, axis, tap) for tap in range(windows.window_shape[axis])
+    ]
+    if len(taps) == 1:
+        return taps[0]
+    zero, one = (jnp.asarray(value, values.dtype) for value in (0, 1))
+    top = lax.stop_gradient(functools.reduce(lax.max, taps))
+    top = jnp.where(jnp.isfinite(top), top, zero)
+    total = functools.reduce(operator.add, (jnp.exp(tap - top) for tap in taps))
+    empty = total == 0
+    return jnp.where(empty, -jnp.inf, top + jnp.log(jnp.where(empty, one, total)))

@@ -1,0 +1,37 @@
+"""Any reducer over windows as a chain over shifted slices, one axis after the other.
+
+XLA's `reduce_window` has a derivative for sums and extremes only. Here the reducer is applied to
+whole arrays, tap after tap, and JAX differentiates it as it would any function. Reducing the last
+axis first combines the taps in row-major order, so that the reducer needs to be associative but not
+commutative.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Shaped
+
+from jaxcnn.geometry import Windows
+from jaxcnn.lowering import slices
+from jaxcnn.lowering.pool_shift import shared
+
+
+def pool(
+    inputs: Shaped[Array, "n *spatial channels"],
+    init: Shaped[Array, ""],
+    reduce_fn: Callable[[Array, Array], Array],
+    windows: Windows,
+) -> Shaped[Array, "n *out channels"]:
+    """Reduces each window; `init` stands in the padding and before the first tap."""
+    values = slices.pad_for_windows(inputs, windows, init)
+    for axis in reversed(range(windows.rank)):
+        values = shared(values, windows, axis)
+        values = functools.reduce(
+            reduce_fn,
+            (
+                slices.axis_slice(values, windows, axis, tap)
+                for tap in range(windows.window_shape[axis])
+            ),
+        )
+    return reduce_fn(jnp.broadcast_to(init, values.shape), values)
