@@ -60,8 +60,16 @@ from jaxcnn.reference.pool import (
     sum_pool,
     sum_pool_vjp,
 )
+from jaxcnn.reference.pool_any import pool, pool_vjp
+from jaxcnn.reference.pool_norms import logsumexp_pool, logsumexp_pool_vjp, lp_pool, lp_pool_vjp
 from jaxcnn.reference.pyramid import spatial_pyramid_pool, spatial_pyramid_pool_vjp
 from jaxcnn.reference.stochastic import stochastic_pool, stochastic_pool_vjp
+from jaxcnn.reference.unpool import (
+    max_pool_with_indices,
+    max_pool_with_indices_vjp,
+    max_unpool,
+    max_unpool_vjp,
+)
 
 __all__ = [
     "adaptive_avg_pool",
@@ -102,12 +110,22 @@ __all__ = [
     "grey_dilation_vjp",
     "grey_erosion",
     "grey_erosion_vjp",
+    "logsumexp_pool",
+    "logsumexp_pool_vjp",
+    "lp_pool",
+    "lp_pool_vjp",
     "max_pool",
     "max_pool_vjp",
+    "max_pool_with_indices",
+    "max_pool_with_indices_vjp",
+    "max_unpool",
+    "max_unpool_vjp",
     "min_pool",
     "min_pool_vjp",
     "partial_conv",
     "partial_conv_vjp",
+    "pool",
+    "pool_vjp",
     "separable_conv",
     "separable_conv_vjp",
     "space_to_depth",
