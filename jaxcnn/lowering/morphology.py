@@ -47,7 +47,8 @@ def _best_sum_jvp(windows: Windows, minimum: bool, primals, tangents) -> tuple[O
     _, winner = _best_and_winner(
         lax.stop_gradient(inputs), lax.stop_gradient(kernel), windows, minimum
     )
-    inputs_dot, kernel_dot = map(widen, tangents)
+    # jax.jvp hands on the tangents that it was given, which may be NumPy's
+    inputs_dot, kernel_dot = (widen(jnp.asarray(tangent)) for tangent in tangents)
     kernel_dot = -kernel_dot if minimum else kernel_dot
     padded = slices.pad_for_windows(inputs_dot, windows, 0)
     outputs_dot = jnp.zeros(outputs.shape, padded.dtype)
