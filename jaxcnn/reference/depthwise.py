@@ -56,7 +56,7 @@ def depthwise_conv(
     out = np.zeros((len(x), *windows.output_shape, *kernel.shape[-2:]), np.result_type(x, kernel))
     for tap, where in _taps.taps(windows):
         out += padded[where][..., None] * kernel[tap]
-    out = out.reshape((*out.shape[:-2], -1))
+    out = out.reshape((*out.shape[:-2], kernel.shape[-2] * kernel.shape[-1]))
     if bias is not None:
         out = out + _taps.as_float(bias)
     return _taps.restore_batch(out, batch_shape(inputs, windows.rank))
@@ -123,14 +123,15 @@ def depthwise_conv_vjp(
     if flip_kernel:
         kernel = np.flip(kernel, axes)
     g = _taps.flatten_batch(_taps.as_float(cotangent), windows.rank)
-    d_bias = None if bias is None else g.sum(axis=tuple(range(g.ndim - 1)))
+    every = tuple(range(g.ndim - 1))
+    d_bias = None if bias is None else g.sum(axis=every)
     g = g.reshape((*g.shape[:-1], *kernel.shape[-2:]))
     padded = _taps.spread(x, windows, mode)
     dtype = np.result_type(x, kernel, g)
     d_padded, d_kernel = np.zeros(padded.shape, dtype), np.zeros(kernel.shape, dtype)
     for tap, where in _taps.taps(windows):
         d_padded[where] += (g * kernel[tap]).sum(axis=-1)
-        d_kernel[tap] += np.einsum("n...c,n...cq->cq", padded[where], g)
+        d_kernel[tap] += (padded[where][..., None] * g).sum(axis=every)
     d_inputs = _taps.spread_vjp(d_padded, windows, mode).reshape(np.shape(inputs))
     if flip_kernel:
         d_kernel = np.flip(d_kernel, axes)
@@ -194,7 +195,8 @@ def separable_conv_vjp(
     g = _taps.as_float(cotangent)
     mix = _taps.as_float(pointwise_kernel)
     h = g @ mix.reshape(mix.shape[-2:]).T
-    d_pointwise = np.einsum("...r,...o->ro", y, g).reshape(mix.shape)
-    d_bias = None if bias is None else g.sum(axis=tuple(range(g.ndim - 1)))
+    every = tuple(range(g.ndim - 1))
+    d_pointwise = np.tensordot(y, g, axes=(every, every)).reshape(mix.shape)
+    d_bias = None if bias is None else g.sum(axis=every)
     d_inputs, d_depthwise, _ = depthwise_conv_vjp(h, inputs, depthwise_kernel, **options)
     return d_inputs, d_depthwise, d_pointwise, d_bias

@@ -1,0 +1,260 @@
+"""depthwise_conv and separable_conv: against the reference, `conv`, Flax and PyTorch."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxcnn import functional, reference
+from jaxcnn.testing import check_gradients, check_transforms
+
+# name: spatial sizes, in, multiplier, kernel size, options
+CASES = {
+    "1d causal": ((9,), 3, 2, (3,), dict(padding="CAUSAL", kernel_dilation=2)),
+    "1d strided, flipped": ((10,), 3, 1, (4,), dict(strides=3, flip_kernel=True)),
+    "2d": ((6, 5), 3, 1, (3, 2), dict()),
+    "2d copies": ((6, 5), 3, 4, (3, 2), dict(padding="VALID")),
+    "2d one channel": ((6, 5), 1, 4, (3, 2), dict(padding="VALID")),
+    "2d strided": ((7, 6), 4, 2, (3, 4), dict(strides=(2, 3), padding="SAME_LOWER")),
+    "2d full": ((4, 5), 3, 2, (3, 2), dict(padding="FULL", kernel_dilation=(1, 2))),
+    "2d crop": ((7, 8), 2, 3, (3, 2), dict(padding=((-1, 2), (-2, -1)), strides=(2, 1))),
+    "2d circular": ((6, 5), 2, 3, (3, 4), dict(padding="CIRCULAR", strides=(2, 1))),
+    "2d reflect": ((6, 7), 3, 1, (2, 3), dict(padding="REFLECT", kernel_dilation=2)),
+    "2d replicate": ((5, 6), 2, 1, (3, 3), dict(padding_mode="replicate", padding=((2, 0), 3))),
+    "2d stride beyond kernel": ((9, 8), 2, 1, (2, 1), dict(strides=(4, 3), padding="VALID")),
+    "2d all": (
+        (5, 6),
+        3,
+        2,
+        (2, 3),
+        dict(
+            flip_kernel=True,
+            strides=(2, 3),
+            kernel_dilation=(2, 1),
+            input_dilation=(2, 3),
+            padding=((-1, 2), (0, 3)),
+        ),
+    ),
+    "3d": ((4, 5, 3), 2, 2, (2, 3, 2), dict(strides=(1, 2, 1), padding=(0, 1, 2))),
+    "4d": ((3, 3, 2, 3), 2, 1, (2, 2, 1, 2), dict(kernel_dilation=(1, 2, 1, 1), padding=1)),
+    "2d large": ((24, 20), 20, 1, (3, 3), dict(strides=(1, 2))),
+    "2d large, wide": ((13, 31), 24, 1, (5, 7), dict()),
+}  # fmt: skip
+
+
+def arrays(case: str, batch: tuple[int, ...] = (2,), dtype=np.float64):
+    sizes, in_features, multiplier, kernel_size, options = CASES[case]
+    rng = np.random.default_rng(sum(map(ord, case)))
+    shapes = (*batch, *sizes, in_features), (*kernel_size, in_features, multiplier)
+    values = [rng.standard_normal(s) for s in (*shapes, (in_features * multiplier,))]
+    if np.issubdtype(dtype, np.complexfloating):
+        values = [v + 1j * rng.standard_normal(v.shape) for v in values]
+    return [np.asarray(v, dtype) for v in values], options, rng
+
+
+@functools.partial(jax.jit, static_argnames=("static", "function"))
+def value_and_pullback(cotangent, args, static, function=functional.depthwise_conv):
+    options = dict(static)
+    outputs, pullback = jax.vjp(lambda *a: function(*a, **options), *args)
+    return outputs, pullback(cotangent.astype(outputs.dtype))
+
+
+def static(options: dict) -> tuple:
+    return tuple(sorted(options.items()))
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "direct"])
+@pytest.mark.parametrize("case", CASES)
+def test_agrees_with_the_reference_in_value_and_gradient(case, algorithm):
+    args, options, rng = arrays(case)
+    expected = reference.depthwise_conv(*args, **options)
+    cotangent = rng.standard_normal(expected.shape)
+    chosen = options | {"algorithm": algorithm}
+    outputs, gradients = value_and_pullback(cotangent, args, static(chosen))
+    np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12)
+    hand = reference.depthwise_conv_vjp(cotangent, *args, **options)
+    for ours, right in zip(gradients, hand, strict=True):
+        np.testing.assert_allclose(ours, right, rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("case", ["2d copies", "2d all"])
+@pytest.mark.parametrize("dtype", [np.float32, jnp.bfloat16, np.float16, np.complex128])
+def test_other_dtypes(case, dtype):
+    args, options, rng = arrays(case, dtype=dtype)
+    expected = reference.depthwise_conv(*args, **options)
+    cotangent = rng.standard_normal(expected.shape)
+    outputs, gradients = value_and_pullback(cotangent, args, static(options))
+    assert outputs.dtype == dtype
+    # a sum of up to 60 products of O(1), accumulated in float32 at least
+    tolerance = 1e-10 if dtype is np.complex128 else 8 * float(jnp.finfo(dtype).eps)
+    hand = reference.depthwise_conv_vjp(cotangent, *args, **options)
+    for ours, right in zip((outputs, *gradients), (expected, *hand), strict=True):
+        got = np.asarray(ours).astype(np.result_type(right, dtype))
+        np.testing.assert_allclose(got, right, rtol=0, atol=tolerance * np.abs(right).max())
+
+
+def test_derivatives_in_every_mode_and_to_second_order():
+    (inputs, kernel, _), options, _ = arrays("2d strided")
+    fn = functools.partial(functional.depthwise_conv, **options)
+    vjp = functools.partial(reference.depthwise_conv_vjp, **options)
+    check_gradients(
+        fn, (inputs, kernel), vjp=lambda c, x, k: vjp(c, x, k)[:2], order=2, linear=True,
+        name="depthwise_conv",
+    )  # fmt: skip
+
+
+def test_transformations():
+    (inputs, kernel, bias), options, _ = arrays("2d strided")
+    check_transforms(
+        functools.partial(functional.depthwise_conv, **options),
+        (inputs, kernel, bias),
+        name="depthwise_conv",
+    )
+
+
+@pytest.mark.parametrize("batch", [(), (3,), (2, 3), (0,), (2, 0)])
+def test_any_number_of_batch_axes(batch):
+    args, options, _ = arrays("2d strided", batch)
+    outputs = functional.depthwise_conv(*map(jnp.asarray, args), **options)
+    np.testing.assert_allclose(outputs, reference.depthwise_conv(*args, **options), atol=1e-12)
+    gradient = jax.grad(lambda k: functional.depthwise_conv(args[0], k, **options).sum())(args[1])
+    assert gradient.shape == args[1].shape and np.isfinite(gradient).all()
+
+
+def test_is_conv_with_a_group_for_each_channel():
+    (inputs, kernel, bias), options, _ = arrays("2d strided")
+    for algorithm in ("auto", "shift", "direct"):
+        grouped = functional.conv(
+            inputs, kernel.reshape((3, 4, 1, 8)), bias,
+            feature_group_count=4, algorithm=algorithm, **options,
+        )  # fmt: skip
+        ours = functional.depthwise_conv(inputs, kernel, bias, algorithm=algorithm, **options)
+        np.testing.assert_array_equal(ours, grouped)
+
+
+def test_is_what_flax_computes(rng):
+    layer = nnx.Conv(4, 8, (3, 2), strides=(2, 1), feature_group_count=4, rngs=nnx.Rngs(0))
+    inputs = jnp.asarray(rng.standard_normal((2, 7, 6, 4)), jnp.float32)
+    kernel = layer.kernel[...].reshape((3, 2, 4, 2))
+    ours = functional.depthwise_conv(inputs, kernel, layer.bias[...], strides=(2, 1))
+    np.testing.assert_allclose(ours, layer(inputs), rtol=1e-5, atol=1e-5)
+
+
+def test_is_what_torch_computes(rng):
+    torch = pytest.importorskip("torch")
+    inputs, kernel = rng.standard_normal((2, 7, 8, 3)), rng.standard_normal((3, 2, 3, 2))
+    weight = kernel.transpose(2, 3, 0, 1).reshape(6, 1, 3, 2)
+    expected = torch.nn.functional.conv2d(
+        torch.from_numpy(inputs.transpose(0, 3, 1, 2).copy()), torch.from_numpy(weight.copy()),
+        stride=(2, 1), padding=(2, 1), dilation=(1, 2), groups=3,
+    )  # fmt: skip
+    ours = functional.depthwise_conv(
+        inputs, kernel, strides=(2, 1), padding=(2, 1), kernel_dilation=(1, 2)
+    )
+    np.testing.assert_allclose(ours, expected.numpy().transpose(0, 2, 3, 1), atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+@pytest.mark.parametrize("algorithm", ["shift", "direct"])
+def test_8_bit_integers_accumulate_in_the_preferred_type(dtype, algorithm, rng):
+    inputs = rng.integers(0, 127, (2, 5, 6, 4)).astype(dtype)
+    kernel = rng.integers(0, 127, (3, 3, 4, 2)).astype(dtype)
+    options = dict(preferred_element_type=jnp.int32)
+    outputs = functional.depthwise_conv(inputs, kernel, algorithm=algorithm, **options)
+    assert outputs.dtype == jnp.int32
+    np.testing.assert_array_equal(outputs, reference.depthwise_conv(inputs, kernel))
+    mix = rng.integers(0, 100, (1, 1, 8, 5)).astype(dtype)
+    outputs = functional.separable_conv(inputs, kernel, mix, algorithm=algorithm, **options)
+    assert outputs.dtype == jnp.int32
+    np.testing.assert_array_equal(outputs, reference.separable_conv(inputs, kernel, mix))
+
+
+def test_4096_bfloat16_ones_sum_to_4096():
+    inputs, kernel = jnp.ones((64, 64, 2), jnp.bfloat16), jnp.ones((64, 64, 2, 1), jnp.bfloat16)
+    for algorithm in ("auto", "direct"):
+        outputs = functional.depthwise_conv(inputs, kernel, padding="VALID", algorithm=algorithm)
+        assert outputs.dtype == jnp.bfloat16 and outputs.ravel().tolist() == [4096, 4096]
+
+
+def test_nan_stays_in_its_channel_and_windows():
+    inputs = jnp.ones((7, 6, 3)).at[2, 3, 1].set(jnp.nan)
+    outputs = functional.depthwise_conv(inputs, jnp.ones((3, 3, 3, 2)))
+    expected = np.zeros((7, 6, 6), bool)
+    expected[1:4, 2:5, 2:4] = True
+    np.testing.assert_array_equal(jnp.isnan(outputs), expected)
+
+
+@pytest.mark.parametrize("case", ["1d causal", "2d strided", "2d circular", "3d"])
+def test_separable_agrees_with_the_reference(case):
+    (inputs, kernel, _), options, rng = arrays(case)
+    between = kernel.shape[-2] * kernel.shape[-1]
+    mix = rng.standard_normal((1,) * (kernel.ndim - 2) + (between, 5))
+    args = inputs, kernel, mix, rng.standard_normal(5)
+    expected = reference.separable_conv(*args, **options)
+    cotangent = rng.standard_normal(expected.shape)
+    outputs, gradients = value_and_pullback(
+        cotangent, args, static(options), functional.separable_conv
+    )
+    np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12)
+    hand = reference.separable_conv_vjp(cotangent, *args, **options)
+    for ours, right in zip(gradients, hand, strict=True):
+        np.testing.assert_allclose(ours, right, rtol=1e-10, atol=1e-11)
+
+
+def test_separable_is_conv_with_the_product_of_both_kernels(rng):
+    inputs, kernel = rng.standard_normal((2, 7, 6, 3)), rng.standard_normal((3, 2, 3, 2))
+    mix = rng.standard_normal((1, 1, 6, 4))
+    dense = np.einsum("abcq,cqo->abco", kernel, mix.reshape(3, 2, 4))
+    ours = functional.separable_conv(inputs, kernel, mix, strides=2)
+    np.testing.assert_allclose(ours, reference.conv(inputs, dense, strides=2), atol=1e-12)
+
+
+X, K = np.ones((4, 9, 8, 6), np.float32), np.ones((3, 3, 6, 2), np.float32)
+M = np.ones((1, 1, 12, 5), np.float32)
+BAD = {
+    "list": (TypeError, r"NAME: `inputs` must be an array, got list", ([[1.0]], K), {}),
+    "rank 0": (ValueError, r"NAME: `KERNEL` must be \(\*kernel_size, in_f", (X, K[0, 0]), {}),
+    "few axes": (ValueError, r"NAME: `inputs` must be .* inputs \(8, 6\)", (X[0, 0], K), {}),
+    "channels": (ValueError, r"NAME: `KERNEL` must have the 6 channels", (X, K[:, :, :5]), {}),
+    "no tap": (ValueError, r"NAME: `KERNEL` must have no empty axis; rec", (X, K[:0]), {}),
+    "no pixel": (ValueError, r"NAME: `inputs` must have no empty spatial", (X[:, :0], K), {}),
+    "too large": (ValueError, r"NAME: `KERNEL` .* spans 3 pixels", (X[:, :2], K), dict(padding=0)),
+    "strides": (ValueError, r"NAME: `strides` \(=0\)", (X, K), dict(strides=0)),
+    "padding": (TypeError, r"NAME: `padding` \(=None\)", (X, K), dict(padding=None)),
+    "flip": (TypeError, r"NAME: `flip_kernel` \(=1\)", (X, K), dict(flip_kernel=1)),
+    "precision": (ValueError, r"NAME: `precision`", (X, K), dict(precision="most")),
+    "8 bit": (ValueError, r"NAME: `preferred", (X.astype(np.int8), K.astype(np.int8)), {}),
+    "algorithm": (ValueError, r"NAME: `algorithm` \(='magic'\)", (X, K), dict(algorithm="magic")),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_refused(case):
+    kind, message, args, options = BAD[case]
+    depthwise = message.replace("NAME", "depthwise_conv").replace("KERNEL", "kernel")
+    with pytest.raises(kind, match=depthwise):
+        functional.depthwise_conv(*args, **options)
+    if isinstance(args[0], np.ndarray):
+        with pytest.raises(kind, match=depthwise):
+            jax.jit(lambda *a: functional.depthwise_conv(*a, **options))(*args)
+    separable = message.replace("NAME", "separable_conv").replace("KERNEL", "depthwise_kernel")
+    with pytest.raises(kind, match=separable):
+        functional.separable_conv(*args, M.astype(args[-1].dtype), **options)
+
+
+def test_bad_bias_and_pointwise_kernel_are_refused():
+    with pytest.raises(ValueError, match=r"depthwise_conv: `bias` must be \(12,\)"):
+        functional.depthwise_conv(X, K, np.ones(6, np.float32))
+    with pytest.raises(ValueError, match=r"separable_conv: `bias` must be \(5,\)"):
+        functional.separable_conv(X, K, M, np.ones(6, np.float32))
+    for wrong in (M[0], M[:, :, :6], M[..., :0], np.ones((2, 1, 12, 5), np.float32)):
+        with pytest.raises(ValueError, match=r"`pointwise_kernel` must be \(1, 1, in.* 12, out"):
+            functional.separable_conv(X, K, wrong)
+
+
+def test_shift_refuses_what_is_not_depthwise():
+    with pytest.raises(ValueError, match=r"conv: `algorithm` \(='shift'\) needs a group for each"):
+        functional.conv(X, K, algorithm="shift")
