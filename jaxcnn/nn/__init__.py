@@ -2,6 +2,7 @@
 
 from jaxcnn.nn.chain import Activation, Chain, Flatten
 from jaxcnn.nn.conv import Conv
+from jaxcnn.nn.conv_transpose import ConvTranspose
 from jaxcnn.nn.pool import AvgPool, MaxPool, MinPool, SumPool, WindowPool
 from jaxcnn.nn.subsampling import Subsampling
 from jaxcnn.nn.table_conv import TableConv
@@ -11,6 +12,7 @@ __all__ = [
     "AvgPool",
     "Chain",
     "Conv",
+    "ConvTranspose",
     "Flatten",
     "MaxPool",
     "MinPool",

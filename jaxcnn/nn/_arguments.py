@@ -5,6 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
+from flax.nnx.nn import dtypes as flax_dtypes
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
@@ -58,10 +59,7 @@ def padding(
     fills: tuple[str, ...] = FILLS,
     crop: bool = True,
 ) -> Padding:
-    """Checks `padding` as far as it can be without the input: names in capitals, pairs as tuples.
-
-    "FULL" becomes the amounts it stands for, so that whoever takes Flax's names takes ours.
-    """
+    """Checks `padding` as far as it can be without the inputs: capital names, pairs as tuples."""
     rank, ones = len(size), (1,) * len(size)
     if isinstance(value, str):
         name = value.upper()
@@ -72,8 +70,8 @@ def padding(
                 f"{module}: `padding` (={value!r}) is no padding of this module; "
                 "give amounts and a `padding_mode` instead"
             )
-        pairs = geometry.resolve_padding(module, value, size, size, ones, dilation)
-        return pairs if name == "FULL" else name
+        geometry.resolve_padding(module, value, size, size, ones, dilation)
+        return name
     if isinstance(value, int) and not isinstance(value, bool) and (crop or value >= 0):
         return value
     return geometry.resolve_padding(module, value, (1,) * rank, size, ones, dilation, crop=crop)
@@ -111,6 +109,20 @@ def dtypes(module: str, dtype_: DTypeLike | None, param_dtype: DTypeLike) -> Non
     if dtype_ is not None:
         dtype(module, "dtype", dtype_)
     dtype(module, "param_dtype", param_dtype)
+
+
+def layer_dtypes(
+    module: str,
+    dtype_: DTypeLike | None,
+    param_dtype: DTypeLike,
+    promote_dtype: Any,
+    preferred_element_type: DTypeLike | None,
+) -> None:
+    """Checks the dtypes of a layer that may promote its own way, and then know integers."""
+    if promote_dtype is flax_dtypes.promote_dtype:
+        dtypes(module, dtype_, param_dtype)
+        if preferred_element_type is not None:
+            dtype(module, "preferred_element_type", preferred_element_type)
 
 
 def mask(module: str, value: Any, kernel_shape: tuple[int, ...]) -> None:

@@ -100,10 +100,7 @@ class Conv(nnx.Conv):
         rank = len(size)
         spacing = _arguments.per_axis("Conv", "kernel_dilation", kernel_dilation, rank)
         _arguments.mask("Conv", mask, (*size, inside // groups, outside))
-        if promote_dtype is dtypes.promote_dtype:  # another one may know integers
-            _arguments.dtypes("Conv", dtype, param_dtype)
-            if preferred_element_type is not None:
-                _arguments.dtype("Conv", "preferred_element_type", preferred_element_type)
+        _arguments.layer_dtypes("Conv", dtype, param_dtype, promote_dtype, preferred_element_type)
         _arguments.rngs("Conv", rngs)
         super().__init__(
             inside,
@@ -143,6 +140,11 @@ class Conv(nnx.Conv):
         rank = len(self.kernel_size)
         inputs = _arguments.inputs("Conv", inputs, rank, self.in_features)
         if out_sharding is not None or self.conv_general_dilated is not lax.conv_general_dilated:
+            if self.padding == "FULL":
+                raise ValueError(
+                    "Conv: `padding` (='FULL') is unknown to `lax.conv_general_dilated`, which "
+                    "`out_sharding` and `conv_general_dilated` lead to; give amounts"
+                )
             return super().__call__(inputs, out_sharding)
         kernel = self.kernel[...] if self.mask is None else self.kernel[...] * self.mask
         bias = None if self.bias is None else self.bias[...]

@@ -245,5 +245,8 @@ def test_named_padding_with_input_dilation_is_worked_out_on_the_dilated_input(rn
     )
     assert layer(inputs).shape == (2, 7, 9, 4)
     np.testing.assert_allclose(layer(inputs), explicit(inputs), rtol=1e-12)
-    full = nn.Conv(3, 4, (3, 2), padding="full", rngs=nnx.Rngs(0))
-    assert full.padding == ((2, 2), (1, 1))
+    full = nn.Conv(3, 4, (3, 2), padding="full", param_dtype=jnp.float64, rngs=nnx.Rngs(0))
+    assert full.padding == "FULL" and full(inputs).shape == (2, 6, 6, 4)
+    full.conv_general_dilated = None
+    with pytest.raises(ValueError, match="Conv: `padding` .='FULL'. is unknown to"):
+        full(inputs)
