@@ -110,7 +110,7 @@ def tap_mask(windows: Windows, tap: Tap) -> Bool[Array, "1 *out 1"] | None:
 def first_tap(windows: Windows, dtype: np.dtype) -> Shaped[Array, "1 *out 1"]:
     """Row-major position of the first tap of each window that falls on the input.
 
-    In a window without one it is the window's first tap.
+    In a window without one it is some tap.
     """
     position = jnp.zeros((1, *windows.output_shape, 1), dtype)
     for axis, size in enumerate(windows.window_shape):
