@@ -3,6 +3,10 @@
 from jaxcnn.nn.chain import Activation, Chain, Flatten
 from jaxcnn.nn.conv import Conv
 from jaxcnn.nn.conv_transpose import ConvTranspose
+from jaxcnn.nn.deform import DeformConv
+from jaxcnn.nn.depthwise import DepthwiseConv, SeparableConv
+from jaxcnn.nn.local import ConvLocal
+from jaxcnn.nn.partial import PartialConv
 from jaxcnn.nn.pool import AvgPool, MaxPool, MinPool, SumPool, WindowPool
 from jaxcnn.nn.subsampling import Subsampling
 from jaxcnn.nn.table_conv import TableConv
@@ -12,10 +16,15 @@ __all__ = [
     "AvgPool",
     "Chain",
     "Conv",
+    "ConvLocal",
     "ConvTranspose",
+    "DeformConv",
+    "DepthwiseConv",
     "Flatten",
     "MaxPool",
     "MinPool",
+    "PartialConv",
+    "SeparableConv",
     "Subsampling",
     "SumPool",
     "TableConv",

@@ -6,19 +6,17 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from flax.nnx.nn import dtypes
 from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import functional, geometry
-from jaxcnn.functional import _arguments as _arrays
-from jaxcnn.functional import _dtypes
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision
 from jaxcnn.nn import _arguments
+from jaxcnn.nn._layer import ConvLayer
 
 
-class TableConv(nnx.Module):
+class TableConv(ConvLayer):
     """Convolution over the pairs of features that `connections` lists, as in C3 of LeNet-5.
 
         out[n, i, j, o] = bias[o] + sum over a, b and the c in connections[o] of
@@ -74,31 +72,27 @@ class TableConv(nnx.Module):
         bias_init: Callable[..., Any] = _arguments.BIAS_INIT,
         rngs: nnx.Rngs,
     ):
-        name = "TableConv"
-        self.in_features = _arguments.features(name, "in_features", in_features)
-        self.connections = _table(connections, self.in_features)
-        self.out_features = len(self.connections)
-        self.kernel_size = _arguments.kernel_size(name, kernel_size)
-        rank = len(self.kernel_size)
-        self.strides = geometry.per_axis(name, "strides", strides, rank)
-        self.kernel_dilation = geometry.per_axis(name, "kernel_dilation", kernel_dilation, rank)
-        self.padding = _arguments.padding(name, padding, self.kernel_size, self.kernel_dilation)
-        self.use_bias = _arrays.flag(name, "use_bias", use_bias)
-        _arguments.dtypes(name, dtype, param_dtype)
-        self.dtype, self.param_dtype = dtype, param_dtype
-        self.precision = _dtypes.product_precision(name, precision)
-        _arguments.rngs(name, rngs)
-        _arguments.function(name, "kernel_init", kernel_init)
+        inside = _arguments.features("TableConv", "in_features", in_features)
+        self.connections = _table(connections, inside)
+        super().__init__(
+            inside,
+            len(self.connections),
+            kernel_size,
+            strides,
+            padding=padding,
+            kernel_dilation=kernel_dilation,
+            use_bias=use_bias,
+            dtype=dtype,
+            param_dtype=param_dtype,
+            precision=precision,
+            rngs=rngs,
+        )
         kernels = [
-            kernel_init(rngs.params(), (*self.kernel_size, len(seen), 1), param_dtype)[..., 0]
+            self._draw("kernel_init", kernel_init, (*self.kernel_size, len(seen), 1), rngs)[..., 0]
             for seen in self.connections
         ]
         self.kernel = nnx.Param(jnp.concatenate(kernels, -1))
-        self.bias = (
-            nnx.Param(bias_init(rngs.params(), (self.out_features,), param_dtype))
-            if self.use_bias
-            else nnx.data(None)
-        )
+        self.bias = self._draw_bias(bias_init, (self.out_features,), rngs)
 
     def dense_kernel(self) -> Inexact[Array, "*kernel_size in_features out_features"]:
         """The kernel with zeros where nothing is connected."""
@@ -113,20 +107,8 @@ class TableConv(nnx.Module):
         self, inputs: Num[Array, "*batch_and_spatial in_features"]
     ) -> Inexact[Array, "*batch_and_out out_features"]:
         """Convolves `(*batch, *spatial, in_features)` to `(*batch, *out, out_features)`."""
-        inputs = _arguments.inputs("TableConv", inputs, len(self.kernel_size), self.in_features)
-        bias = None if self.bias is None else self.bias[...]
-        inputs, kernel, bias = dtypes.promote_dtype(
-            (inputs, self.dense_kernel(), bias), dtype=self.dtype
-        )
-        return functional.conv(
-            inputs,
-            kernel,
-            bias,
-            strides=self.strides,
-            padding=self.padding,
-            kernel_dilation=self.kernel_dilation,
-            precision=self.precision,
-        )
+        inputs, kernel, bias = self._promoted(inputs, self.dense_kernel(), self.bias)
+        return functional.conv(inputs, kernel, bias, **self._options())
 
 
 def _table(connections: Any, in_features: int) -> tuple[tuple[int, ...], ...]:

@@ -1,0 +1,99 @@
+"""What the convolutions that Flax has no counterpart of have in common."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flax import nnx
+from flax.nnx.nn import dtypes
+from jax.typing import DTypeLike
+from jaxtyping import Array
+
+from jaxcnn import geometry
+from jaxcnn.functional import _arguments as _arrays
+from jaxcnn.functional import _dtypes
+from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn.lowering.problem import Precision
+from jaxcnn.nn import _arguments
+
+
+class ConvLayer(nnx.Module):
+    """Checks and keeps the options of a convolution; a subclass adds parameters and the call.
+
+    Args:
+      in_features: channels of the inputs.
+      out_features: channels of the outputs.
+      kernel_size: taps per spatial axis, a tuple.
+      strides: pixels between windows, per spatial axis.
+      padding: any form that `functional.conv` takes.
+      kernel_dilation: pixels between neighbouring taps.
+      use_bias: whether there is a bias.
+      dtype: dtype of the computation; None takes that of inputs and parameters.
+      param_dtype: dtype of the parameters.
+      precision: of the products.
+      rngs: random streams.
+      fills: the paddings that are fills which the function takes.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        kernel_size: Sequence[int],
+        strides: IntPerAxis,
+        *,
+        padding: Padding,
+        kernel_dilation: IntPerAxis,
+        use_bias: bool,
+        dtype: DTypeLike | None,
+        param_dtype: DTypeLike,
+        precision: Precision,
+        rngs: nnx.Rngs,
+        fills: tuple[str, ...] = _arguments.FILLS,
+    ):
+        name = type(self).__name__
+        self.in_features = _arguments.features(name, "in_features", in_features)
+        self.out_features = _arguments.features(name, "out_features", out_features)
+        self.kernel_size = _arguments.kernel_size(name, kernel_size)
+        rank = len(self.kernel_size)
+        self.strides = geometry.per_axis(name, "strides", strides, rank)
+        self.kernel_dilation = geometry.per_axis(name, "kernel_dilation", kernel_dilation, rank)
+        self.padding = _arguments.padding(
+            name, padding, self.kernel_size, self.kernel_dilation, fills=fills
+        )
+        self.use_bias = _arrays.flag(name, "use_bias", use_bias)
+        _arguments.dtypes(name, dtype, param_dtype)
+        self.dtype, self.param_dtype = dtype, param_dtype
+        self.precision = _dtypes.product_precision(name, precision)
+        _arguments.rngs(name, rngs)
+
+    def _draw(
+        self, argument: str, init: Callable[..., Any], shape: tuple[int, ...], rngs: nnx.Rngs
+    ) -> Array:
+        """Draws one array of parameters by the initialiser given as `argument`."""
+        _arguments.function(type(self).__name__, argument, init)
+        return init(rngs.params(), shape, self.param_dtype)
+
+    def _draw_bias(
+        self, init: Callable[..., Any], shape: tuple[int, ...], rngs: nnx.Rngs
+    ) -> nnx.Param | None:
+        """Draws the bias, or keeps its place in the state empty, as Flax does."""
+        if not self.use_bias:
+            _arguments.function(type(self).__name__, "bias_init", init)
+            return nnx.data(None)
+        return nnx.Param(self._draw("bias_init", init, shape, rngs))
+
+    def _promoted(self, inputs: Any, *parameters: Any) -> tuple[Any, ...]:
+        """Checks the inputs and casts them and the parameters to one dtype, as Flax does."""
+        rank = len(self.kernel_size)
+        inputs = _arguments.inputs(type(self).__name__, inputs, rank, self.in_features)
+        values = (None if p is None else p[...] for p in parameters)
+        return dtypes.promote_dtype((inputs, *values), dtype=self.dtype)
+
+    def _options(self) -> dict[str, Any]:
+        """The options that every function of `functional` takes."""
+        return dict(
+            strides=self.strides,
+            padding=self.padding,
+            kernel_dilation=self.kernel_dilation,
+            precision=self.precision,
+        )
