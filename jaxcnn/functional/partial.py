@@ -149,7 +149,7 @@ def _valid(inputs: Array, mask: Array, rank: int) -> Bool[Array, "*batch_and_spa
             f"with the batch axes of the inputs or none; received inputs {inputs.shape}, "
             f"mask {mask.shape}"
         )
-    return (mask != 0).reshape((1,) * (inputs.ndim - mask.ndim) + mask.shape)
+    return mask.astype(jnp.bool_).reshape((1,) * (inputs.ndim - mask.ndim) + mask.shape)
 
 
 def _count(
