@@ -7,7 +7,16 @@ import importlib
 
 __version__ = "0.1.0"
 
-_PACKAGES = ("functional", "geometry", "models", "nn", "reference", "testing", "visualize")
+_PACKAGES = (
+    "analysis",
+    "functional",
+    "geometry",
+    "models",
+    "nn",
+    "reference",
+    "testing",
+    "visualize",
+)
 
 
 def __getattr__(name: str):
