@@ -158,7 +158,8 @@ def max_unpool(
     )
     size = math.prod(spatial)
     if not isinstance(indices, Tracer) and indices.size:
-        lowest, highest = int(np.min(indices)), int(np.max(indices))
+        known = np.asarray(indices)  # np.min of a JAX array would be traced under jit
+        lowest, highest = int(known.min()), int(known.max())
         if lowest < 0 or highest >= size:
             raise ValueError(
                 f"max_unpool: `indices` must lie in 0 to {size - 1} for an output of spatial "
