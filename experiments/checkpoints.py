@@ -46,9 +46,16 @@ class Checkpoints:
         )
 
     def save(self, epoch: int, state: Mapping[str, Any]) -> None:
-        """Returns when the state after `epoch` epochs is whole on the disk."""
+        """Returns when the state after `epoch` epochs is whole on the disk.
+
+        Raises:
+          OSError: the files cannot be written; the checkpoints before are kept.
+        """
         items = {name: ocp.args.StandardSave(tree) for name, tree in state.items()}
-        self._manager.save(epoch, args=ocp.args.Composite(**items), force=True)
+        try:
+            self._manager.save(epoch, args=ocp.args.Composite(**items), force=True)
+        except ValueError as error:  # tensorstore's, for example when the disk is full
+            raise OSError(_reason(error)) from error
 
     def restore_newest(
         self, like: Mapping[str, Any], say: Callable[[str], None] = print
@@ -85,8 +92,7 @@ class Checkpoints:
             except UserError:
                 raise
             except Exception as error:  # of many types: JSON, tensorstore, missing files
-                reason = str(error).strip().partition("\n")[0].partition(". ")[0]
-                say(f"checkpoint {epoch} is damaged and passed over ({reason[:100]})")
+                say(f"checkpoint {epoch} is damaged and passed over ({_reason(error)[:100]})")
                 return None
 
     def _check_model(self, epoch: int, model: Any) -> None:
@@ -118,6 +124,11 @@ def _no_unraisable_noise() -> Iterator[None]:
     finally:
         gc.collect()
         sys.unraisablehook = hook
+
+
+def _reason(error: Exception) -> str:
+    """The first sentence; tensorstore goes on with the whole state of its drivers."""
+    return str(error).strip().partition("\n")[0].partition(". ")[0] or type(error).__name__
 
 
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:

@@ -3,6 +3,7 @@
 Imports only the standard library, so that it can report that anything else is missing.
 """
 
+import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -66,6 +67,7 @@ def run(
     """
     import tyro
 
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # what TFDS and Orbax log, we say
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     name = next(iter(commands))
     if arguments and arguments[0] in commands:

@@ -35,7 +35,7 @@ with extra("experiments"):
 class Recipe:
     """What decides the result of a run."""
 
-    epochs: int = 20
+    epochs: int = 30
     """Passes over the training images."""
     batch_size: int = 50
     """Images in a step."""

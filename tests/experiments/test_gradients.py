@@ -1,0 +1,178 @@
+"""The comparison's own machinery, and one row of every primitive through it."""
+
+import csv
+import doctest
+import json
+import re
+import runpy
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from experiments import command
+from experiments.gradients import comparison, register, registry
+from experiments.gradients.comparison import compare_one
+
+comparison.load()
+PRIMITIVES = {name: next(iter(entry.cases.values())) for name, entry in registry.PRIMITIVES.items()}
+
+
+def run(*arguments):
+    """The exit code of the command line."""
+    sys.argv = ["gradients", *arguments]
+    with pytest.raises(SystemExit) as exit_:
+        runpy.run_module("experiments.gradients", run_name="__main__")
+    return exit_.value.code
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch):
+    """Lets a test register what it likes."""
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    before = dict(registry.PRIMITIVES)
+    yield
+    registry.PRIMITIVES.clear()
+    registry.PRIMITIVES.update(before)
+
+
+@pytest.fixture
+def softplus():
+    """The documented example, run as a doctest."""
+    finder, names = doctest.DocTestFinder(recurse=False), {}
+    (example,) = finder.find(registry, globs=names)
+    outcome = doctest.DocTestRunner().run(example, clear_globs=False)
+    assert outcome.attempted >= 6 and outcome.failed == 0
+    return example.globs["entry"]
+
+
+@pytest.mark.parametrize("name", list(PRIMITIVES))
+def test_first_case_of_every_primitive_agrees(name):
+    row = compare_one(PRIMITIVES[name], PRIMITIVES[name].dtypes[0], transforms=False)
+    assert row.passed, row.message
+    assert {"rev", "fwd", "second"} <= set(row.errors)
+
+
+def test_every_public_primitive_is_compared():
+    """A primitive is added to the comparison together with its hand-derived gradient."""
+    from jaxcnn import reference
+
+    derived = {name.removesuffix("_vjp") for name in reference.__all__ if name.endswith("_vjp")}
+    assert derived <= set(registry.PRIMITIVES)
+
+
+def test_transforms_and_dtypes_of_the_example(softplus):
+    assert list(softplus.cases) == ["plain", "sharp"]
+    row = compare_one(softplus.cases["sharp"], "float64")
+    assert row.passed and {"jit", "vmap x", "checkpoint", "scan"} <= set(row.errors)
+    assert row.largest("vmap") == row.errors["vmap x"] and row.largest("nothing") is None
+    low = compare_one(softplus.cases["plain"], "bfloat16")
+    assert low.passed and set(low.errors) == {"rev", "fwd"}
+
+
+def test_wrong_gradient_and_broken_function_fail_their_rows_alone():
+    def broken(x):
+        raise RuntimeError("no such kernel")
+
+    entry = register("halved", lambda x: x * x, lambda c, x: c * x, dtypes=("float64",))
+    entry.case("plain", (3, 2))
+    register("broken", broken).case("plain", (2,))
+    row = compare_one(entry.cases["plain"], "float64", transforms=False)
+    assert not row.passed and re.search(r"`x` \(argument 0\).*6 of 6 elements differ", row.message)
+    assert row.errors["rev"] == pytest.approx(1) and row.errors["differences"] < 1e-8
+    row = compare_one(registry.PRIMITIVES["broken"].cases["plain"], "float32")
+    assert not row.passed and row.message == "broken: RuntimeError: no such kernel"
+
+
+def test_command_line_prints_and_writes(softplus, tmp_path, capsys):
+    files = tmp_path / "new" / "rows.json", tmp_path / "rows.csv"
+    code = run("--filter", "softplus: plain", "--no-transforms", "--workers", "1",
+               "--json", str(files[0]), "--csv", str(files[1]))  # fmt: skip
+    lines = capsys.readouterr().out.splitlines()
+    assert code == 0 and lines[-1] == "3 of 3 rows agree"
+    assert lines[0].split()[:5] == ["primitive", "case", "dtype", "by", "hand"]
+    assert re.match(r"softplus +plain +float64 +\d\.\de-\d\d .* agrees", lines[1])
+    rows = json.loads(files[0].read_text())
+    assert [row["dtype"] for row in rows] == ["float64", "float32", "bfloat16"]
+    assert rows[0]["passed"] and rows[0]["errors"]["rev"] < 1e-10
+    with files[1].open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert float(table[1]["rev"]) == pytest.approx(rows[1]["errors"]["rev"])
+    assert table[1]["differences"] == "" and table[0]["passed"] == "True"
+
+
+def test_a_difference_exits_1_and_says_what_differs(capsys):
+    register("halved", lambda x: x * x, lambda c, x: c * x, dtypes=("float64",)).case("a", (3, 2))
+    assert run("--filter", "halved", "--no-transforms") == 1
+    out = capsys.readouterr().out
+    assert "DIFFERS" in out and "0 of 1 rows agree" in out
+    assert "halved: a (float64)" in out and "all by the factor 2" in out
+
+
+def test_modules_of_ones_own(tmp_path, monkeypatch, capsys):
+    source = textwrap.dedent(
+        """
+        import jax.numpy as jnp
+        import numpy as np
+
+        from experiments.gradients import register
+
+        register("sine", jnp.sin, lambda c, x: c * np.cos(x)).case("plain", (3,))
+        """
+    )
+    (tmp_path / "ones_own_cases.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    options = ("--module", "ones_own_cases", "--filter", "sine", "--dtype", "float32")
+    assert run(*options, "--list") == 0
+    assert capsys.readouterr().out == "sine: plain (float32)\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (("--filter", "nothing"), r"--filter 'nothing' fits no row; there are: .*conv, .*max_pool"),
+        (("--filter", "conv", "--dtype", "int8"), r"--dtype int8 fits no row; .* have: float64"),
+        (("--module", "no_such_module"), r"--module no_such_module was not found; run from its"),
+        (("--workers", "0"), r"--workers \(=0\) must be at least 1"),
+        (("--filter", "dilate: 1-D", "--no-transforms", "--json", "/dev/null/rows.json"),
+         r"/dev/null/rows.json cannot be written: .*; name another file"),
+    ],
+)  # fmt: skip
+def test_bad_options_exit_2_with_one_message(arguments, match, capsys):
+    assert run(*arguments) == 2
+    assert re.search(match, capsys.readouterr().err)
+
+
+def test_a_mistake_inside_a_module_is_shown_as_it_is(tmp_path, monkeypatch):
+    (tmp_path / "faulty_cases.py").write_text("import numpy.no_such_part\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="no_such_part"):
+        comparison.load(["faulty_cases"])
+
+
+def test_names_are_unique():
+    entry = register("twice", np.sin).case("plain", (2,))
+    with pytest.raises(ValueError, match=r"register: 'twice' is registered already"):
+        register("twice", np.sin)
+    with pytest.raises(ValueError, match=r"register: twice has a case 'plain' already"):
+        entry.case("plain", (2,))
+
+
+def test_draws():
+    rng = np.random.default_rng(0)
+    assert registry.normal(2, 3)(rng, np.dtype("complex64")).dtype == np.complex64
+    assert np.ptp(np.diff(np.sort(registry.distinct(4, 5)(rng, np.dtype(float)).ravel()))) < 1e-12
+    assert set(registry.tied(50)(rng, np.dtype(float))) == {-2, -1, 0, 1, 2}
+    values = registry.uniform(50, low=2, high=3)(rng, np.dtype("float32"))
+    assert values.dtype == np.float32 and values.min() >= 2 and values.max() <= 3
+    assert registry.fixed([1.5])(rng, np.dtype("float32")).dtype == np.float32
+    assert registry.fixed([True])(rng, np.dtype("float32")).dtype == bool
+
+
+def test_selection_by_name_and_by_part():
+    names = {case.primitive for case, _ in comparison.select("conv")}
+    assert names == {"conv"}
+    assert {case.name for case, _ in comparison.select(": ceil")} >= {"ceil mode"}
+    with pytest.raises(command.UserError, match="fits no row"):
+        comparison.select("conv: no such case")
