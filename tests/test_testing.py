@@ -279,6 +279,14 @@ def test_nan_in_the_same_place_is_equal():
         check(vjp=lambda c, x: np.nan_to_num(2 * c * x))
 
 
+def test_optional_arguments_that_are_not_given_have_no_gradient():
+    """A reference returns None for them, at the end or in place of an integer argument."""
+    x, y = jnp.arange(3.0), jnp.arange(3)
+    vjp_of_two = lambda c, x, y: (c * y, None)  # noqa: E731
+    check_gradients(lambda x, y: x * y.astype(x.dtype), (x, y), vjp=vjp_of_two)
+    check_gradients(jnp.sin, (x,), vjp=lambda c, x: (c * np.cos(x), None))
+
+
 def test_empty_batches_pass():
     x = jnp.zeros((0, 3))
     assert check_gradients(jnp.sin, (x,), vjp=lambda c, x: c * np.cos(x), order=2).passed

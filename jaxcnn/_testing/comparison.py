@@ -212,4 +212,5 @@ def _common_factor(actual: np.ndarray, expected: np.ndarray) -> float | None:
     ratio = actual[used] / expected[used]
     if np.ptp(ratio.real) + np.max(np.abs(ratio.imag)) > 1e-3 * np.max(np.abs(ratio)):
         return None
-    return float(np.median(ratio.real))
+    factor = float(np.median(ratio.real))
+    return None if abs(factor - 1) < 1e-2 else factor

@@ -112,6 +112,8 @@ class FlatFunction:
         wide_cotangent = tuple(wide(array) for array in cotangent)
         result = vjp(wide_cotangent[0] if len(cotangent) == 1 else wide_cotangent, *args)
         result = tuple(result) if isinstance(result, tuple | list) else (result,)
+        while len(result) > len(args) and result[-1] is None:  # of an optional argument not given
+            result = result[:-1]
         owners = sorted(set(self.owners))
         if len(result) == len(args) and len(owners) < len(args):
             result = tuple(result[owner] for owner in owners)

@@ -1,0 +1,34 @@
+"""Cases of convolution with a shared kernel."""
+
+from experiments.gradients.registry import register
+from jaxcnn import functional, reference
+
+EVERY_DTYPE = ("float64", "float32", "float16", "bfloat16", "complex128", "complex64")
+
+(
+    register("conv", functional.conv, reference.conv_vjp, linear=True)
+    .case("2-D", (2, 7, 6, 3), (3, 2, 3, 4), dtypes=EVERY_DTYPE)
+    .case("bias", (2, 5, 6, 3), (3, 2, 3, 4), (4,))
+    .case("1-D, causal", (2, 9, 3), (3, 3, 4), padding="CAUSAL", kernel_dilation=2)
+    .case("3-D", (4, 5, 3, 2), (2, 3, 2, 2, 3), padding="VALID", strides=(1, 2, 1))
+    .case("no batch axis", (5, 6, 3), (3, 2, 3, 4))
+    .case("two batch axes", (2, 2, 5, 4, 3), (3, 2, 3, 4), padding="VALID")
+    .case("full", (2, 4, 5, 3), (3, 2, 3, 4), padding="FULL")
+    .case("same lower", (2, 6, 5, 3), (2, 4, 3, 4), padding="SAME_LOWER", strides=2)
+    .case("asymmetric padding", (2, 6, 5, 3), (3, 2, 3, 4), padding=((0, 2), (3, 1)))
+    .case("cropping", (2, 8, 7, 3), (3, 2, 3, 4), padding=((-1, 0), (0, -2)))
+    .case("strides", (2, 8, 9, 3), (3, 2, 3, 4), strides=(2, 3))
+    .case("kernel dilation", (2, 8, 9, 3), (3, 2, 3, 4), kernel_dilation=(2, 3))
+    .case("input dilation", (2, 4, 5, 3), (3, 2, 3, 4), input_dilation=(2, 3))
+    .case("strides and both dilations", (2, 5, 4, 3), (3, 2, 3, 4), strides=(2, 1),
+          kernel_dilation=(1, 2), input_dilation=(2, 1))
+    .case("groups", (2, 6, 5, 4), (3, 2, 2, 6), feature_group_count=2)
+    .case("as many groups as channels", (2, 6, 5, 4), (3, 3, 1, 8), feature_group_count=4)
+    .case("groups and strides", (2, 6, 7, 6), (3, 2, 2, 6), feature_group_count=3, strides=2)
+    .case("flipped kernel", (2, 6, 5, 3), (3, 2, 3, 4), flip_kernel=True, padding="FULL")
+    .case("1x1", (2, 4, 5, 3), (1, 1, 3, 4))
+    .case("reflect", (2, 6, 5, 3), (3, 2, 3, 4), padding_mode="reflect", padding=((1, 2), (0, 1)))
+    .case("replicate", (2, 6, 5, 3), (3, 2, 3, 4), padding_mode="replicate", strides=2)
+    .case("circular", (2, 6, 5, 3), (3, 2, 3, 4), padding="CIRCULAR")
+    .case("above 8,192 elements", (2, 24, 23, 9), (3, 3, 9, 8), strides=2)
+)  # fmt: skip

@@ -1,0 +1,123 @@
+"""Runs the rows of the comparison: one case in one dtype."""
+
+import dataclasses
+import importlib
+import pkgutil
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import gradients
+from experiments.command import UserError
+from experiments.gradients.registry import PRIMITIVES, Case
+from jaxcnn.testing import GradientError, Report, check_gradients, check_transforms
+
+DTYPES = ("float64", "float32", "float16", "bfloat16", "complex128", "complex64")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One case in one dtype.
+
+    Attributes:
+      primitive, case, dtype: which.
+      seconds: how long it took.
+      errors: the largest relative error of each check that was made.
+      passed: every check agrees.
+      message: what differs, or what was raised; empty if nothing.
+    """
+
+    primitive: str
+    case: str
+    dtype: str
+    seconds: float
+    errors: dict[str, float]
+    passed: bool
+    message: str = ""
+
+    def largest(self, *prefixes: str) -> float | None:
+        """The largest error of the checks whose names begin with one of `prefixes`."""
+        found = [error for check, error in self.errors.items() if check.startswith(prefixes)]
+        return max(found, default=None)
+
+
+def load(modules: Sequence[str] = ()) -> None:
+    """Imports the library's families of cases, then the user's `modules`."""
+    for module in pkgutil.iter_modules(gradients.__path__):
+        if module.name.startswith("cases_"):
+            importlib.import_module(f"{gradients.__name__}.{module.name}")
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name.partition(".")[0] and error.name != name:
+                raise
+            raise UserError(
+                f"--module {name} was not found; run from its folder, or put that on PYTHONPATH"
+            ) from None
+
+
+def select(text: str = "", dtypes: Sequence[str] = ()) -> list[tuple[Case, str]]:
+    """Returns the rows to run, in order of registration.
+
+    Args:
+      text: a primitive's name for the rows of that one; else any part of "primitive: case".
+      dtypes: only these; none for all.
+    Raises:
+      UserError: nothing fits.
+    """
+    cases = [case for primitive in PRIMITIVES.values() for case in primitive.cases.values()]
+    if text in PRIMITIVES:
+        cases = list(PRIMITIVES[text].cases.values())
+    elif text:
+        cases = [case for case in cases if text in f"{case.primitive}: {case.name}"]
+    if not cases:
+        raise UserError(f"--filter {text!r} fits no row; there are: {', '.join(PRIMITIVES)}")
+    rows = [(case, dtype) for case in cases for dtype in case.dtypes]
+    chosen = [(case, dtype) for case, dtype in rows if not dtypes or dtype in dtypes]
+    if not chosen:
+        there = ", ".join(dict.fromkeys(dtype for _, dtype in rows))
+        raise UserError(f"--dtype {' '.join(dtypes)} fits no row; these rows have: {there}")
+    return chosen
+
+
+def compare(rows: Sequence[tuple[Case, str]], transforms: bool, workers: int) -> Iterator[Row]:
+    """Yields the outcome of each row in order, `workers` at a time."""
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(lambda row: compare_one(*row, transforms=transforms), rows)
+
+
+def compare_one(case: Case, dtype: str, *, transforms: bool = True) -> Row:
+    """Runs one row. Differences, second derivatives and transformations need a 64-bit dtype."""
+    start = time.perf_counter()
+    wide = dtype in ("float64", "complex128")
+    checks = dict(case.checks) if wide else {**case.checks, "differences": False, "order": 1}
+    seed = zlib.crc32(f"{case.primitive}: {case.name}".encode())  # the same in every selection
+    errors: dict[str, float] = {}
+    messages = []
+
+    def collect(check, *args, **options) -> None:
+        try:
+            report: Report = check(*args, name=case.primitive, seed=seed, **options)
+        except GradientError as error:
+            report = error.report
+            messages.append(str(error))
+        errors.update({check: report.largest(check) for check in report.checks})
+
+    try:
+        with jax.enable_x64(True):
+            rng = np.random.default_rng(seed)
+            arrays = [jnp.asarray(draw(rng, jnp.dtype(dtype))) for draw in case.draws]
+            collect(check_gradients, case.fn, arrays, vjp=case.vjp, **checks)
+            if transforms and wide:
+                limits = {key: checks[key] for key in ("argnums", "rtol", "atol") if key in checks}
+                collect(check_transforms, case.fn, arrays, **limits)
+    except Exception as error:  # one broken row must not hide the others
+        messages.append(f"{case.primitive}: {type(error).__name__}: {error}")
+    seconds = time.perf_counter() - start
+    return Row(case.primitive, case.name, dtype, seconds, errors, not messages, "\n".join(messages))

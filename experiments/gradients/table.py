@@ -1,0 +1,96 @@
+"""The comparison as a table, as JSON and as CSV."""
+
+import csv
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from experiments.command import UserError
+from experiments.gradients.comparison import Row
+
+# Heading -> the checks whose largest error stands under it.
+COLUMNS = {
+    "by hand": ("rev",),
+    "forward": ("fwd",),
+    "differences": ("differences",),
+    "second order": ("second",),
+    "jit": ("jit",),
+    "vmap": ("vmap",),
+    "checkpoint": ("checkpoint",),
+    "scan": ("scan",),
+}
+
+# A pipe or a file has no width of its own; this holds the widest row.
+PLAIN_WIDTH = 160
+
+
+def console() -> Console:
+    """A console that does not fold lines where the output is no terminal."""
+    here = Console()
+    return here if here.is_terminal else Console(width=PLAIN_WIDTH)
+
+
+def show(rows: Sequence[Row], target: Console) -> None:
+    """Prints a line per row, then what differs in full, then how many agree."""
+    table = Table(box=box.SIMPLE_HEAD if target.is_terminal else None, pad_edge=False)
+    for heading in ("primitive", "case", "dtype"):
+        table.add_column(heading, overflow="fold")
+    for heading in COLUMNS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    previous = ""
+    for row in rows:
+        name = row.primitive if row.primitive != previous or not target.is_terminal else ""
+        previous = row.primitive
+        figures = [_figure(row.largest(*checks)) for checks in COLUMNS.values()]
+        verdict = "[green]agrees[/]" if row.passed else "[bold red]DIFFERS[/]"
+        table.add_row(name, row.case, row.dtype, *figures, verdict)
+    target.print(table)
+    failed = [row for row in rows if not row.passed]
+    for row in failed:
+        target.print(f"\n{row.primitive}: {row.case} ({row.dtype})", style="bold", markup=False)
+        target.print(row.message, markup=False, highlight=False, soft_wrap=True)
+    target.print(f"\n{len(rows) - len(failed)} of {len(rows)} rows agree", highlight=False)
+
+
+def prepare(path: Path) -> None:
+    """Creates an empty file, so that one that cannot be written is known before the rows are run.
+
+    Raises:
+      UserError: it cannot be created.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}; name another file") from None
+
+
+def write_json(rows: Sequence[Row], path: Path) -> None:
+    """Writes one object per row, with every check under `errors`; what is no number is null."""
+    objects = []
+    for row in rows:
+        finite = {k: v if math.isfinite(v) else None for k, v in row.errors.items()}
+        objects.append({**dataclasses.asdict(row), "errors": finite})
+    path.write_text(json.dumps(objects, indent=2) + "\n")
+
+
+def write_csv(rows: Sequence[Row], path: Path) -> None:
+    """Writes a line per row, with a column per check that any row has."""
+    checks = dict.fromkeys(check for row in rows for check in row.errors)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["primitive", "case", "dtype", "seconds", "passed", *checks, "message"])
+        for row in rows:
+            head = [row.primitive, row.case, row.dtype, f"{row.seconds:.2f}", row.passed]
+            writer.writerow([*head, *(row.errors.get(check, "") for check in checks), row.message])
+
+
+def _figure(error: float | None) -> str:
+    return "-" if error is None else f"{error:.1e}"
