@@ -13,6 +13,7 @@ from jaxcnn.functional.deform import deform_conv
 from jaxcnn.functional.depthwise import depthwise_conv, separable_conv
 from jaxcnn.functional.dilate import dilate
 from jaxcnn.functional.fractional import fractional_max_pool, fractional_max_pool_with_indices
+from jaxcnn.functional.general import conv_general_dilated
 from jaxcnn.functional.global_pool import global_avg_pool, global_max_pool
 from jaxcnn.functional.local import conv_local
 from jaxcnn.functional.morphology import grey_dilation, grey_erosion
@@ -32,6 +33,7 @@ __all__ = [
     "avg_pool",
     "blur_pool",
     "conv",
+    "conv_general_dilated",
     "conv_local",
     "conv_transpose",
     "deform_conv",

@@ -1,0 +1,195 @@
+"""conv_general_dilated: what lax computes, under its signature, in Flax's layers too."""
+
+import functools
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax import lax
+
+from jaxcnn import functional
+from jaxcnn.lowering import choose
+
+NHWC = ("NHWC", "HWIO", "NHWC")
+X, K = np.ones((4, 7, 8, 6), np.float32), np.ones((3, 2, 6, 4), np.float32)
+
+# lhs shape, rhs shape, positional arguments, options
+CASES = {
+    "1d": ((2, 9, 3), (3, 3, 4), ((2,), "SAME"), dict(dimension_numbers=("NHC", "HIO", "NHC"))),
+    "2d": (
+        (2, 7, 8, 4), (3, 2, 2, 6), ((2, 1), ((1, 2), (-1, 3))),
+        dict(rhs_dilation=(1, 2), dimension_numbers=NHWC, feature_group_count=2),
+    ),
+    "2d transposed": (
+        (2, 4, 5, 3), (4, 3, 3, 2), ((1, 1), ((2, 2), (1, 2))),
+        dict(lhs_dilation=(2, 3), dimension_numbers=NHWC, precision="highest"),
+    ),
+    "2d numbers": (
+        (2, 7, 8, 3), (3, 2, 3, 4), ((1, 2), "SAME_LOWER"),
+        dict(dimension_numbers=lax.ConvDimensionNumbers((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))),
+    ),
+    "channels first": (
+        (2, 3, 7, 8), (4, 3, 3, 2), ((1, 2), ((0, 1), (2, 0))), dict(lhs_dilation=(2, 1)),
+    ),
+    "axes of space exchanged": (
+        (2, 7, 8, 3), (3, 2, 3, 4), ((1, 2), "SAME"),
+        dict(dimension_numbers=("NHWC", "WHIO", "NWHC")),
+    ),
+    "batch groups": (
+        (4, 7, 8, 3), (3, 2, 3, 6), ((1, 2), "VALID"),
+        dict(dimension_numbers=NHWC, batch_group_count=2),
+    ),
+    "no axis of space": ((2, 3), (3, 4), ((), ()), dict(dimension_numbers=("NC", "IO", "NC"))),
+    "3d": (
+        (2, 4, 3, 5, 2), (2, 1, 3, 2, 3), ((1, 2, 1), "SAME"),
+        dict(dimension_numbers=("NDHWC", "DHWIO", "NDHWC")),
+    ),
+}  # fmt: skip
+
+
+def _call(function, positional, options, lhs, rhs):
+    return function(lhs, rhs, *positional, **options)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_is_what_lax_computes(case, rng):
+    lhs_shape, rhs_shape, positional, options = CASES[case]
+    lhs, rhs = rng.standard_normal(lhs_shape), rng.standard_normal(rhs_shape)
+    functions = functional.conv_general_dilated, lax.conv_general_dilated
+    results = [
+        jax.vjp(functools.partial(_call, function, positional, options), lhs, rhs)
+        for function in functions
+    ]
+    (ours, our_pullback), (theirs, their_pullback) = results
+    np.testing.assert_allclose(ours, theirs, atol=1e-12)
+    cotangent = rng.standard_normal(ours.shape)
+    pulled = zip(our_pullback(cotangent), their_pullback(cotangent), strict=True)
+    for gradient, expected in pulled:
+        np.testing.assert_allclose(gradient, expected, atol=1e-11)
+
+
+def test_has_the_signature_of_lax():
+    ours, theirs = (
+        inspect.signature(f).parameters.values()
+        for f in (functional.conv_general_dilated, lax.conv_general_dilated)
+    )
+    assert [(p.name, p.kind, p.default) for p in ours] == [
+        (p.name, p.kind, p.default) for p in theirs
+    ]
+
+
+@pytest.mark.parametrize(
+    "case, own", [("2d", True), ("2d numbers", True), ("channels first", False)]
+)
+def test_the_algorithms_take_what_is_channels_last(case, own, rng, monkeypatch):
+    calls, before = [], choose.conv
+    monkeypatch.setattr(choose, "conv", lambda *args: calls.append(args) or before(*args))
+    lhs_shape, rhs_shape, positional, options = CASES[case]
+    functional.conv_general_dilated(
+        rng.standard_normal(lhs_shape), rng.standard_normal(rhs_shape), *positional, **options
+    )
+    assert bool(calls) == own
+
+
+@pytest.mark.parametrize(
+    "options",
+    [dict(strides=2), dict(padding="CIRCULAR"), dict(feature_group_count=3, use_bias=False)],
+)
+def test_in_a_flax_layer(options):
+    layers = [
+        nnx.Conv(3, 6, (3, 3), rngs=nnx.Rngs(0), param_dtype=jnp.float64, **options, **part)
+        for part in ({}, {"conv_general_dilated": functional.conv_general_dilated})
+    ]
+    inputs = jax.random.normal(jax.random.key(0), (2, 3, 6, 5, 3), jnp.float64)
+    np.testing.assert_allclose(layers[1](inputs), layers[0](inputs), atol=1e-12)
+
+
+def test_strings_are_worked_out_on_the_dilated_input(rng):  # lax takes none beside lhs_dilation
+    lhs, rhs = rng.standard_normal((2, 5, 3)), rng.standard_normal((3, 3, 2))
+    options = dict(lhs_dilation=(2,), dimension_numbers=("NHC", "HIO", "NHC"))
+    ours = functional.conv_general_dilated(lhs, rhs, (2,), "SAME", **options)
+    theirs = lax.conv_general_dilated(lhs, rhs, (2,), [(1, 1)], **options)
+    np.testing.assert_allclose(ours, theirs, atol=1e-12)
+
+
+def test_dimension_numbers_may_be_lists(rng):
+    lhs, rhs = rng.standard_normal((2, 5, 3)), rng.standard_normal((3, 3, 2))
+    numbers = lax.ConvDimensionNumbers([0, 2, 1], [2, 1, 0], [0, 2, 1])
+    ours = functional.conv_general_dilated(lhs, rhs, [1], "SAME", dimension_numbers=numbers)
+    np.testing.assert_allclose(ours, functional.conv(lhs, rhs), atol=1e-12)
+
+
+def test_8_bit_integers(rng):
+    lhs, rhs = rng.integers(-99, 99, (2, 6, 3), np.int8), rng.integers(-99, 99, (3, 3, 2), np.int8)
+    arguments = (lhs, rhs, (1,), "SAME")
+    options = dict(dimension_numbers=("NHC", "HIO", "NHC"), preferred_element_type=jnp.int32)
+    ours = functional.conv_general_dilated(*arguments, **options)
+    np.testing.assert_array_equal(ours, lax.conv_general_dilated(*arguments, **options))
+
+
+BAD = {
+    "list": (TypeError, r"`lhs` must be an array, got list", ([[1.0]], K, (1, 1), "SAME"), {}),
+    "dtypes": (
+        TypeError, r"must have one dtype, got int32", (X.astype("i4"), K, (1, 1), "SAME"), {}
+    ),
+    "axes": (
+        ValueError, r"must have as many axes, .* lhs \(7, 8, 6\)", (X[0], K, (1, 1), "SAME"), {}
+    ),
+    "numbers": (
+        ValueError, r"`dimension_numbers` .* must name each of the 4 axes once",
+        (X, K, (1, 1), "SAME"), dict(dimension_numbers=("NHWC", "HWIO", "NHCC")),
+    ),
+    "numbers twice": (
+        ValueError, r"`dimension_numbers` .* must name each of the 4 axes once",
+        (X, K, (1, 1), "SAME"),
+        dict(dimension_numbers=lax.ConvDimensionNumbers((0, 3, 1, 1), (3, 2, 0, 1), (0, 3, 1, 2))),
+    ),
+    "numbers type": (
+        TypeError, r"`dimension_numbers` \(=3\) must be None", (X, K, (1, 1), "SAME"),
+        dict(dimension_numbers=3),
+    ),
+    "channels": (ValueError, r"= 6 input features, got 5", (X, K[:, :, :5], (1, 1), "SAME"), {}),
+    "empty": (ValueError, r"`rhs` must have no empty axis", (X, K[:0], (1, 1), "SAME"), {}),
+    "groups": (
+        ValueError, r"`feature_group_count` \(=4\) must divide the lhs features \(=6\)",
+        (X, K, (1, 1), "SAME"), dict(feature_group_count=4),
+    ),
+    "batch groups": (
+        ValueError, r"`batch_group_count` \(=3\) must divide the lhs batch \(=4\)",
+        (X, K, (1, 1), "SAME"), dict(batch_group_count=3),
+    ),
+    "both groups": (
+        ValueError, r"`batch_group_count` \(=2\) must be 1 beside", (X, K, (1, 1), "SAME"),
+        dict(batch_group_count=2, feature_group_count=2),
+    ),
+    "strides": (ValueError, r"`window_strides` .* got 1", (X, K, (1,), "SAME"), {}),
+    "stride 0": (ValueError, r"`window_strides` \(=0\)", (X, K, (0, 1), "SAME"), {}),
+    "rhs dilation": (
+        ValueError, r"`rhs_dilation` \(=0\)", (X, K, (1, 1), "SAME"), dict(rhs_dilation=(1, 0))
+    ),
+    "lhs dilation": (
+        TypeError, r"`lhs_dilation` \(='2'\)", (X, K, (1, 1), "SAME"), dict(lhs_dilation="2")
+    ),
+    "padding": (ValueError, r"`padding` \(='SOME'\)", (X, K, (1, 1), "SOME"), {}),
+    "too large": (
+        ValueError, r"`rhs` \(=\(3, 2\)\) spans 9 pixels along spatial axis 0",
+        (X, K, (1, 1), "VALID"), dict(rhs_dilation=(4, 1)),
+    ),
+    "8 bit": (
+        ValueError, r"`preferred_element_type` \(=None\) must be given for int8",
+        (X.astype("i1"), K.astype("i1"), (1, 1), "SAME"), {},
+    ),
+    "precision": (
+        ValueError, r"`precision` \(='most'\)", (X, K, (1, 1), "SAME"), dict(precision="most")
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_refused(case):
+    kind, message, args, options = BAD[case]
+    with pytest.raises(kind, match=r"conv_general_dilated: .*" + message):
+        functional.conv_general_dilated(*args, **{"dimension_numbers": NHWC, **options})
