@@ -1,19 +1,36 @@
 """Flax modules: parameters and one call into `jaxcnn.functional` each."""
 
+from jaxcnn.nn.adaptive import (
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    AdaptiveMaxPoolWithIndices,
+    AdaptivePool,
+)
+from jaxcnn.nn.blur import BlurPool
 from jaxcnn.nn.chain import Activation, Chain, Flatten
 from jaxcnn.nn.conv import Conv
 from jaxcnn.nn.conv_transpose import ConvTranspose
 from jaxcnn.nn.deform import DeformConv
 from jaxcnn.nn.depthwise import DepthwiseConv, SeparableConv
+from jaxcnn.nn.global_pool import GlobalAvgPool, GlobalMaxPool, GlobalPool
 from jaxcnn.nn.local import ConvLocal
 from jaxcnn.nn.partial import PartialConv
 from jaxcnn.nn.pool import AvgPool, MaxPool, MinPool, SumPool, WindowPool
+from jaxcnn.nn.pool_norms import LogSumExpPool, LpPool
+from jaxcnn.nn.pool_random import FractionalMaxPool, FractionalMaxPoolWithIndices, StochasticPool
+from jaxcnn.nn.pyramid import SpatialPyramidPool
 from jaxcnn.nn.subsampling import Subsampling
 from jaxcnn.nn.table_conv import TableConv
+from jaxcnn.nn.unpool import MaxPoolWithIndices, MaxUnpool
 
 __all__ = [
     "Activation",
+    "AdaptiveAvgPool",
+    "AdaptiveMaxPool",
+    "AdaptiveMaxPoolWithIndices",
+    "AdaptivePool",
     "AvgPool",
+    "BlurPool",
     "Chain",
     "Conv",
     "ConvLocal",
@@ -21,10 +38,21 @@ __all__ = [
     "DeformConv",
     "DepthwiseConv",
     "Flatten",
+    "FractionalMaxPool",
+    "FractionalMaxPoolWithIndices",
+    "GlobalAvgPool",
+    "GlobalMaxPool",
+    "GlobalPool",
+    "LogSumExpPool",
+    "LpPool",
     "MaxPool",
+    "MaxPoolWithIndices",
+    "MaxUnpool",
     "MinPool",
     "PartialConv",
     "SeparableConv",
+    "SpatialPyramidPool",
+    "StochasticPool",
     "Subsampling",
     "SumPool",
     "TableConv",

@@ -136,12 +136,16 @@ def mask(module: str, value: Any, kernel_shape: tuple[int, ...]) -> None:
         )
 
 
-def rngs(module: str, value: Any) -> None:
-    """Refuses what can't draw parameters."""
-    if not callable(getattr(value, "params", None)):
+def rngs(module: str, value: Any, stream: str = "params") -> None:
+    """Refuses what has no stream of keys of that name."""
+    if not isinstance(value, nnx.Rngs):
         raise TypeError(
             f"{module}: `rngs` must be flax.nnx.Rngs, got {type(value).__name__}; "
             "write rngs=nnx.Rngs(0)"
+        )
+    if not hasattr(value, stream):  # the default stream answers to every name
+        raise ValueError(
+            f"{module}: `rngs` must have a stream {stream!r}; write nnx.Rngs({stream}=0)"
         )
 
 
