@@ -122,11 +122,11 @@ def deform_conv(
     if mask is not None:
         mask = _per_window("mask", mask, lead, (offset_groups, taps), inputs)
     dtype = inputs.dtype
-    exact = jnp.promote_types(dtype, jnp.float32)
+    exact = _at_least_float32(dtype)
     flat = _arguments.flatten_batch(inputs, rank).astype(exact)
     count = (flat.shape[0], *windows.output_shape)
     offsets = offsets.reshape((*count, offset_groups, taps, rank))
-    offsets = offsets.astype(jnp.promote_types(offsets.dtype, jnp.float32))
+    offsets = offsets.astype(_at_least_float32(offsets.dtype))
     if mask is not None:
         mask = mask.reshape((*count, offset_groups, taps)).astype(exact)
     problem = ConvProblem(windows, groups, _dtypes.product_precision(_NAME, precision))
@@ -157,3 +157,8 @@ def _floating(argument: str, values: Array, kind: type = jnp.inexact) -> None:
         raise TypeError(
             f"{_NAME}: `{argument}` must be floating, got {values.dtype}; cast it with astype"
         )
+
+
+def _at_least_float32(dtype: jnp.dtype) -> jnp.dtype:
+    """The dtype to compute in: 16 bits are too few for positions and for sums."""
+    return jnp.dtype(jnp.float32) if jnp.finfo(dtype).bits < 32 else dtype

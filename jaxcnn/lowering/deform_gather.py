@@ -133,7 +133,8 @@ def _product(samples: Array, kernel: Array, problem: ConvProblem) -> Array:
     groups = problem.feature_group_count
     rows, taps, in_features = samples.shape
     samples = samples.reshape((rows, taps, groups, in_features // groups))
-    kernel = kernel.reshape((taps, in_features // groups, groups, -1))
+    out_features = kernel.shape[-1]
+    kernel = kernel.reshape((taps, in_features // groups, groups, out_features // groups))
     outputs = lax.dot_general(
         samples,
         kernel,
@@ -141,4 +142,4 @@ def _product(samples: Array, kernel: Array, problem: ConvProblem) -> Array:
         precision=problem.precision,
         preferred_element_type=problem.preferred_element_type,
     )
-    return jnp.swapaxes(outputs, 0, 1).reshape((rows, -1))
+    return jnp.swapaxes(outputs, 0, 1).reshape((rows, out_features))
