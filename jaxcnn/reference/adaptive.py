@@ -143,7 +143,8 @@ def scatter_add(
     """Adds each g[i] to the pixel whose row-major position in the plane `indices` names."""
     g = flatten_batch(as_float(cotangent), rank)
     n, channels = len(g), g.shape[-1]
-    g, where = g.reshape((n, -1, channels)), indices.reshape((n, -1, channels))
+    flat = (n, int(np.prod(g.shape[1:-1])), channels)
+    g, where = g.reshape(flat), indices.reshape(flat)
     gradient = np.zeros((n, int(np.prod(shape[-rank - 1 : -1])), channels))
     for image, i, c in np.ndindex(g.shape):
         gradient[image, where[image, i, c], c] += g[image, i, c]

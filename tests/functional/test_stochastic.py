@@ -1,0 +1,204 @@
+"""stochastic_pool: given samples and in the mean, against the reference; its law; bad input."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxcnn import functional, reference
+from jaxcnn.testing import check_gradients, check_transforms
+
+# name: inputs, window shape, options
+CASES = {
+    "1d": ((2, 9, 3), (3,), dict(strides=2)),
+    "2d": ((2, 7, 8, 3), (3, 2), dict(strides=(2, 3))),
+    "2d same": ((2, 7, 8, 2), (2, 3), dict(strides=2, padding="SAME")),
+    "2d dilated": ((2, 7, 8, 2), (3, 2), dict(window_dilation=(1, 3), padding=1)),
+    "2d ceil": ((2, 7, 8, 2), (3, 3), dict(strides=3, ceil_mode=True, padding=((0, 1), (1, 0)))),
+    "2d, windows in the padding": ((2, 3, 4, 2), (2, 2), dict(padding=3)),
+    "3d": ((1, 4, 5, 4, 2), (2, 3, 2), dict(strides=(1, 2, 2))),
+    "4d": ((1, 3, 2, 3, 4, 2), (2, 2, 1, 3), dict(strides=2, padding="SAME_LOWER")),
+    "no batch": ((6, 5, 3), (2, 2), dict(strides=2)),
+    "two batch axes": ((2, 3, 6, 5, 2), (2, 2), dict(strides=2)),
+    "empty batch": ((0, 6, 5, 2), (2, 2), dict(strides=2)),
+    "large": ((4, 26, 20, 12), (3, 3), dict(strides=2)),
+}
+
+
+def arguments(case):
+    """Inputs of which a fifth is negative, so that they count as zeros."""
+    shape, window, options = CASES[case]
+    rng = np.random.default_rng(len(case))
+    inputs = rng.uniform(-0.5, 2, shape)
+    like = reference.stochastic_pool(inputs, window, deterministic=True, **options)
+    return inputs, rng.random(like.shape), rng.standard_normal(like.shape), window, options
+
+
+def static(options):
+    return tuple(sorted(options.items()))
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def value_and_pullback(cotangent, inputs, samples, window, options):
+    outputs, pullback = jax.vjp(
+        lambda x: functional.stochastic_pool(x, window, samples=samples, **dict(options)), inputs
+    )
+    return outputs, pullback(cotangent.astype(outputs.dtype))[0]
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_agrees_with_the_reference_in_value_and_gradient(case, deterministic):
+    inputs, samples, cotangent, window, options = arguments(case)
+    samples = None if deterministic else samples
+    options = dict(options, deterministic=deterministic)
+    outputs, gradient = value_and_pullback(cotangent, inputs, samples, window, static(options))
+    expected = reference.stochastic_pool(inputs, window, samples=samples, **options)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12)
+    (hand,) = reference.stochastic_pool_vjp(cotangent, inputs, window, samples=samples, **options)
+    np.testing.assert_allclose(gradient, hand, rtol=1e-10, atol=1e-12)
+
+
+def test_worked_by_hand():
+    line = np.array([1.0, 3.0, 0.0, 4.0])[:, None]
+    for u, expected in [(0.0, 1), (0.124, 1), (0.126, 3), (0.499, 3), (0.501, 4), (0.999, 4)]:
+        drawn = functional.stochastic_pool(line, (4,), samples=np.array([[u]]))
+        assert drawn.item() == expected
+    mean = functional.stochastic_pool(line, (4,), deterministic=True)
+    assert mean.item() == (1 + 9 + 16) / 8
+
+
+def test_draws_in_proportion_and_averages_to_the_expected_value():
+    window = jnp.broadcast_to(jnp.array([1.0, 0.0, 3.0, 4.0, -2.0])[:, None], (5, 20_000))
+    drawn = functional.stochastic_pool(window, (5,), key=jax.random.key(1)).ravel()
+    shares = [float((drawn == value).mean()) for value in (1, 0, 3, 4, -2)]
+    # the standard error of a share is at most 0.0036
+    np.testing.assert_allclose(shares, [1 / 8, 0, 3 / 8, 1 / 2, 0], atol=0.015)
+    mean = functional.stochastic_pool(window[:, :1], (5,), deterministic=True).item()
+    np.testing.assert_allclose(drawn.mean(), mean, atol=0.04)
+
+
+def test_a_key_draws_the_samples():
+    inputs, _, _, window, options = arguments("2d")
+    inputs = inputs.astype(np.float32)
+    outputs = functional.stochastic_pool(inputs, window, key=jax.random.key(5), **options)
+    samples = jax.random.uniform(jax.random.key(5), outputs.shape, jnp.float32)
+    again = functional.stochastic_pool(inputs, window, samples=samples, **options)
+    np.testing.assert_array_equal(outputs, again)
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_a_window_without_a_positive_element_gives_zero_and_no_gradient(deterministic):
+    line = np.array([0.0, 0, -1, 0, -3, -2])[:, None]
+    samples = None if deterministic else np.full((3, 1), 0.7)
+    options = static(dict(strides=2, deterministic=deterministic))
+    outputs, gradient = value_and_pullback(np.ones((3, 1)), line, samples, (2,), options)
+    assert not outputs.any() and not gradient.any()
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_nan_and_infinity_come_out(deterministic):
+    line = np.array([1, np.nan, np.inf, 2, np.inf, 3, 1, 1])[:, None]
+    samples = None if deterministic else np.full((4, 1), 0.9)
+    options = static(dict(strides=2, deterministic=deterministic))
+    outputs, gradient = value_and_pullback(np.ones((4, 1)), line, samples, (2,), options)
+    assert outputs.ravel().tolist()[1:] == [np.inf, np.inf, 1] and np.isnan(outputs[0, 0])
+    if not deterministic:
+        assert gradient.ravel().tolist() == [0, 1, 1, 0, 1, 0, 0, 1]
+
+
+@pytest.mark.parametrize("factor", [1e-300, 1e300])
+def test_neither_small_nor_large_values_lose_their_proportions(factor):
+    inputs, samples, cotangent, window, options = arguments("2d")
+    for given in (dict(samples=samples), dict(deterministic=True)):
+        outputs = functional.stochastic_pool(inputs * factor, window, **given, **options)
+        expected = reference.stochastic_pool(inputs, window, **given, **options)
+        np.testing.assert_allclose(outputs / factor, expected, rtol=1e-10)
+
+
+def test_the_largest_sample_still_draws_an_element():
+    line = np.array([0.3, 0.3, 0.7, 0.1, 0.0], np.float32)[:, None]
+    almost = np.nextafter(np.float32(1), np.float32(0)).reshape(1, 1)
+    outputs = functional.stochastic_pool(line, (5,), samples=almost)
+    assert outputs.item() == np.float32(0.1)
+    finer = np.nextafter(1.0, 0.0).reshape(1, 1)
+    assert functional.stochastic_pool(line, (5,), samples=finer).item() == np.float32(0.1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, jnp.bfloat16])
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_other_floats(dtype, deterministic):
+    inputs, samples, cotangent, window, options = arguments("2d")
+    inputs, cotangent = inputs.astype(dtype), cotangent.astype(dtype)
+    given = dict(deterministic=True) if deterministic else dict(samples=samples)
+    outputs, gradient = value_and_pullback(
+        cotangent,
+        inputs,
+        given.get("samples"),
+        window,
+        static(dict(options, deterministic=deterministic)),
+    )
+    assert outputs.dtype == gradient.dtype == dtype
+    wide = inputs.astype(np.float64)
+    expected = reference.stochastic_pool(wide, window, **given, **options)
+    (hand,) = reference.stochastic_pool_vjp(
+        cotangent.astype(float), wide, window, **given, **options
+    )
+    # float32 throughout, a few operations, and one rounding to the dtype
+    atol = 16 * float(jnp.finfo(dtype).eps)
+    np.testing.assert_allclose(outputs.astype(np.float64), expected, atol=atol)
+    np.testing.assert_allclose(gradient.astype(np.float64), hand, atol=atol)
+
+
+def test_derivatives_and_transformations():
+    rng = np.random.default_rng(0)
+    inputs, samples = rng.uniform(0.5, 2, (1, 4, 5, 2)), rng.random((1, 3, 4, 2))
+    pool = functools.partial(functional.stochastic_pool, window_shape=(2, 2))
+    hand = functools.partial(reference.stochastic_pool_vjp, window_shape=(2, 2))
+    for given in (dict(samples=samples), dict(deterministic=True)):
+        check_gradients(
+            lambda x, given=given: pool(x, **given),
+            (inputs,),
+            vjp=lambda c, x, given=given: hand(c, x, **given),
+            order=2 if "deterministic" in given else 1,
+        )
+    check_transforms(
+        lambda x, u: pool(x, samples=u), (inputs, samples), argnums=0, transforms=("vmap",)
+    )
+    assert not jax.grad(lambda u: pool(inputs, samples=u).sum())(samples).any()
+
+
+def test_the_gradient_scatters_nothing():
+    inputs, samples, cotangent, window, options = arguments("2d")
+    lowered = value_and_pullback.lower(cotangent, inputs, samples, window, static(options))
+    assert "scatter" not in lowered.as_text()
+
+
+FINE, U = np.zeros((2, 5, 4, 3)), np.zeros((2, 4, 3, 3))
+
+
+@pytest.mark.parametrize(
+    "inputs, window, options, error, message",
+    [
+        (FINE, 2, dict(samples=U), TypeError, "`window_shape` .=2. must be a tuple"),
+        (FINE, (2, 0), dict(samples=U), ValueError, "must be at least 1"),
+        (FINE, (2, 5), dict(samples=U), ValueError, "spans 5 pixels"),
+        (FINE, (2, 2), dict(), ValueError, "exactly one of `samples` and `key`.*got neither"),
+        (FINE, (2, 2), dict(samples=U, key=jax.random.key(0)), ValueError, "got both"),
+        (FINE, (2, 2), dict(samples=U[:1]), ValueError, r"must be \(2, 4, 3, 3\); received"),
+        (FINE, (2, 2), dict(samples=U + 1), ValueError, r"must lie in \[0, 1\)"),
+        (FINE, (2, 2), dict(samples=U, deterministic=True), ValueError, "takes no `samples`"),
+        (FINE, (2, 2), dict(samples=U, deterministic=1), TypeError, "must be True or False"),
+        (FINE, (2, 2), dict(samples=U, ceil_mode=None), TypeError, "must be True or False"),
+        (FINE, (2, 2), dict(samples=U, padding="HALF"), ValueError, "`padding`"),
+        (FINE.astype(int), (2, 2), dict(samples=U), TypeError, "`inputs` must hold floats"),
+        (FINE.astype(complex), (2, 2), dict(samples=U), TypeError, "`inputs` must hold floats"),
+        (np.zeros((2, 0, 4, 3)), (2, 2), dict(samples=U), ValueError, "no empty spatial axis"),
+        (np.zeros((5, 3)), (2, 2), dict(samples=U), ValueError, "with 2 spatial axes"),
+    ],
+)
+def test_bad_input(inputs, window, options, error, message):
+    with pytest.raises(error, match=f"^stochastic_pool: .*{message}"):
+        functional.stochastic_pool(inputs, window, **options)
