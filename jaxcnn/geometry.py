@@ -552,6 +552,31 @@ def unpooled_sizes(
     return chosen
 
 
+def resized_sizes(
+    function: str, sizes: Sequence[int], scale: object, resized_shape: object
+) -> tuple[int, ...]:
+    """Returns the sizes of an upsampled plane: `resized_shape`, or `scale` times the sizes.
+
+    Raises:
+      ValueError: an entry is out of range, or smaller than the axis that it resizes.
+      TypeError: an entry is no int.
+    """
+    sizes = tuple(sizes)
+    _refuse_empty_axis(function, sizes)
+    if resized_shape is None:
+        rates = per_axis(function, "scale", scale, len(sizes))
+        return tuple(map(operator.mul, sizes, rates))
+    resized = per_axis(function, "resized_shape", resized_shape, len(sizes))
+    for axis, (size, target) in enumerate(zip(sizes, resized, strict=True)):
+        if target < size:
+            raise ValueError(
+                f"{function}: `resized_shape` (={resized_shape!r}) must be no smaller than the "
+                f"inputs, got {target} for {size} along spatial axis {axis}; received spatial "
+                f"sizes {sizes}; pool to make them smaller"
+            )
+    return resized
+
+
 def refuse_window_in_padding(
     function: str, where: Windows, window_argument: str = "window_shape"
 ) -> None:

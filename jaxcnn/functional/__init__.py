@@ -23,6 +23,7 @@ from jaxcnn.functional.pool import avg_pool, max_pool, min_pool, sum_pool
 from jaxcnn.functional.pool_any import pool
 from jaxcnn.functional.pool_norms import logsumexp_pool, lp_pool
 from jaxcnn.functional.pyramid import spatial_pyramid_pool
+from jaxcnn.functional.resize import resize_conv
 from jaxcnn.functional.stochastic import stochastic_pool
 from jaxcnn.functional.unpool import max_pool_with_indices, max_unpool
 
@@ -55,6 +56,7 @@ __all__ = [
     "min_pool",
     "partial_conv",
     "pool",
+    "resize_conv",
     "separable_conv",
     "space_to_depth",
     "spatial_pyramid_pool",

@@ -63,6 +63,7 @@ from jaxcnn.reference.pool import (
 from jaxcnn.reference.pool_any import pool, pool_vjp
 from jaxcnn.reference.pool_norms import logsumexp_pool, logsumexp_pool_vjp, lp_pool, lp_pool_vjp
 from jaxcnn.reference.pyramid import spatial_pyramid_pool, spatial_pyramid_pool_vjp
+from jaxcnn.reference.resize import resize_conv, resize_conv_vjp
 from jaxcnn.reference.stochastic import stochastic_pool, stochastic_pool_vjp
 from jaxcnn.reference.unpool import (
     max_pool_with_indices,
@@ -126,6 +127,8 @@ __all__ = [
     "partial_conv_vjp",
     "pool",
     "pool_vjp",
+    "resize_conv",
+    "resize_conv_vjp",
     "separable_conv",
     "separable_conv_vjp",
     "space_to_depth",

@@ -1,0 +1,116 @@
+"""Upsampling followed by a convolution: decoding without a checkerboard."""
+
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Num
+
+from jaxcnn import geometry
+from jaxcnn.functional import _arguments
+from jaxcnn.functional._convolve import convolve
+from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn.lowering import resize
+from jaxcnn.lowering.problem import Precision
+
+
+def resize_conv(
+    inputs: Num[Array, "*batch_and_spatial in_features"],
+    kernel: Num[Array, "*kernel_size group_features out_features"],
+    bias: Num[Array, " out_features"] | None = None,
+    *,
+    scale: IntPerAxis = 2,
+    resized_shape: IntPerAxis | None = None,
+    method: str = "nearest",
+    padding: Padding = "SAME",
+    padding_mode: str = "zeros",
+    kernel_dilation: IntPerAxis = 1,
+    feature_group_count: int = 1,
+    flip_kernel: bool = False,
+    precision: Precision = None,
+    preferred_element_type: DTypeLike | None = None,
+    algorithm: str = "auto",
+) -> Num[Array, "*batch_and_out out_features"]:
+    """Upsamples `inputs` and convolves what comes out, in place of a transposed convolution.
+
+        z[i, c] = sum over p of R[i, p] * x[p, c],      out = conv(z, kernel, bias)
+
+    along every spatial axis, for n pixels resized to m. "nearest" copies the pixel on which the
+    centre of i lies, p = floor((i + 1/2)*n/m). "linear" weighs the two between whose centres it
+    lies: with u = (i + 1/2)*n/m - 1/2 kept within 0 and n - 1, R[i, p] = max(0, 1 - |u - p|). Both
+    are those of `jax.image.resize`, and of PyTorch's "nearest-exact" and `align_corners=False`.
+
+    Under a transposed convolution whose stride does not divide its kernel's size, neighbouring
+    output pixels are sums of different numbers of products, and the result shows a checkerboard
+    from the first step of training. Here every output pixel sees the whole kernel.
+
+    Args:
+      inputs: `(*batch, *spatial, in_features)`, any number of batch axes, none included.
+      kernel: `(*kernel_size, in_features / feature_group_count, out_features)`; sets the number of
+        spatial axes.
+      bias: `(out_features,)`, added to every output pixel.
+      scale: m / n, a whole number, per spatial axis.
+      resized_shape: m, per spatial axis, in place of `scale`; no smaller than the inputs.
+      method: "nearest", or "linear" for floats.
+      padding: of the convolution, on the resized plane, in any form that `conv` takes.
+      padding_mode: "zeros", "reflect", "replicate" or "circular".
+      kernel_dilation: pixels between neighbouring taps, per spatial axis.
+      feature_group_count: groups of channels that see one another alone.
+      flip_kernel: reverses the kernel along its spatial axes.
+      precision: of the products, as `jax.lax.Precision`.
+      preferred_element_type: dtype to accumulate in and return; 8-bit integers need one.
+      algorithm: "auto", or the name of one lowering of the convolution.
+    Returns:
+      `(*batch, *out, out_features)`, out = m + p_lo + p_hi - d*(k - 1), which is m for "SAME".
+    Raises:
+      ValueError: shapes or options disagree, or the output would be empty.
+      TypeError: an argument is of the wrong type, or integers are to be interpolated.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jaxcnn import functional as F
+      >>> F.resize_conv(jnp.ones((8, 7, 7, 16)), jnp.ones((3, 3, 16, 4)), scale=2).shape
+      (8, 14, 14, 4)
+      >>> pixels, one_tap = jnp.array([[0.0], [4.0]]), jnp.ones((1, 1, 1))
+      >>> F.resize_conv(pixels, one_tap).ravel()
+      Array([0., 0., 4., 4.], dtype=float32)
+      >>> F.resize_conv(pixels, one_tap, method="linear").ravel()
+      Array([0., 1., 3., 4.], dtype=float32)
+
+    References:
+      A. Odena, V. Dumoulin and C. Olah, Deconvolution and checkerboard artifacts, Distill, 2016.
+    """
+    function = "resize_conv"
+    inputs = _arguments.array(function, "inputs", inputs)
+    kernel = _arguments.array(function, "kernel", kernel)
+    if kernel.ndim < 3:
+        raise ValueError(
+            f"{function}: `kernel` must be (*kernel_size, in_features / feature_group_count, "
+            f"out_features) with at least one spatial axis; received kernel {kernel.shape}"
+        )
+    rank = kernel.ndim - 2
+    batch, sizes, _ = _arguments.spatial_batch(
+        function, inputs, rank, because=f"the kernel {kernel.shape} has {rank}"
+    )
+    resized = geometry.resized_sizes(function, sizes, scale, resized_shape)
+    _arguments.choice(function, "method", method, resize.METHODS)
+    if method == "linear" and not jnp.issubdtype(inputs.dtype, jnp.inexact):
+        raise TypeError(
+            f"{function}: `inputs` must be floats for `method` (='linear'), got {inputs.dtype}; "
+            "take 'nearest' or cast them with astype"
+        )
+    flat = resize.resize(_arguments.flatten_batch(inputs, rank), resized, method)
+    return convolve(
+        function,
+        _arguments.restore_batch(flat, batch),
+        kernel,
+        bias,
+        strides=1,
+        padding=padding,
+        padding_mode=padding_mode,
+        input_dilation=1,
+        kernel_dilation=kernel_dilation,
+        feature_group_count=feature_group_count,
+        flip_kernel=flip_kernel,
+        precision=precision,
+        preferred_element_type=preferred_element_type,
+        algorithm=algorithm,
+    )
