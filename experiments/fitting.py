@@ -124,7 +124,10 @@ def _draw(run: Run, data: Data, probabilities: np.ndarray) -> None:
     predictions = probabilities.argmax(-1)
     lines = run.metrics()
     curves = {
-        kind: {split: [line[f"{split}_{kind}"] for line in lines] for split in ("train", "test")}
+        kind: {
+            "train (augmented)": [line[f"train_{kind}"] for line in lines],
+            "test": [line[f"test_{kind}"] for line in lines],
+        }
         for kind in ("loss", "accuracy")
     }
     epochs = [line["epoch"] for line in lines]

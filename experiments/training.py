@@ -109,6 +109,7 @@ def make_epoch(
             return TrainState(model, optimizer_state), metrics
 
         batches = (order.reshape(steps, batch_size), jax.random.split(shift_key, steps))
+        # Not unrolled: by 4 it took the same time (1.0 s of CPU an epoch) and longer to compile.
         state, metrics = jax.lax.scan(step, state, batches)
         return state, jax.tree.map(jnp.mean, metrics)
 
