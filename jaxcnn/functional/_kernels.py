@@ -4,7 +4,6 @@ from jaxtyping import Array
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments
-from jaxcnn.geometry import fill_and_amounts as fill_and_amounts
 
 
 def kernel_sizes(function: str, kernel: Array, argument: str = "kernel") -> tuple[int, ...]:

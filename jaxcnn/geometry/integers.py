@@ -1,0 +1,80 @@
+"""Ints given for one axis or for all, checked and worked out."""
+
+import numbers
+import operator
+from collections.abc import Sequence
+
+IntPerAxis = int | Sequence[int]
+
+
+def whole_number(function: str, argument: str, value: object, minimum: int | None = None) -> int:
+    """Returns `value` as an int.
+
+    Raises:
+      TypeError: `value` is no number known before tracing (a bool is none).
+      ValueError: `value` is not whole, or below `minimum`.
+    """
+    label = f"{function}: `{argument}` (={value!r})"
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        if isinstance(value, numbers.Real) and not isinstance(value, bool):
+            raise ValueError(f"{label} must be a whole number; write an int")
+        raise TypeError(f"{label} must be an int, got {type(value).__name__}")
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except Exception:
+        raise TypeError(
+            f"{label} must be an int known before tracing, got {type(value).__name__}; "
+            "mark it static under jit"
+        ) from None
+    if minimum is not None and number < minimum:
+        raise ValueError(f"{label} must be at least {minimum}")
+    return number
+
+
+def per_axis(
+    function: str, argument: str, value: object, rank: int, *, minimum: int | None = 1
+) -> tuple[int, ...]:
+    """Returns one int per spatial axis from an int (meant for all axes) or a sequence of ints."""
+    if is_sequence(value):
+        entries = tuple(value)  # type: ignore[arg-type]
+        if len(entries) != rank:
+            raise ValueError(
+                f"{function}: `{argument}` (={value!r}) must be one int for all axes or one for "
+                f"each of the {rank} spatial axes, got {len(entries)}"
+            )
+        return tuple(whole_number(function, argument, entry, minimum) for entry in entries)
+    return (whole_number(function, argument, value, minimum),) * rank
+
+
+def axes_tuple(
+    function: str, argument: str, value: object, *, minimum: int = 1, allow_none: bool = False
+) -> tuple[int, ...]:
+    """Returns one int per spatial axis where the argument itself sets the number of axes.
+
+    An int would leave that number open and is refused, and so is an empty sequence. With
+    `allow_none` an entry None is kept as -1, which the caller replaces by that axis's size.
+    """
+    if not is_sequence(value):
+        hint = f"; for two axes write ({value}, {value})" if isinstance(value, int) else ""
+        raise TypeError(
+            f"{function}: `{argument}` (={value!r}) must be a tuple with one int per spatial axis"
+            f"{hint}"
+        )
+    entries = tuple(value)  # type: ignore[arg-type]
+    if not entries:
+        raise ValueError(
+            f"{function}: `{argument}` (={value!r}) must name at least one spatial axis"
+        )
+    return tuple(
+        -1 if entry is None and allow_none else whole_number(function, argument, entry, minimum)
+        for entry in entries
+    )
+
+
+def is_sequence(value: object) -> bool:
+    """Whether `value` lists entries axis by axis: a tuple, a list, a NumPy vector."""
+    if isinstance(value, (str, bytes)):
+        return False
+    return isinstance(value, Sequence) or (
+        hasattr(value, "tolist") and getattr(value, "ndim", 0) > 0
+    )
