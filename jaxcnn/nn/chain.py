@@ -21,8 +21,11 @@ class Chain(nnx.Module):
 
     Args:
       **layers: modules or functions of one array, in order.
+    Attributes:
+      remat: whether the backward pass computes anew what is inside a layer instead of keeping it,
+        which trades time for memory; False until set.
     Raises:
-      ValueError: no layer is given.
+      ValueError: no layer is given, or under a name that is taken.
       TypeError: a layer can't be called.
 
     Example:
@@ -38,11 +41,13 @@ class Chain(nnx.Module):
       {'conv': (8, 28, 28, 6), 'pool': (8, 14, 14, 6)}
     """
 
+    remat = False
+
     def __init__(self, **layers: Layer):
         if not layers:
             raise ValueError("Chain: needs at least one layer; write Chain(conv=..., pool=...)")
         for name, layer in layers.items():
-            if name in ("names", "outputs", "layers") or hasattr(nnx.Module, name):
+            if hasattr(Chain, name) or name == "names":
                 raise ValueError(f"Chain: `{name}` is no name for a layer; take another")
             setattr(self, name, _arguments.function("Chain", name, layer))
         self.names = tuple(layers)
@@ -50,7 +55,7 @@ class Chain(nnx.Module):
     def __call__(self, inputs: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
         """Hands `inputs` through all layers."""
         for layer in self.layers():
-            inputs = layer(inputs)
+            inputs = self._apply(layer, inputs)
         return inputs
 
     def layers(self) -> tuple[Layer, ...]:
@@ -61,8 +66,19 @@ class Chain(nnx.Module):
         """What every layer gives, by name, in order."""
         results = {}
         for name, layer in zip(self.names, self.layers(), strict=True):
-            results[name] = inputs = layer(inputs)
+            results[name] = inputs = self._apply(layer, inputs)
         return results
+
+    def _apply(self, layer: Layer, inputs: Array) -> Array:
+        """One layer, under `nnx.remat` if asked for."""
+        if self.remat and isinstance(layer, nnx.Module):
+            return nnx.remat(_call)(layer, inputs)
+        return layer(inputs)
+
+
+def _call(layer: Layer, inputs: Array) -> Array:
+    """A layer as an argument, as `nnx.remat` wants it."""
+    return layer(inputs)
 
 
 class Activation(nnx.Module):

@@ -146,7 +146,7 @@ class Conv(nnx.Conv):
                     "`out_sharding` and `conv_general_dilated` lead to; give amounts"
                 )
             return super().__call__(inputs, out_sharding)
-        kernel = self.kernel[...] if self.mask is None else self.kernel[...] * self.mask
+        kernel = self.effective_kernel()
         bias = None if self.bias is None else self.bias[...]
         inputs, kernel, bias = self.promote_dtype((inputs, kernel, bias), dtype=self.dtype)
         return functional.conv(
@@ -161,3 +161,7 @@ class Conv(nnx.Conv):
             precision=self.precision,
             preferred_element_type=self.preferred_element_type,
         )
+
+    def effective_kernel(self) -> Num[Array, "*kernel_size group_features out_features"]:
+        """The kernel that the inputs meet: the parameter, masked."""
+        return self.kernel[...] if self.mask is None else self.kernel[...] * self.mask

@@ -1,0 +1,222 @@
+"""Blocks are the sums and orders that they say, count what they should, and train."""
+
+import functools
+import pickle
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxcnn import functional as F
+from jaxcnn import nn
+
+
+@pytest.fixture(autouse=True)
+def promotion():
+    """JAX's own: Flax's batch normalisation mixes float32 averages with other dtypes."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def drawn(key, shape, dtype):
+    """An initialiser that compiles nothing."""
+    del key
+    return jnp.asarray(np.random.default_rng(sum(shape)).normal(size=shape).astype(dtype))
+
+
+OPTIONS = dict(kernel_init=drawn, param_dtype=jnp.float64)
+
+
+def count(module) -> int:
+    """Trainable parameters of a module."""
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
+
+
+def normalise(x):
+    """Batch normalisation of a whole batch, with scale 1 and bias 0."""
+    axes = tuple(range(x.ndim - 1))
+    return (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 1e-5)
+
+
+def relu(x):
+    return np.maximum(np.asarray(x), 0)
+
+
+ORDERS = [
+    (dict(), lambda x, conv: relu(normalise(conv(x)))),
+    (dict(order=("conv", "activation", "norm")), lambda x, conv: normalise(relu(conv(x)))),
+    (dict(order=("norm", "activation", "conv")), lambda x, conv: conv(relu(normalise(x)))),
+    (dict(norm=None, activation="silu"), lambda x, conv: np.asarray(nnx.silu(conv(x)))),
+    (dict(activation=None), lambda x, conv: normalise(conv(x))),
+    (dict(order=("conv",)), lambda x, conv: conv(x)),
+]
+
+
+@pytest.mark.parametrize("options, expected", ORDERS, ids=lambda value: str(value)[:50])
+def test_conv_block_keeps_its_order(options, expected, rng):
+    block = nn.ConvBlock(3, 5, (3, 2), 2, padding=1, rngs=nnx.Rngs(0), **OPTIONS, **options)
+    inputs = rng.normal(size=(4, 5, 6, 3))
+
+    def conv(x):
+        bias = None if block.conv.bias is None else block.conv.bias[...]
+        return np.asarray(
+            F.conv(jnp.asarray(x), block.conv.kernel[...], bias, strides=2, padding=1)
+        )
+
+    follows = "norm" in block.order[block.order.index("conv") :]
+    assert (block.conv.bias is None) == follows
+    np.testing.assert_allclose(block(jnp.asarray(inputs)), expected(inputs, conv), rtol=1e-7)
+
+
+def test_residual_blocks_add_their_branch(rng):
+    inputs = jnp.asarray(rng.normal(size=(3, 4, 6, 4)))
+    block = nn.BasicBlock(4, 4, norm=None, rngs=nnx.Rngs(0), **OPTIONS)
+    conv1, conv2 = block.branch.conv1.conv, block.branch.conv2.conv
+    inner = relu(F.conv(inputs, conv1.kernel[...], padding=1))
+    expected = relu(F.conv(jnp.asarray(inner), conv2.kernel[...], padding=1) + inputs)
+    np.testing.assert_allclose(block(inputs), expected, rtol=1e-10, atol=1e-10)
+    zero = nn.BasicBlock(4, 4, zero_init=True, rngs=nnx.Rngs(0), **OPTIONS)
+    np.testing.assert_allclose(zero(inputs), relu(inputs))
+    padded = nn.BasicBlock(4, 7, 2, shortcut="pad", zero_init=True, rngs=nnx.Rngs(0), **OPTIONS)
+    np.testing.assert_allclose(padded(inputs)[..., 1:5], relu(inputs[:, ::2, ::2]))
+    assert not padded(inputs)[..., :1].any() and not padded(inputs)[..., 5:].any()
+
+
+BUILD = {
+    # parameters: kernels, and two for each channel that is normalised
+    "BasicBlock": (functools.partial(nn.BasicBlock, 4, 6, 2), 9 * (24 + 36) + 24 + 2 * 18),
+    "BottleneckBlock": (
+        functools.partial(nn.BottleneckBlock, 4, 6, 2, feature_group_count=2),
+        24 + 9 * 18 + 6 * 24 + 4 * 24 + 2 * (6 + 6 + 24 + 24),
+    ),
+    "PreActivationBlock": (
+        functools.partial(nn.PreActivationBlock, 4, 6, 2),
+        9 * (24 + 36) + 24 + 2 * (4 + 6),
+    ),
+    "InvertedResidual": (
+        functools.partial(nn.InvertedResidual, 4, 6, 2, expansion=3),
+        48 + 9 * 12 + 72 + 2 * (12 + 12 + 6),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_blocks_count_their_parameters_and_train(name, rng):
+    build, expected = BUILD[name]
+    block = build(rngs=nnx.Rngs(0), **OPTIONS)
+    assert count(block) == expected
+    inputs = jnp.asarray(rng.normal(size=(3, 6, 8, 4)))
+
+    @nnx.jit
+    def step(block, inputs):
+        outputs, gradient = nnx.value_and_grad(lambda m: jnp.sum(m(inputs) ** 2))(block)
+        return outputs, gradient
+
+    before = jax.tree.leaves(nnx.state(block, nnx.BatchStat))
+    value, gradient = step(block, inputs)
+    assert jnp.isfinite(value)
+    assert all(jnp.any(leaf != 0) for leaf in jax.tree.leaves(gradient))
+    after = jax.tree.leaves(nnx.state(block, nnx.BatchStat))
+    assert any(jnp.any(a != b) for a, b in zip(before, after, strict=True))
+    block.eval()
+    outputs = block(inputs)
+    assert outputs.shape == (3, 3, 4, block.out_features)
+    np.testing.assert_allclose(block(inputs[:1]), outputs[:1], rtol=1e-10, atol=1e-10)
+    assert pickle.loads(pickle.dumps(block)).strides == 2
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_blocks_of_one_axis_and_of_16_bits(name):
+    build, _ = BUILD[name]
+    block = nnx.eval_shape(lambda: build(rank=1, dtype=jnp.bfloat16, rngs=nnx.Rngs(0)))
+    outputs = nnx.eval_shape(lambda m: m(jnp.zeros((3, 8, 4), jnp.bfloat16)), block)
+    assert outputs.shape == (3, 4, block.out_features) and outputs.dtype == jnp.bfloat16
+
+
+def test_inverted_residual_adds_its_inputs_where_it_can(rng):
+    inputs = jnp.asarray(rng.normal(size=(2, 4, 5, 3)))
+    block = nn.InvertedResidual(3, 3, expansion=1, norm=None, rngs=nnx.Rngs(0), **OPTIONS)
+    assert block.branch.names == ("depthwise", "project")
+    np.testing.assert_allclose(block(inputs), block.branch(inputs) + inputs)
+
+
+def test_context_block_starts_as_the_identity_and_sees_67_pixels(rng):
+    inputs = jnp.asarray(rng.random(size=(1, 70, 3)))
+    for widths in (None, (2, 2, 4, 8, 16, 32, 32)):
+        block = nn.ContextBlock(3, widths=widths, rank=1, param_dtype=jnp.float64, rngs=nnx.Rngs(0))
+        np.testing.assert_allclose(block(inputs), inputs, rtol=1e-10)
+    weights = nnx.eval_shape(lambda: nn.ContextBlock(3, rngs=nnx.Rngs(0)))
+    assert count(weights) == 64 * 3**2 + 8 * 3
+    block = nn.ContextBlock(3, rank=1, param_dtype=jnp.float64, rngs=nnx.Rngs(0))
+    for layer in block.branch.layers():
+        if isinstance(layer, nn.Conv):
+            layer.kernel[...] = jnp.ones_like(layer.kernel[...])
+    seen = jax.grad(lambda x: block(x)[0, 35].sum())(jnp.ones((1, 70, 3)))
+    assert int((seen[0, :, 0] != 0).sum()) == 67
+    noisy = nn.ContextBlock(2, dilations=(1,), rank=1, noise=0.1, rngs=nnx.Rngs(0))
+    assert jnp.all(noisy.branch.conv1.kernel[...] != 0)
+
+
+def test_standardised_kernels(rng):
+    layer = nn.StandardizedConv(3, 5, (3, 2), param_dtype=jnp.float64, rngs=nnx.Rngs(0))
+    layer.kernel[...] = jnp.asarray(rng.normal(3, 2, size=(3, 2, 3, 5)))
+    kernel = np.asarray(layer.effective_kernel())
+    np.testing.assert_allclose(kernel.mean((0, 1, 2)), np.zeros(5), atol=1e-12)
+    np.testing.assert_allclose(kernel.std((0, 1, 2)), np.ones(5), rtol=1e-4)
+    inputs = jnp.asarray(rng.normal(size=(2, 4, 5, 3)))
+    np.testing.assert_allclose(layer(inputs), F.conv(inputs, jnp.asarray(kernel)), rtol=1e-10)
+    block = nn.ConvBlock(3, 4, (3, 3), conv=nn.StandardizedConv, rngs=nnx.Rngs(0), **OPTIONS)
+    assert isinstance(block.conv, nn.StandardizedConv)
+
+
+def test_remat_changes_nothing_but_what_is_kept(rng):
+    inputs = jnp.asarray(rng.normal(size=(2, 6, 4)))
+    layers = {name: nn.BasicBlock(4, 4, rank=1, rngs=nnx.Rngs(0), **OPTIONS) for name in "ab"}
+    chain = nn.Chain(**layers)
+    loss = nnx.jit(nnx.value_and_grad(lambda m, x: jnp.sum(m(x) ** 2)))
+    plain = loss(nnx.clone(chain), inputs)
+    chain.remat = True
+    text = str(jax.make_jaxpr(lambda x: nnx.merge(*nnx.split(chain))(x))(inputs))
+    assert "remat" in text or "checkpoint" in text
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-10),
+        plain,
+        loss(chain, inputs),
+    )
+
+
+RNGS = dict(rngs=nnx.Rngs(0))
+BAD = [
+    (nn.ConvBlock, (3, 4, (3,)), dict(order=("norm",)), ValueError, "`order`.*must hold 'conv'"),
+    (nn.ConvBlock, (3, 4, (3,)), dict(order="conv"), TypeError, "`order` .='conv'. must be a tu"),
+    (nn.ConvBlock, (3, 4, (3,)), dict(norm="batch"), TypeError, "`norm`.*must be a function"),
+    (nn.ConvBlock, (3, 4, (3,)), dict(dtype=int), ValueError, "`dtype`.*must be a floating"),
+    (nn.BasicBlock, (3, 4), dict(strides=0), ValueError, "`strides` .=0. must be at least 1"),
+    (nn.BasicBlock, (3, 4), dict(shortcut="skip"), ValueError, "`shortcut` .='skip'. must be one"),
+    (nn.BasicBlock, (3, 4), dict(norm=None, zero_init=True), ValueError, "`zero_init` needs a"),
+    (nn.BottleneckBlock, (4, 6), dict(feature_group_count=4), ValueError, "must divide `features`"),
+    (nn.PreActivationBlock, (4, 6.5), dict(), ValueError, "`features` .=6.5. must be a whole"),
+    (nn.InvertedResidual, (4, 6), dict(kernel_size=4), ValueError, "`kernel_size` .=4. must be od"),
+    (nn.InvertedResidual, (4, 6), dict(expansion=0), ValueError, "`expansion` .=0. must be at"),
+    (nn.ContextBlock, (4,), dict(widths=(1,)), ValueError, "`widths`.*one entry for each of the 7"),
+    (nn.ContextBlock, (4,), dict(noise=-1), ValueError, "`noise` .=-1. must be 0 or more"),
+    (nn.ContextBlock, (4,), dict(dilations=2), TypeError, "`dilations` .=2. must be a tuple"),
+    (nn.StandardizedConv, (3, 4, (3,)), dict(epsilon=0), ValueError, "`epsilon` .=0. must be abov"),
+    (nn.StandardizedConv, (3, 4, (3,)), dict(mask=1), ValueError, "`mask` is not supported"),
+]
+
+
+@pytest.mark.parametrize("module, args, options, error, message", BAD)
+def test_bad_options_are_refused_by_the_constructor(module, args, options, error, message):
+    with pytest.raises(error, match=f"{module.__name__}: .*{message}"):
+        module(*args, **options, **RNGS)
+
+
+def test_padded_shortcut_refuses_fewer_channels():
+    with pytest.raises(ValueError, match="PaddedShortcut: `out_features` .=3. must be at least"):
+        nn.PaddedShortcut(4, 3, 1)
+    block = nn.BasicBlock(3, 3, norm=None, rngs=nnx.Rngs(0), **OPTIONS)
+    with pytest.raises(ValueError, match="BasicBlock: `inputs` must be .* in_features = 3"):
+        block(jnp.ones((2, 5, 5, 4)))
