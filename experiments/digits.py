@@ -17,6 +17,7 @@ from experiments.command import UserError
 
 _SIDE, _BOX = 28, 20
 _MOST_PIXELS = 50_000_000  # 200 MB once decoded to RGBA; files that claim more are not decoded
+_ENOUGH = 1000  # pixels a side, of which 20 are left in the end
 _LEAST_CONTRAST = 0.05  # of the range from black to white
 _NOISE = 0.15  # of the contrast: paper grain and what JPEG leaves around a stroke
 
@@ -109,11 +110,16 @@ def _too_large(path: Path, size: str) -> str:
 
 def _grey(image: Image.Image) -> np.ndarray:
     """`(height, width)`, 0 to 1; transparent parts are taken as whichever paper shows more."""
-    if image.mode.startswith(("I", "F")):  # 16 bits: `convert("L")` would cut, not scale
-        return np.asarray(image, np.float64) / 65535
+    if image.mode.startswith("I"):  # 16 bits: `convert("L")` would cut, not scale
+        return _pixels(Image.fromarray(np.asarray(image, np.float32))) / 65535
     if not image.has_transparency_data:
-        return np.asarray(image.convert("RGB").convert("L"), np.float64) / 255
+        return _pixels(image.convert("RGB").convert("L")) / 255
     image = image.convert("RGBA")
     papers = (Image.new("RGBA", image.size, colour) for colour in ("white", "black"))
-    greys = [np.asarray(Image.alpha_composite(p, image).convert("L")) / 255 for p in papers]
+    greys = [_pixels(Image.alpha_composite(p, image).convert("L")) / 255 for p in papers]
     return max(greys, key=np.std)
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """An array of some thousand pixels a side at most; more would only cost memory."""
+    return np.asarray(image.reduce(max(1, max(image.size) // _ENOUGH)), np.float64)

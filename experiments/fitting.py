@@ -81,7 +81,8 @@ def fit(
     with writing(run.folder):
         checkpoints = Checkpoints(run.checkpoints)
     if resume:
-        done, items = checkpoints.restore_newest(state._asdict())
+        with writing(run.folder):  # damaged checkpoints are set aside
+            done, items = checkpoints.restore_newest(state._asdict())
         state = TrainState(**items)
         print(f"goes on after epoch {done} of {epochs}", flush=True)
     key, start = jax.random.key(seed), time.perf_counter()
@@ -131,9 +132,9 @@ def _draw(run: Run, data: Data, probabilities: np.ndarray) -> None:
         for kind in ("loss", "accuracy")
     }
     epochs = [line["epoch"] for line in lines]
-    run.save_picture(
-        "learning_curves", visualize.learning_curves(epochs, curves["loss"], curves["accuracy"])
-    )
+    if epochs:  # absent only where somebody deleted the file
+        figure = visualize.learning_curves(epochs, curves["loss"], curves["accuracy"])
+        run.save_picture("learning_curves", figure)
     names = [str(label) for label in range(probabilities.shape[-1])]
     run.save_picture(
         "confusion", visualize.confusion_matrix(labels, predictions, class_names=names)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import jax
 
+import jaxcnn
 from experiments.command import UserError
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint", "tensorflow-datasets")
@@ -58,7 +59,10 @@ class Run:
         """The epochs measured so far, oldest first; a last line that was cut short is left out."""
         path = self.folder / "metrics.jsonl"
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("}\n")]
+        try:
+            return [json.loads(line) for line in lines if line.endswith("}\n")]
+        except ValueError as error:
+            raise UserError(f"cannot read {path} ({error}); correct or delete it") from None
 
     def add_metrics(self, epoch: int, **values: float) -> None:
         """Adds the line of one epoch, and drops lines of that and later epochs if there are any."""
@@ -94,6 +98,7 @@ def environment() -> dict:
     device = jax.devices()[0]
     return {
         "python": platform.python_version(),
+        "jaxcnn": jaxcnn.__version__,
         **{package: importlib.metadata.version(package) for package in _PACKAGES},
         "device": device.device_kind,
         "platform": device.platform,

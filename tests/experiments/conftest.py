@@ -20,7 +20,7 @@ def data_dir(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def plain_jax():
     """JAX as the experiments find it: 32 bits and its standard promotion, on which optax relies."""
     with as_users_run():

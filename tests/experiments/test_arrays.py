@@ -10,6 +10,8 @@ from PIL import Image
 from experiments.command import UserError
 from experiments.data import load_arrays
 
+pytestmark = pytest.mark.usefixtures("plain_jax")
+
 
 class Source(list):
     """As a data source of TFDS: examples and what is known about them."""

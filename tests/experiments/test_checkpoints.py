@@ -11,6 +11,8 @@ import pytest
 from experiments.checkpoints import Checkpoints
 from experiments.command import UserError
 
+pytestmark = pytest.mark.usefixtures("plain_jax")
+
 
 def make_state(seed, features=4):
     rng = np.random.default_rng(seed)

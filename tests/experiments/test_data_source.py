@@ -8,6 +8,8 @@ import pytest
 from experiments.command import UserError
 from experiments.data import from_tfds, load_arrays
 
+pytestmark = pytest.mark.usefixtures("plain_jax")
+
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):

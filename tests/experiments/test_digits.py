@@ -51,6 +51,7 @@ VARIANTS = {
     "white on nothing.png": lambda d: transparent(d, 255),
     "cmyk.jpg": lambda d: coloured(d, np.array([0, 0, 0]), np.array([255] * 3)).convert("CMYK"),
     "four times.png": lambda d: Image.fromarray(d.repeat(4, 0).repeat(4, 1)),
+    "twenty times.jpg": lambda d: Image.fromarray(d.repeat(20, 0).repeat(20, 1)),
     "wide paper.png": lambda d: Image.fromarray(np.pad(d, ((0, 300), (40, 0)))),
 }
 

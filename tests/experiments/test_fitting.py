@@ -12,6 +12,8 @@ from experiments.checkpoints import Checkpoints
 from experiments.fitting import fit
 from experiments.runs import Run
 
+pytestmark = pytest.mark.usefixtures("plain_jax")
+
 EPOCHS = 6
 
 
@@ -114,3 +116,5 @@ def test_resuming_a_finished_run_changes_nothing(train, restored, tmp_path):
     assert train("run", resume=True) == accuracy
     assert_same_bits(restored("run"), before[0])
     assert metrics(tmp_path / "run") == before[1]
+    (tmp_path / "run" / "metrics.jsonl").unlink()
+    assert train("run", resume=True) == accuracy

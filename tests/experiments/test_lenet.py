@@ -13,6 +13,8 @@ from PIL import Image
 from experiments import command, lenet
 from experiments.data import from_tfds, load_arrays
 
+pytestmark = pytest.mark.usefixtures("plain_jax")
+
 # Runs the module as `python -m` does, with few images so that an epoch takes no time.
 FEW = """
 import runpy, sys

@@ -8,6 +8,8 @@ import pytest
 from experiments.command import UserError
 from experiments.data import from_tfds, load_arrays, mnist5k
 
+pytestmark = pytest.mark.usefixtures("plain_jax")
+
 
 def test_split_is_stratified_disjoint_and_complete():
     labels = np.repeat(np.arange(10), 500)

@@ -13,7 +13,8 @@ def test_create_and_open(tmp_path):
     Run.create(tmp_path / "a" / "b", {"epochs": 3})
     assert Run(tmp_path / "a" / "b").config() == {"epochs": 3}
     environment = json.loads((tmp_path / "a" / "b" / "environment.json").read_text())
-    assert {"python", "jax", "flax", "device", "platform", "cpu_cores"} <= environment.keys()
+    wanted = {"python", "jaxcnn", "jax", "flax", "device", "platform", "cpu_cores"}
+    assert wanted <= environment.keys()
 
 
 def test_metrics_are_replaced_from_an_epoch_on(tmp_path):
@@ -24,6 +25,13 @@ def test_metrics_are_replaced_from_an_epoch_on(tmp_path):
         file.write('{"epoch": 4, "lo')  # as a full disk would leave it
     run.add_metrics(2, loss=7.0)
     assert run.metrics() == [{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 7.0}]
+
+
+def test_broken_metrics(tmp_path):
+    run = Run.create(tmp_path, {})
+    (tmp_path / "metrics.jsonl").write_text("{nonsense}\n")
+    with pytest.raises(UserError, match="cannot read .*metrics.jsonl .*correct or delete it"):
+        run.add_metrics(1, loss=2.0)
 
 
 def test_used_folder_is_kept(tmp_path):

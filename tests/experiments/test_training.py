@@ -15,6 +15,8 @@ from experiments.training import (
     scale,
 )
 
+pytestmark = pytest.mark.usefixtures("plain_jax")
+
 
 def test_scale():
     scaled = scale(jnp.array([0, 51, 255], jnp.uint8))
