@@ -4,6 +4,7 @@
 |------------------------------------------------------|-----------|------------------------------|
 | dilated input, at most `PHASE_RUNS` runs of phases   | phases    | see `conv_phases`            |
 | depthwise, at most `SHIFT_TAPS` taps                 | shift     | see `conv_shift`             |
+| depthwise, more taps                                 | fft       | see `conv_fft`               |
 | groups                                               | blocks    | see `conv_blocks`            |
 | one tap                                              | matmul    | see `conv_matmul`            |
 | one or two spatial axes                              | canonical | see `conv_canonical`         |
@@ -25,6 +26,7 @@ from jaxcnn.lowering import (
     conv_blocks,
     conv_canonical,
     conv_direct,
+    conv_fft,
     conv_matmul,
     conv_phases,
     conv_planes,
@@ -41,6 +43,7 @@ CONV_ALGORITHMS: dict[str, ModuleType] = {
     "canonical": conv_canonical,
     "matmul": conv_matmul,
     "shift": conv_shift,
+    "fft": conv_fft,
     "blocks": conv_blocks,
     "phases": conv_phases,
     "planes": conv_planes,
@@ -86,6 +89,7 @@ def _conv_algorithm(inputs: Array, kernel: Array, problem: ConvProblem) -> str:
     worthwhile = {
         "phases": lambda: conv_phases.run_count(windows) <= PHASE_RUNS,
         "shift": lambda: taps <= SHIFT_TAPS and inputs.shape[-1] > 1,
+        "fft": lambda: taps > SHIFT_TAPS,
         "blocks": lambda: True,
         "matmul": lambda: True,
         "canonical": lambda: True,

@@ -255,6 +255,41 @@ def test_bad_bias_and_pointwise_kernel_are_refused():
             functional.separable_conv(X, K, wrong)
 
 
+@pytest.mark.parametrize("case", ["1d causal", "2d all", "2d copies", "2d crop", "3d"])
+def test_by_the_fourier_transform(case):
+    args, options, rng = arrays(case)
+    expected = reference.depthwise_conv(*args, **options)
+    cotangent = rng.standard_normal(expected.shape)
+    chosen = options | {"algorithm": "fft"}
+    outputs, gradients = value_and_pullback(cotangent, args, static(chosen))
+    np.testing.assert_allclose(outputs, expected, atol=1e-11)
+    hand = reference.depthwise_conv_vjp(cotangent, *args, **options)
+    for ours, right in zip(gradients, hand, strict=True):
+        np.testing.assert_allclose(ours, right, atol=1e-10)
+
+
+def test_many_taps_go_by_the_fourier_transform(rng):
+    inputs, kernel = rng.standard_normal((20, 23, 3)), rng.standard_normal((15, 11, 3, 1))
+    ours, by_name = (
+        functional.depthwise_conv(inputs, kernel, algorithm=name) for name in ("auto", "fft")
+    )
+    np.testing.assert_array_equal(ours, by_name)
+    np.testing.assert_allclose(ours, reference.depthwise_conv(inputs, kernel), atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    "inputs, kernel, reason",
+    [
+        (np.ones((4, 4, 3)), np.ones((2, 2, 3, 4)), "needs a group for each input channel"),
+        (np.ones((4, 4, 1), complex), np.ones((2, 2, 1, 1), complex), "needs real floating inputs"),
+        (np.ones((2, 2, 2, 2, 1)), np.ones((1, 1, 1, 1, 1, 1)), "transforms at most 3 spatial"),
+    ],
+)
+def test_the_fourier_transform_says_what_it_cannot_take(inputs, kernel, reason):
+    with pytest.raises(ValueError, match=rf"conv: `algorithm` \(='fft'\) {reason}"):
+        functional.conv(inputs, kernel, algorithm="fft")
+
+
 def test_shift_refuses_what_is_not_depthwise():
     with pytest.raises(ValueError, match=r"conv: `algorithm` \(='shift'\) needs a group for each"):
         functional.conv(X, K, algorithm="shift")
