@@ -122,7 +122,6 @@ def bias_vector(function: str, bias: object, features: int) -> Array:
 
 
 _NUMPY_MODE: dict[str, str] = {
-    "zeros": "constant",
     "reflect": "reflect",
     "replicate": "edge",
     "circular": "wrap",
@@ -134,10 +133,12 @@ def pad_spatial(function: str, inputs: Array, pairs: Sequence[tuple[int, int]], 
 
         replicate 111|1234|444     reflect 432|1234|321     circular 234|1234|123
 
+    The fills that copy pixels go one axis after the other, each behind a barrier: fused with their
+    reader, their transposes made the gradient of a 3x3 blur 18 times as slow (XLA on 2 CPU cores).
+
     Raises:
       ValueError: "reflect" on an axis of one pixel, which has nothing to mirror.
     """
-    widths = ((0, 0), *pairs, (0, 0))
     if mode == "reflect":
         for axis, (size, pair) in enumerate(zip(inputs.shape[1:-1], pairs, strict=True)):
             if size == 1 and any(pair):
@@ -146,7 +147,14 @@ def pad_spatial(function: str, inputs: Array, pairs: Sequence[tuple[int, int]], 
                     f"padded axis; received one along spatial axis {axis}; use 'replicate'"
                 )
     pad: Callable[..., Array] = jnp.pad
-    return pad(inputs, widths, mode=_NUMPY_MODE[mode])
+    if mode == "zeros":
+        return pad(inputs, ((0, 0), *pairs, (0, 0)))
+    for axis, pair in enumerate(pairs, start=1):
+        if any(pair):
+            widths = [(0, 0)] * inputs.ndim
+            widths[axis] = pair
+            inputs = lax.optimization_barrier(pad(inputs, widths, mode=_NUMPY_MODE[mode]))
+    return inputs
 
 
 def dilate_spatial(inputs: Array, rate: Sequence[int]) -> Array:
