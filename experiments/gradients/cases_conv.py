@@ -1,4 +1,6 @@
-"""Cases of convolution with a shared kernel."""
+"""Cases of convolution with a shared kernel, under its three names."""
+
+import numpy as np
 
 from experiments.gradients.registry import register
 from jaxcnn import functional, reference
@@ -31,4 +33,41 @@ EVERY_DTYPE = ("float64", "float32", "float16", "bfloat16", "complex128", "compl
     .case("replicate", (2, 6, 5, 3), (3, 2, 3, 4), padding_mode="replicate", strides=2)
     .case("circular", (2, 6, 5, 3), (3, 2, 3, 4), padding="CIRCULAR")
     .case("above 8,192 elements", (2, 24, 23, 9), (3, 3, 9, 8), strides=2)
+)  # fmt: skip
+
+(
+    register("resize_conv", functional.resize_conv, reference.resize_conv_vjp, linear=True)
+    .case("nearest", (2, 3, 4, 2), (3, 2, 2, 3))
+    .case("linear, bias", (2, 3, 4, 2), (3, 2, 2, 3), (3,), scale=(2, 3), method="linear")
+    .case("resized shape", (2, 3, 4, 2), (3, 3, 2, 3), resized_shape=(5, 7), method="linear",
+          padding_mode="replicate")
+    .case("1-D, nearest to a shape", (2, 4, 2), (3, 2, 3), resized_shape=7, padding="VALID")
+)  # fmt: skip
+
+
+def general_vjp(
+    cotangent, lhs, rhs, *, window_strides, padding, lhs_dilation, rhs_dilation,
+    feature_group_count=1, dimension_numbers=None,
+):  # fmt: skip
+    """`reference.conv_vjp` under the names of `lax`; channels and features first by default."""
+    first = dimension_numbers is None
+    if first:
+        cotangent, lhs = np.moveaxis(cotangent, 1, -1), np.moveaxis(lhs, 1, -1)
+        rhs = np.moveaxis(rhs, (0, 1), (-1, -2))
+    d_lhs, d_rhs, _ = reference.conv_vjp(
+        cotangent, lhs, rhs, strides=window_strides, padding=padding, input_dilation=lhs_dilation,
+        kernel_dilation=rhs_dilation, feature_group_count=feature_group_count,
+    )  # fmt: skip
+    if first:
+        return np.moveaxis(d_lhs, -1, 1), np.moveaxis(d_rhs, (-1, -2), (0, 1))
+    return d_lhs, d_rhs
+
+
+(
+    register("conv_general_dilated", functional.conv_general_dilated, general_vjp, linear=True)
+    .case("channels first", (2, 4, 6, 5), (6, 2, 3, 2), window_strides=(2, 1),
+          padding=((1, 0), (2, 1)), lhs_dilation=(1, 2), rhs_dilation=(2, 1), feature_group_count=2)
+    .case("channels last", (2, 6, 5, 3), (3, 2, 3, 4), window_strides=(1, 2),
+          padding=((1, 0), (2, 1)), lhs_dilation=(2, 1), rhs_dilation=(1, 2),
+          dimension_numbers=("NHWC", "HWIO", "NHWC"))
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Cases of what moves pixels: dilate, unfold, fold, space and depth, resize."""
+"""Cases of what moves pixels: dilate, unfold, fold, space and depth."""
 
 from experiments.gradients.registry import register
 from jaxcnn import functional, reference

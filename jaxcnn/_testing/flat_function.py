@@ -110,8 +110,9 @@ class FlatFunction:
         leaves = [wide(leaf) if _is_array(leaf) else leaf for leaf in self.leaves]
         args = jax.tree.unflatten(self.treedef, leaves)
         wide_cotangent = tuple(wide(array) for array in cotangent)
-        result = vjp(wide_cotangent[0] if len(cotangent) == 1 else wide_cotangent, *args)
-        result = tuple(result) if isinstance(result, tuple | list) else (result,)
+        returned = vjp(wide_cotangent[0] if len(cotangent) == 1 else wide_cotangent, *args)
+        several = isinstance(returned, tuple | list)
+        result: tuple[Any, ...] = tuple(returned) if several else (returned,)
         while len(result) > len(args) and result[-1] is None:  # of an optional argument not given
             result = result[:-1]
         owners = sorted(set(self.owners))
