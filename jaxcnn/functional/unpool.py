@@ -12,7 +12,7 @@ from jaxcnn import geometry
 from jaxcnn.functional import _arguments, _dtypes
 from jaxcnn.functional._windows import windowed
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.lowering import pool_shift
+from jaxcnn.lowering import choose
 from jaxcnn.lowering import unpool as lowering
 
 
@@ -82,7 +82,7 @@ def max_pool_with_indices(
     sizes = inputs.shape[len(batch) : -1]
     plane = jnp.arange(math.prod(sizes), dtype=jnp.int32).reshape((*sizes, 1))
     plane, _, _ = laid(plane)
-    outputs, indices = pool_shift.max_pool_with_indices(flat, plane, windows)
+    outputs, indices = choose.max_pool_with_indices(flat, plane, windows)
     return _arguments.restore_batch(outputs, batch), _arguments.restore_batch(indices, batch)
 
 

@@ -19,7 +19,7 @@ import operator
 from types import ModuleType
 
 import jax
-from jaxtyping import Array, Num, Shaped
+from jaxtyping import Array, Integer, Num, Shaped
 
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import (
@@ -32,11 +32,13 @@ from jaxcnn.lowering import (
     conv_planes,
     conv_shift,
     pool_shift,
+    pool_tree,
     pool_window,
     sum_shift,
     sum_window,
 )
 from jaxcnn.lowering.problem import ConvProblem
+from jaxcnn.lowering.reduce_axis import is_long
 
 CONV_ALGORITHMS: dict[str, ModuleType] = {
     "direct": conv_direct,
@@ -49,7 +51,11 @@ CONV_ALGORITHMS: dict[str, ModuleType] = {
     "planes": conv_planes,
 }
 SPLITTING = (conv_blocks, conv_phases, conv_planes)  # their parts are chosen for in turn
-MAX_POOL_ALGORITHMS: dict[str, ModuleType] = {"shift": pool_shift, "window": pool_window}
+MAX_POOL_ALGORITHMS: dict[str, ModuleType] = {
+    "shift": pool_shift,
+    "tree": pool_tree,
+    "window": pool_window,
+}
 SUM_POOL_ALGORITHMS: dict[str, ModuleType] = {"shift": sum_shift, "window": sum_window}
 
 PHASE_RUNS = 32  # each run is a convolution of its own: more of them compile slowly
@@ -109,7 +115,7 @@ def max_pool(
     algorithm: str,
 ) -> Shaped[Array, "n *out channels"]:
     """Computes a max pool, or a min pool, by the algorithm named or by the one for "auto"."""
-    name = "shift" if algorithm == "auto" else algorithm
+    name = _max_pool_algorithm(windows) if algorithm == "auto" else algorithm
     return MAX_POOL_ALGORITHMS[name].max_pool(inputs, windows, largest)
 
 
@@ -119,6 +125,22 @@ def sum_pool(
     """Computes a sum pool by the algorithm named or by the one for "auto"."""
     name = _sum_pool_algorithm(windows) if algorithm == "auto" else algorithm
     return SUM_POOL_ALGORITHMS[name].sum_pool(inputs, windows)
+
+
+def max_pool_with_indices(
+    inputs: Shaped[Array, "n *spatial channels"],
+    plane: Integer[Array, "1 *spatial 1"],
+    windows: Windows,
+) -> tuple[Shaped[Array, "n *out channels"], Integer[Array, "n *out channels"]]:
+    """Computes a max pool, and what `plane` holds where each maximum lies."""
+    chosen = pool_tree if _max_pool_algorithm(windows) == "tree" else pool_shift
+    return chosen.max_pool_with_indices(inputs, plane, windows)
+
+
+def _max_pool_algorithm(windows: Windows) -> str:
+    """Selects over shifted slices, by doubling where windows are long along an axis."""
+    long = any(is_long(windows, axis) for axis in range(windows.rank))
+    return "tree" if long else "shift"
 
 
 def _sum_pool_algorithm(windows: Windows) -> str:

@@ -12,6 +12,7 @@ would give inf - inf. There m is put to 0, the sum is 0, and -inf comes out with
 
 import functools
 import operator
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,7 @@ from jaxtyping import Array, Float
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import slices
 from jaxcnn.lowering.pool_shift import shared
+from jaxcnn.lowering.reduce_axis import is_long, reduce_axis
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -30,20 +32,20 @@ def logsumexp_pool(
     """log(sum(exp)) of each window; the padding counts as -inf."""
     values = slices.pad_for_windows(inputs, windows, -jnp.inf)
     for axis in reversed(range(windows.rank)):
-        if windows.window_shape[axis] > 1:
-            values = shared(values, windows, axis)
-        values = _along(values, windows, axis)
+        values = shared(values, windows, axis)
+        if is_long(windows, axis):
+            values = reduce_axis(values, windows, axis, lambda *pair: _log_sum(pair))
+        else:
+            taps = range(windows.window_shape[axis])
+            values = _log_sum([slices.axis_slice(values, windows, axis, tap) for tap in taps])
     return values
 
 
-def _along(values: Array, windows: Windows, axis: int) -> Array:
-    """The same along one axis."""
-    taps = [
-        slices.axis_slice(values, windows, axis, tap) for tap in range(windows.window_shape[axis])
-    ]
+def _log_sum(taps: Sequence[Array]) -> Array:
+    """log(sum(exp)) over the list."""
     if len(taps) == 1:
         return taps[0]
-    zero, one = (jnp.asarray(value, values.dtype) for value in (0, 1))
+    zero, one = (jnp.asarray(value, taps[0].dtype) for value in (0, 1))
     top = lax.stop_gradient(functools.reduce(lax.max, taps))
     top = jnp.where(jnp.isfinite(top), top, zero)
     total = functools.reduce(operator.add, (jnp.exp(tap - top) for tap in taps))

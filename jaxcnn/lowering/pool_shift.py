@@ -31,6 +31,7 @@ from jaxtyping import Array, Bool, Integer, Shaped
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import slices
 from jaxcnn.lowering.dtypes import widen
+from jaxcnn.lowering.reduce_axis import reduce_axis
 
 Positions = tuple[Integer[Array, "n ..."], ...]
 
@@ -61,11 +62,7 @@ def extremes(inputs: Array, windows: Windows, largest: bool) -> Array:
     values = slices.pad_for_windows(inputs, windows, identity(inputs.dtype, largest))
     for axis in reversed(range(windows.rank)):
         values = shared(values, windows, axis)
-        best = slices.axis_slice(values, windows, axis, 0)
-        for tap in range(1, windows.window_shape[axis]):
-            rival = slices.axis_slice(values, windows, axis, tap)
-            best = lax.max(best, rival) if largest else lax.min(best, rival)
-        values = best
+        values = reduce_axis(values, windows, axis, lax.max if largest else lax.min)
     return values
 
 

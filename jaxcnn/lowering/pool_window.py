@@ -48,11 +48,10 @@ def extremes(inputs: Array, windows: Windows, largest: bool) -> Array:
 def reduce_window(inputs: Array, neutral, reducer, windows: Windows) -> Array:
     """`lax.reduce_window` over the spatial axes.
 
-    It takes no negative amounts: the pixels at the end that no window reaches stay, and it leaves
-    them out itself.
+    It takes no negative amounts, so that windows which `ceil_mode` drops may come along at the end.
     """
     padding = ((low, max(high, 0)) for low, high in windows.fitted_padding)
-    return lax.reduce_window(
+    outputs = lax.reduce_window(
         inputs,
         neutral,
         reducer,
@@ -61,3 +60,5 @@ def reduce_window(inputs: Array, neutral, reducer, windows: Windows) -> Array:
         ((0, 0), *padding, (0, 0)),
         window_dilation=(1, *windows.dilation, 1),
     )
+    shape = (inputs.shape[0], *windows.output_shape, inputs.shape[-1])
+    return outputs if outputs.shape == shape else lax.slice(outputs, (0,) * len(shape), shape)

@@ -6,7 +6,6 @@ axis first combines the taps in row-major order, so that the reducer needs to be
 commutative.
 """
 
-import functools
 from collections.abc import Callable
 
 import jax.numpy as jnp
@@ -15,6 +14,7 @@ from jaxtyping import Array, Shaped
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import slices
 from jaxcnn.lowering.pool_shift import shared
+from jaxcnn.lowering.reduce_axis import reduce_axis
 
 
 def pool(
@@ -27,11 +27,5 @@ def pool(
     values = slices.pad_for_windows(inputs, windows, init)
     for axis in reversed(range(windows.rank)):
         values = shared(values, windows, axis)
-        values = functools.reduce(
-            reduce_fn,
-            (
-                slices.axis_slice(values, windows, axis, tap)
-                for tap in range(windows.window_shape[axis])
-            ),
-        )
+        values = reduce_axis(values, windows, axis, reduce_fn)
     return reduce_fn(jnp.broadcast_to(init, values.shape), values)

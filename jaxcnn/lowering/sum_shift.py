@@ -13,6 +13,7 @@ from jaxtyping import Array, Num
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import slices
 from jaxcnn.lowering.pool_shift import shared
+from jaxcnn.lowering.reduce_axis import reduce_axis
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -23,11 +24,5 @@ def sum_pool(
     values = slices.pad_for_windows(inputs, windows, 0)
     for axis in reversed(range(windows.rank)):
         values = shared(values, windows, axis)
-        values = functools.reduce(
-            operator.add,
-            (
-                slices.axis_slice(values, windows, axis, tap)
-                for tap in range(windows.window_shape[axis])
-            ),
-        )
+        values = reduce_axis(values, windows, axis, operator.add)
     return values

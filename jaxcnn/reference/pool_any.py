@@ -68,7 +68,8 @@ def pool_vjp(
         h[t - 1]     =  h[t] * (d f / d first)(r[t - 1], x[u_t])
 
     so that one sweep from the last tap to the first gives all of them. dL/d init is the sum of the
-    h[0] of all windows and of what arrives in the padding. (Reverse mode in small: the sweep needs every r[t - 1].)
+    h[0] of all windows and of what arrives in the padding. (This is reverse mode in small: the
+    sweep needs every r[t - 1] again.)
 
     Args:
       cotangent: g, of the output's shape.

@@ -1,0 +1,94 @@
+"""Max and min pooling of long windows: by doubling, and differentiated as it stands.
+
+Each block of taps is the better of its two halves, the left one where they are equal, so that the
+first maximum in row-major order wins. The derivative of each step is a select by who won, which JAX
+transposes by itself. With each value goes, where it is asked for, the place it came from.
+
+A half without a pixel of the input never wins: that is known beforehand, so that a window of -inf
+sends nothing into the padding.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Integer, Shaped
+
+from jaxcnn.geometry import Windows
+from jaxcnn.lowering import slices
+from jaxcnn.lowering.dtypes import widen
+from jaxcnn.lowering.pool_shift import beats, identity, shared
+from jaxcnn.lowering.reduce_axis import by_doubling
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Run:
+    """Blocks of taps along one axis.
+
+    Attributes:
+      arrays: the best value of each, and whatever goes with it.
+      seen: whether any of its taps lies on the input, along this axis.
+    """
+
+    arrays: tuple[Array, ...]
+    seen: np.ndarray
+
+
+def max_pool(
+    inputs: Shaped[Array, "n *spatial channels"], windows: Windows, largest: bool
+) -> Shaped[Array, "n *out channels"]:
+    """The largest element of each window, or the smallest."""
+    return _winners((inputs,), windows, largest)[0]
+
+
+def max_pool_with_indices(
+    inputs: Shaped[Array, "n *spatial channels"],
+    plane: Integer[Array, "1 *spatial 1"],
+    windows: Windows,
+) -> tuple[Shaped[Array, "n *out channels"], Integer[Array, "n *out channels"]]:
+    """The largest element of each window, and what `plane` holds where it lies."""
+    values, indices = _winners((inputs, plane), windows, True)
+    return values, jnp.broadcast_to(indices, values.shape)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _winners(arrays: tuple[Array, ...], windows: Windows, largest: bool) -> tuple[Array, ...]:
+    """The best of each window by the first of the arrays."""
+    dtype = arrays[0].dtype
+    # The transpose adds up where windows overlap: widening 16-bit floats changes no value.
+    arrays = (widen(arrays[0]), *arrays[1:])
+    fills = (identity(arrays[0].dtype, largest), *(0 for _ in arrays[1:]))
+    arrays = tuple(
+        slices.pad_for_windows(array, windows, fill)
+        for array, fill in zip(arrays, fills, strict=True)
+    )
+    for axis in reversed(range(windows.rank)):
+        size, low = arrays[0].shape[axis + 1], windows.padding[axis][0]
+        place = np.arange(size) - low
+        seen = (place >= 0) & (place < windows.sizes[axis])
+        arrays = tuple(shared(array, windows, axis) for array in arrays)
+        combine = functools.partial(_better, windows=windows, axis=axis, largest=largest)
+        cut = functools.partial(_cut, axis=axis)
+        arrays = by_doubling(_Run(arrays, seen), windows, axis, combine, cut).arrays
+    return (arrays[0].astype(dtype), *arrays[1:])
+
+
+def _better(left: _Run, right: _Run, *, windows: Windows, axis: int, largest: bool) -> _Run:
+    """The better of two runs of blocks, the left one where they are equal."""
+    wins = beats(right.arrays[0], left.arrays[0], largest)
+    entered = right.seen & ~left.seen
+    if entered.any():
+        wins |= slices.lay_along(entered, windows, axis)
+    arrays = tuple(
+        jnp.where(wins, theirs, ours)
+        for ours, theirs in zip(left.arrays, right.arrays, strict=True)
+    )
+    return _Run(arrays, left.seen | right.seen)
+
+
+def _cut(run: _Run, start: int, stop: int, step: int, *, axis: int) -> _Run:
+    arrays = tuple(lax.slice_in_dim(a, start, stop, step, axis + 1) for a in run.arrays)
+    return _Run(arrays, run.seen[start:stop:step])
