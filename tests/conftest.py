@@ -1,4 +1,4 @@
-"""What every test runs under: float64, no silent promotion, annotations of the lowerings checked."""
+"""What every test runs under: float64, no silent promotion, annotations of lowerings checked."""
 
 import os
 

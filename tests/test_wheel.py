@@ -27,7 +27,9 @@ except ImportError as error:
 
 
 def test_wheel_with_core_dependencies(tmp_path):
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "COV_CORE_SOURCE")}
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "COV_CORE_SOURCE")
+    }
 
     def run(*command: object) -> str:
         done = subprocess.run(

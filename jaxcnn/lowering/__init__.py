@@ -17,8 +17,8 @@ matrix product one with the transposed matrix, a select by a mask a select by th
 for the same J dx may have transposes of very different speed.
 
 That is all that `custom_jvp` is used for here: where the transpose of XLA's own J dx is slow, we
-state J dx as another sum of our own slices, selects, products and convolutions, chosen such that its
-transpose is fast. For a convolution, J (dx, dk) = conv(dx, k) + conv(x, dk), laid out in
+state J dx as another sum of our own slices, selects, products and convolutions, chosen such that
+its transpose is fast. For a convolution, J (dx, dk) = conv(dx, k) + conv(x, dk), laid out in
 `conv_canonical`. For a max pool, J dx is dx at the winner of each window, a chain of selects in
 `pool_shift`. Nobody writes J^T, so it cannot disagree with J; forward mode, reverse mode, second
 derivatives, `vmap`, `checkpoint` and `scan` all follow from the one statement.

@@ -62,6 +62,42 @@ def take_position(
     return jnp.sum(kept, axis=axes, dtype=values.dtype)
 
 
+def first_of(arrays: Sequence[Num[Array, "..."]]) -> Num[Array, "..."]:
+    """The maximum of several arrays, element by element, with the tangent of the first."""
+    if jnp.issubdtype(arrays[0].dtype, jnp.floating):
+        return _differentiable_of(*arrays)
+    return functools.reduce(lax.max, arrays)
+
+
+@jax.custom_jvp
+def _differentiable_of(*arrays: Float[Array, "..."]) -> Float[Array, "..."]:
+    return functools.reduce(lax.max, arrays)
+
+
+@_differentiable_of.defjvp
+def _tangent_of(primals, tangents) -> tuple[Array, Array]:
+    return _differentiable_of(*primals), pick(tangents, winner_of(primals))
+
+
+def winner_of(arrays: Sequence[Num[Array, "..."]]) -> Int[Array, "..."]:
+    """Which array holds the first maximum, or the first NaN, of each element."""
+    best, *rivals = map(lax.stop_gradient, arrays)
+    winner = jnp.zeros(best.shape, jnp.int32)
+    for position, rival in enumerate(rivals, start=1):
+        wins = (rival > best) | ((rival != rival) & (best == best))
+        best = jnp.where(wins, rival, best)
+        winner = jnp.where(wins, jnp.asarray(position, winner.dtype), winner)
+    return winner
+
+
+def pick(arrays: Sequence[Shaped[Array, "..."]], winner: Int[Array, "..."]) -> Shaped[Array, "..."]:
+    """Takes each element from the array that `winner` (from `winner_of`) names."""
+    picked = arrays[0]
+    for position, values in enumerate(arrays[1:], start=1):
+        picked = jnp.where(winner == position, values, picked)
+    return picked
+
+
 def lowest(dtype: jnp.dtype) -> Array:
     """What no value of `dtype` is below."""
     if jnp.issubdtype(dtype, jnp.floating):

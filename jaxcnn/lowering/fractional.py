@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Int32, Num
 
 from jaxcnn import geometry
 from jaxcnn.lowering.dtypes import widen
-from jaxcnn.lowering.first_max import first_max, first_position, take_position
+from jaxcnn.lowering.first_max import first_of, pick, winner_of
 from jaxcnn.lowering.take import take_in_order
 
 Inputs = Num[Array, "*batch_and_spatial channels"]
@@ -32,8 +32,8 @@ def maximum(inputs: Inputs, samples: Samples, window_shape: Shape, output_shape:
     """The maximum of each window."""
     outputs = widen(inputs)
     for axis in reversed(range(len(window_shape))):
-        (taps,), along = _windows((outputs,), samples, axis, window_shape, output_shape)
-        outputs = first_max(taps, along)
+        (taps,) = _taps((outputs,), samples, axis, window_shape, output_shape)
+        outputs = first_of(taps)
     return outputs.astype(inputs.dtype)
 
 
@@ -45,26 +45,20 @@ def maximum_with_indices(
     outputs, indices = widen(inputs), lax.iota(jnp.int32, math.prod(sizes))
     indices = jnp.broadcast_to(indices.reshape((*sizes, 1)), inputs.shape)
     for axis in reversed(range(len(window_shape))):
-        (taps, places), along = _windows(
-            (outputs, indices), samples, axis, window_shape, output_shape
-        )
-        indices = take_position(places, first_position(taps, along), along)
-        outputs = first_max(taps, along)
+        taps, places = _taps((outputs, indices), samples, axis, window_shape, output_shape)
+        indices = pick(places, winner_of(taps))
+        outputs = first_of(taps)
     return outputs.astype(inputs.dtype), indices
 
 
-def _windows(
+def _taps(
     arrays: tuple[Array, ...],
     samples: Samples,
     axis: int,
     window_shape: Shape,
     output_shape: Shape,
-) -> tuple[list[Array], tuple[int]]:
-    """Lays the windows along one axis side by side, (..., out, window, ...).
-
-    Returns:
-      The arrays, and the axis within them that holds a window, as a tuple of one.
-    """
+) -> list[list[Array]]:
+    """For each array, what each tap meets along one axis in every window."""
     rank = len(window_shape)
     place, k, count = samples.ndim - 2 + axis, window_shape[axis], output_shape[axis]
     size = arrays[0].shape[place]
@@ -78,15 +72,16 @@ def _windows(
     for values in arrays:
         # The last window never starts later, but the slice one further on has a pixel for it too.
         config = [(0, int(i == place), 0) for i in range(values.ndim)]
-        padded = lax.pad(values, jnp.zeros((), values.dtype), config)
+        # The barrier keeps what all taps read from being computed once for each.
+        padded = lax.optimization_barrier(lax.pad(values, jnp.zeros((), values.dtype), config))
         taps = [
             take_in_order(padded, [start + tap for start in starts], place)
             for tap in range(k if later is None else k + 1)
         ]
         if later is not None:
             taps = [jnp.where(later, taps[tap + 1], taps[tap]) for tap in range(k)]
-        laid.append(jnp.stack(taps, place + 1))
-    return laid, (place + 1,)
+        laid.append(taps)
+    return laid
 
 
 def _starts_later(

@@ -1,5 +1,6 @@
 """Checks that all networks share."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from jax.typing import DTypeLike
@@ -34,3 +35,14 @@ def image(model: str, inputs: Any, shape: tuple[int, ...]) -> Array:
             f"{model}: `inputs` must be (*batch, {expected}); received inputs {array.shape}"
         )
     return array
+
+
+def one_of(model: str, argument: str, value: object, allowed: Iterable[int]) -> int:
+    """Returns `value` if it is one of the ints `allowed`."""
+    number = geometry.whole_number(model, argument, value)
+    allowed = tuple(allowed)
+    if number not in allowed:
+        raise ValueError(
+            f"{model}: `{argument}` (={number}) must be one of {', '.join(map(str, allowed))}"
+        )
+    return number

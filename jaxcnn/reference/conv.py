@@ -52,7 +52,7 @@ def conv(
     )
     batch = np.shape(inputs)[: np.ndim(inputs) - windows.rank - 1]
     if flip_kernel:
-        kernel = np.flip(kernel, range(windows.rank))
+        kernel = np.flip(kernel, tuple(range(windows.rank)))
     padded = _taps.spread(x, windows, mode)
     dtype = np.result_type(x, kernel)
     out = np.zeros((len(x), *windows.output_shape, kernel.shape[-1]), dtype)
@@ -129,7 +129,7 @@ def conv_vjp(
     x, kernel, windows, mode = _prepare(
         inputs, kernel, strides, padding, padding_mode, input_dilation, kernel_dilation
     )
-    axes = range(windows.rank)
+    axes = tuple(range(windows.rank))
     if flip_kernel:
         kernel = np.flip(kernel, axes)
     g = _taps.flatten_batch(_taps.as_float(cotangent), windows.rank)

@@ -173,7 +173,7 @@ def _exchanged(kernel: np.ndarray, groups: int) -> np.ndarray:
 
     It turns one form of the kernel into the other, in both directions.
     """
-    flipped = np.flip(kernel, range(kernel.ndim - 2))
+    flipped = np.flip(kernel, tuple(range(kernel.ndim - 2)))
     blocks = np.split(flipped, groups, axis=-1)
     return np.concatenate([np.swapaxes(block, -1, -2) for block in blocks], axis=-1)
 

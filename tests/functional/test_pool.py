@@ -112,11 +112,12 @@ def test_narrow_floats_keep_their_dtype(case, dtype):
     inputs = np.asarray(inputs, np.float64)
     cotangent = rng.standard_normal(reference.sum_pool(inputs, window_shape, **options).shape)
     cotangent = np.asarray(cotangent.astype(dtype), np.float64)
-    results = compute(jnp.asarray(inputs, dtype), cotangent, window_shape, options)
+    names = ("max_pool", "avg_pool")
+    results = compute(jnp.asarray(inputs, dtype), cotangent, window_shape, options, names)
     # Sums run in float32, so that what is lost is the rounding of the result, half a unit of
     # eps; filled padding is summed up in the narrow dtype once more.
     rtol = 3 * float(jnp.finfo(dtype).eps)
-    for name in NAMES:
+    for name in names:
         outputs, gradient = expected(name, inputs, cotangent, window_shape, options)
         assert results[name][0].dtype == results[name][1].dtype == dtype
         np.testing.assert_allclose(
@@ -140,8 +141,9 @@ def test_any_number_of_batch_axes(batch):
         np.testing.assert_allclose(results[name][1], gradient, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("algorithm", ["shift", "window"])
-@pytest.mark.parametrize("name", ["max_pool", "avg_pool"])
+@pytest.mark.parametrize(
+    "name, algorithm", [("max_pool", "shift"), ("max_pool", "tree"), ("avg_pool", "shift")]
+)
 def test_first_and_second_derivatives_under_every_transformation(name, algorithm):
     inputs, window_shape, options, _ = case_inputs("2d ceil, dilated", (1,))
     pool = getattr(functional, name)
@@ -277,10 +279,10 @@ def gradient_of(pool, inputs):
     return np.asarray(jax.grad(lambda x: pool(x).sum())(inputs))
 
 
-both = pytest.mark.parametrize("algorithm", ["shift", "window"])
+every = pytest.mark.parametrize("algorithm", ["shift", "tree", "window"])
 
 
-@both
+@every
 def test_the_first_of_equal_elements_takes_the_whole_gradient(algorithm):
     plane = jnp.array([[0.0, 2.0, 1.0], [2.0, 2.0, 0.0]])[..., None]
     for sign, name in ((1, "max_pool"), (-1, "min_pool")):
@@ -291,7 +293,7 @@ def test_the_first_of_equal_elements_takes_the_whole_gradient(algorithm):
         np.testing.assert_array_equal(gradient[..., 0], [[1, 0, 0], [0, 0, 0]])
 
 
-@both
+@every
 def test_nan_comes_out_and_takes_the_gradient(algorithm):
     rows = jnp.array([[1.0, jnp.nan], [jnp.nan, 2.0], [3.0, 4.0]])[..., None]
     for name, last in (("max_pool", [0, 1]), ("min_pool", [1, 0])):
@@ -306,15 +308,15 @@ def test_nan_comes_out_and_takes_the_gradient(algorithm):
     np.testing.assert_array_equal(gradient[..., 0], [[0, 0], [1, 0]])
 
 
-@both
+@every
 @pytest.mark.parametrize("infinity, name", [(-np.inf, "max_pool"), (np.inf, "min_pool")])
 def test_a_window_of_infinities_sends_its_gradient_to_a_pixel(algorithm, infinity, name):
     inputs = jnp.full((2, 3, 4, 1), infinity)
     pool = functools.partial(getattr(functional, name), algorithm=algorithm)
-    for padding in (1, 2, ((2, 0), (0, 2))):
+    for padding in (1, ((2, 0), (0, 2))):
 
         def run(x, padding=padding):
-            return pool(x, (3, 3), padding=padding, window_dilation=(1, 1))
+            return pool(x, (3, 3), padding=padding)
 
         outputs = run(inputs)
         assert (outputs == infinity).all()

@@ -19,25 +19,11 @@ CASES = {
     "2d strided": ((9, 10), 2, 3, (3, 2), 1, dict(strides=(2, 3), padding=(1, 2))),
     "2d strided, unread": ((11, 9), 2, 3, (2, 1), 1, dict(strides=(4, 3))),
     "2d dilated": ((9, 8), 2, 3, (3, 2), 1, dict(dilation=(2, 3), padding="SAME")),
-    "2d strided, dilated": (
-        (9, 12),
-        2,
-        3,
-        (3, 4),
-        1,
-        dict(strides=(2, 3), dilation=(3, 1), padding=2),
-    ),
+    "2d strided, dilated": ((9, 12), 2, 3, (3, 4), 1, dict(strides=2, dilation=3, padding=(4, 5))),
     "2d cropped": ((9, 8), 2, 3, (3, 3), 1, dict(padding=((-2, 1), (0, -1)), strides=2)),
     "2d input dilated": ((4, 5), 2, 3, (3, 4), 1, dict(input_dilation=(2, 3), padding=2)),
     "1x1": ((6, 5), 3, 4, (1, 1), 1, dict()),
-    "1x1 strided, padded": (
-        (6, 5),
-        3,
-        4,
-        (1, 1),
-        1,
-        dict(strides=(2, 3), padding=((1, 0), (2, 1))),
-    ),
+    "1x1 strided, padded": ((6, 5), 3, 4, (1, 1), 1, dict(strides=3, padding=((1, 0), (2, 1)))),
     "1x1 input dilated": ((3, 4), 3, 4, (1, 1), 1, dict(input_dilation=2, padding=((-1, 1), 0))),
     "grouped": ((6, 5), 6, 9, (3, 2), 3, dict(strides=(1, 2))),
     "many groups": ((5, 4), 80, 80, (2, 3), 20, dict(padding=1)),
@@ -47,7 +33,6 @@ CASES = {
     "4d": ((3, 2, 3, 4), 2, 3, (2, 2, 1, 2), 1, dict(padding=(1, 0, 1, 0))),
     "2d large": ((20, 24), 8, 16, (3, 3), 1, dict(strides=(2, 1), padding="SAME")),
 }
-# fmt: skip
 
 
 def problem_and_arrays(case: str, dtype=np.float64):

@@ -15,7 +15,7 @@ from jaxcnn import nn
 
 @pytest.fixture(autouse=True)
 def promotion():
-    """JAX's own: Flax's batch normalisation mixes float32 averages with other dtypes."""
+    """JAX's own: Flax's batch normalisation mixes its float32 averages with 16-bit floats."""
     with jax.numpy_dtype_promotion("standard"):
         yield
 
@@ -26,7 +26,9 @@ def drawn(key, shape, dtype):
     return jnp.asarray(np.random.default_rng(sum(shape)).normal(size=shape).astype(dtype))
 
 
-OPTIONS = dict(kernel_init=drawn, param_dtype=jnp.float64)
+# Flax keeps its running averages in float32 and refuses to mix them with float64.
+OPTIONS = dict(kernel_init=drawn)
+CLOSE = dict(rtol=2e-4, atol=2e-4)  # float32 sums of tens of products, normalised by their spread
 
 
 def count(module) -> int:
@@ -57,7 +59,7 @@ ORDERS = [
 @pytest.mark.parametrize("options, expected", ORDERS, ids=lambda value: str(value)[:50])
 def test_conv_block_keeps_its_order(options, expected, rng):
     block = nn.ConvBlock(3, 5, (3, 2), 2, padding=1, rngs=nnx.Rngs(0), **OPTIONS, **options)
-    inputs = rng.normal(size=(4, 5, 6, 3))
+    inputs = rng.normal(size=(4, 5, 6, 3)).astype(np.float32)
 
     def conv(x):
         bias = None if block.conv.bias is None else block.conv.bias[...]
@@ -67,20 +69,20 @@ def test_conv_block_keeps_its_order(options, expected, rng):
 
     follows = "norm" in block.order[block.order.index("conv") :]
     assert (block.conv.bias is None) == follows
-    np.testing.assert_allclose(block(jnp.asarray(inputs)), expected(inputs, conv), rtol=1e-7)
+    np.testing.assert_allclose(block(jnp.asarray(inputs)), expected(inputs, conv), **CLOSE)
 
 
 def test_residual_blocks_add_their_branch(rng):
-    inputs = jnp.asarray(rng.normal(size=(3, 4, 6, 4)))
+    inputs = jnp.asarray(rng.normal(size=(3, 4, 6, 4)), jnp.float32)
     block = nn.BasicBlock(4, 4, norm=None, rngs=nnx.Rngs(0), **OPTIONS)
     conv1, conv2 = block.branch.conv1.conv, block.branch.conv2.conv
     inner = relu(F.conv(inputs, conv1.kernel[...], padding=1))
     expected = relu(F.conv(jnp.asarray(inner), conv2.kernel[...], padding=1) + inputs)
-    np.testing.assert_allclose(block(inputs), expected, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(block(inputs), expected, **CLOSE)
     zero = nn.BasicBlock(4, 4, zero_init=True, rngs=nnx.Rngs(0), **OPTIONS)
-    np.testing.assert_allclose(zero(inputs), relu(inputs))
+    np.testing.assert_allclose(zero(inputs), relu(inputs), **CLOSE)
     padded = nn.BasicBlock(4, 7, 2, shortcut="pad", zero_init=True, rngs=nnx.Rngs(0), **OPTIONS)
-    np.testing.assert_allclose(padded(inputs)[..., 1:5], relu(inputs[:, ::2, ::2]))
+    np.testing.assert_allclose(padded(inputs)[..., 1:5], relu(inputs[:, ::2, ::2]), **CLOSE)
     assert not padded(inputs)[..., :1].any() and not padded(inputs)[..., 5:].any()
 
 
@@ -107,7 +109,7 @@ def test_blocks_count_their_parameters_and_train(name, rng):
     build, expected = BUILD[name]
     block = build(rngs=nnx.Rngs(0), **OPTIONS)
     assert count(block) == expected
-    inputs = jnp.asarray(rng.normal(size=(3, 6, 8, 4)))
+    inputs = jnp.asarray(rng.normal(size=(3, 6, 8, 4)), jnp.float32)
 
     @nnx.jit
     def step(block, inputs):
@@ -123,7 +125,7 @@ def test_blocks_count_their_parameters_and_train(name, rng):
     block.eval()
     outputs = block(inputs)
     assert outputs.shape == (3, 3, 4, block.out_features)
-    np.testing.assert_allclose(block(inputs[:1]), outputs[:1], rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(block(inputs[:1]), outputs[:1], **CLOSE)
     assert pickle.loads(pickle.dumps(block)).strides == 2
 
 
@@ -136,52 +138,54 @@ def test_blocks_of_one_axis_and_of_16_bits(name):
 
 
 def test_inverted_residual_adds_its_inputs_where_it_can(rng):
-    inputs = jnp.asarray(rng.normal(size=(2, 4, 5, 3)))
+    inputs = jnp.asarray(rng.normal(size=(2, 4, 5, 3)), jnp.float32)
     block = nn.InvertedResidual(3, 3, expansion=1, norm=None, rngs=nnx.Rngs(0), **OPTIONS)
     assert block.branch.names == ("depthwise", "project")
-    np.testing.assert_allclose(block(inputs), block.branch(inputs) + inputs)
+    np.testing.assert_allclose(block(inputs), block.branch(inputs) + inputs, **CLOSE)
 
 
 def test_context_block_starts_as_the_identity_and_sees_67_pixels(rng):
-    inputs = jnp.asarray(rng.random(size=(1, 70, 3)))
-    for widths in (None, (2, 2, 4, 8, 16, 32, 32)):
-        block = nn.ContextBlock(3, widths=widths, rank=1, param_dtype=jnp.float64, rngs=nnx.Rngs(0))
-        np.testing.assert_allclose(block(inputs), inputs, rtol=1e-10)
+    inputs = jnp.asarray(rng.random(size=(1, 70, 3)), jnp.float32)
+    for widths in (None, (2, 2, 4, 8, 8, 8, 8)):
+        block = nn.ContextBlock(3, widths=widths, rank=1, rngs=nnx.Rngs(0))
+        np.testing.assert_allclose(block(inputs), inputs, **CLOSE)
     weights = nnx.eval_shape(lambda: nn.ContextBlock(3, rngs=nnx.Rngs(0)))
     assert count(weights) == 64 * 3**2 + 8 * 3
-    block = nn.ContextBlock(3, rank=1, param_dtype=jnp.float64, rngs=nnx.Rngs(0))
+    block = nn.ContextBlock(3, rank=1, rngs=nnx.Rngs(0))
     for layer in block.branch.layers():
         if isinstance(layer, nn.Conv):
             layer.kernel[...] = jnp.ones_like(layer.kernel[...])
-    seen = jax.grad(lambda x: block(x)[0, 35].sum())(jnp.ones((1, 70, 3)))
+    seen = jax.grad(lambda x: block(x)[0, 35].sum())(jnp.ones((1, 70, 3), jnp.float32))
     assert int((seen[0, :, 0] != 0).sum()) == 67
     noisy = nn.ContextBlock(2, dilations=(1,), rank=1, noise=0.1, rngs=nnx.Rngs(0))
     assert jnp.all(noisy.branch.conv1.kernel[...] != 0)
 
 
 def test_standardised_kernels(rng):
-    layer = nn.StandardizedConv(3, 5, (3, 2), param_dtype=jnp.float64, rngs=nnx.Rngs(0))
-    layer.kernel[...] = jnp.asarray(rng.normal(3, 2, size=(3, 2, 3, 5)))
+    layer = nn.StandardizedConv(3, 5, (3, 2), rngs=nnx.Rngs(0))
+    layer.kernel[...] = jnp.asarray(rng.normal(3, 2, size=(3, 2, 3, 5)), jnp.float32)
     kernel = np.asarray(layer.effective_kernel())
-    np.testing.assert_allclose(kernel.mean((0, 1, 2)), np.zeros(5), atol=1e-12)
+    np.testing.assert_allclose(kernel.mean((0, 1, 2)), np.zeros(5), atol=1e-5)
     np.testing.assert_allclose(kernel.std((0, 1, 2)), np.ones(5), rtol=1e-4)
-    inputs = jnp.asarray(rng.normal(size=(2, 4, 5, 3)))
-    np.testing.assert_allclose(layer(inputs), F.conv(inputs, jnp.asarray(kernel)), rtol=1e-10)
+    inputs = jnp.asarray(rng.normal(size=(2, 4, 5, 3)), jnp.float32)
+    np.testing.assert_allclose(layer(inputs), F.conv(inputs, jnp.asarray(kernel)), **CLOSE)
     block = nn.ConvBlock(3, 4, (3, 3), conv=nn.StandardizedConv, rngs=nnx.Rngs(0), **OPTIONS)
     assert isinstance(block.conv, nn.StandardizedConv)
 
 
 def test_remat_changes_nothing_but_what_is_kept(rng):
-    inputs = jnp.asarray(rng.normal(size=(2, 6, 4)))
+    inputs = jnp.asarray(rng.normal(size=(2, 6, 4)), jnp.float32)
     layers = {name: nn.BasicBlock(4, 4, rank=1, rngs=nnx.Rngs(0), **OPTIONS) for name in "ab"}
     chain = nn.Chain(**layers)
     loss = nnx.jit(nnx.value_and_grad(lambda m, x: jnp.sum(m(x) ** 2)))
     plain = loss(nnx.clone(chain), inputs)
     chain.remat = True
-    text = str(jax.make_jaxpr(lambda x: nnx.merge(*nnx.split(chain))(x))(inputs))
+    chain.eval()  # which leaves the averages alone, so that it can be traced by JAX itself
+    text = str(jax.make_jaxpr(chain)(inputs))
+    chain.train()
     assert "remat" in text or "checkpoint" in text
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-10),
+        lambda a, b: np.testing.assert_allclose(a, b, **CLOSE),
         plain,
         loss(chain, inputs),
     )
@@ -195,7 +199,7 @@ BAD = [
     (nn.ConvBlock, (3, 4, (3,)), dict(dtype=int), ValueError, "`dtype`.*must be a floating"),
     (nn.BasicBlock, (3, 4), dict(strides=0), ValueError, "`strides` .=0. must be at least 1"),
     (nn.BasicBlock, (3, 4), dict(shortcut="skip"), ValueError, "`shortcut` .='skip'. must be one"),
-    (nn.BasicBlock, (3, 4), dict(norm=None, zero_init=True), ValueError, "`zero_init` needs a"),
+    (nn.BasicBlock, (3, 3), dict(norm=None, zero_init=True), ValueError, "`zero_init` needs a"),
     (nn.BottleneckBlock, (4, 6), dict(feature_group_count=4), ValueError, "must divide `features`"),
     (nn.PreActivationBlock, (4, 6.5), dict(), ValueError, "`features` .=6.5. must be a whole"),
     (nn.InvertedResidual, (4, 6), dict(kernel_size=4), ValueError, "`kernel_size` .=4. must be od"),

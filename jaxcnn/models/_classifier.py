@@ -1,0 +1,49 @@
+"""The classifier that AlexNet and VGG share: three fully connected layers with dropout."""
+
+from typing import Any
+
+from flax import nnx
+
+from jaxcnn import geometry, nn
+from jaxcnn.nn import _arguments
+
+
+def head(
+    model: str,
+    names: tuple[str, ...],
+    sizes: tuple[int, int, int],
+    num_classes: int,
+    hidden_features: int,
+    dropout: float,
+    options: dict[str, Any],
+) -> nn.Chain:
+    """Pools to a fixed size, flattens and classifies.
+
+    Args:
+      model: the model's name, for messages.
+      names: the order of the layers, which is not the same in the two networks.
+      sizes: (height, width, channels) after the pool.
+      num_classes: number of outputs.
+      hidden_features: outputs of the two hidden layers.
+      dropout: share of activations set to 0 in training.
+      options: dtype, param_dtype and rngs.
+    """
+    wide = geometry.whole_number(model, "hidden_features", hidden_features, 1)
+    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)):
+        raise TypeError(f"{model}: `dropout` (={dropout!r}) must be a number")
+    if not 0 <= dropout <= 1:
+        raise ValueError(f"{model}: `dropout` (={dropout}) must be between 0 and 1")
+    if dropout:
+        _arguments.rngs(model, options["rngs"], "dropout")
+    *pooled, channels = sizes
+    layers: dict[str, Any] = {
+        "fc1": nnx.Linear(sizes[0] * sizes[1] * channels, wide, **options),
+        "fc2": nnx.Linear(wide, wide, **options),
+        "fc3": nnx.Linear(wide, num_classes, **options),
+        "relu1": nn.Activation("relu"),
+        "relu2": nn.Activation("relu"),
+    }
+    for index in (1, 2):
+        layers[f"dropout{index}"] = nnx.Dropout(dropout, rngs=options["rngs"] if dropout else None)
+    chosen = {name: layers[name] for name in names}
+    return nn.Chain(pool=nn.AdaptiveAvgPool(tuple(pooled)), flatten=nn.Flatten(), **chosen)

@@ -1,0 +1,137 @@
+"""pool: any reducer, against the reference, Flax and pools of their own; init; bad input."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax import lax
+
+from jaxcnn import functional, reference
+from jaxcnn.testing import check_gradients, check_transforms
+
+CASES = {
+    "1d": ((8,), (3,), dict(strides=2, padding=1)),
+    "1d long": ((30,), (18,), dict(padding=(3,), strides=3)),
+    "2d": ((6, 7), (3, 2), dict(strides=(1, 2), padding="SAME", window_dilation=(2, 1))),
+    "3d": ((3, 4, 2), (2, 2, 2), dict(padding=((0, 1), (1, 0), (0, 0)))),
+    "2d large": ((50, 40), (2, 3), dict(strides=2)),
+}
+
+
+def mean_of_slopes(a, b):
+    """tanh addition: associative, with 0 as neutral element."""
+    return (a + b) / (1 + a * b)
+
+
+def mean_of_slopes_vjp(h, a, b):
+    squared = (1 + a * b) ** 2
+    return h * (1 - b * b) / squared, h * (1 - a * a) / squared
+
+
+def logaddexp_vjp(h, a, b):
+    out = np.logaddexp(a, b)
+    return h * np.exp(a - out), h * np.exp(b - out)
+
+
+# name: init, reducer in JAX, in NumPy, its gradient by hand
+REDUCERS = {
+    "product": (1.0, jnp.multiply, np.multiply, lambda h, a, b: (h * b, h * a)),
+    "logaddexp": (-30.0, jnp.logaddexp, np.logaddexp, logaddexp_vjp),
+    "user's own": (0.0, mean_of_slopes, mean_of_slopes, mean_of_slopes_vjp),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("reducer", REDUCERS)
+def test_agrees_with_the_reference_in_value_and_gradient(case, reducer):
+    sizes, window_shape, options = CASES[case]
+    init, jax_fn, numpy_fn, fn_vjp = REDUCERS[reducer]
+    rng = np.random.default_rng(len(case))
+    inputs = rng.uniform(-0.9, 0.9, (2, *sizes, 3))
+    outputs = reference.pool(inputs, init, numpy_fn, window_shape, **options)
+    cotangent = rng.standard_normal(outputs.shape)
+
+    @jax.jit
+    def run(x, init, cotangent):
+        ours, pullback = jax.vjp(
+            lambda x, i: functional.pool(x, i, jax_fn, window_shape, **options), x, init
+        )
+        return ours, pullback(cotangent)
+
+    ours, gradients = run(inputs, jnp.float64(init), cotangent)
+    np.testing.assert_allclose(ours, outputs, rtol=1e-10, atol=1e-13)
+    expected = reference.pool_vjp(
+        cotangent, inputs, init, numpy_fn, fn_vjp, window_shape, **options
+    )
+    np.testing.assert_allclose(gradients[0], expected[0], rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(gradients[1], expected[1], rtol=1e-9, atol=1e-11)
+
+
+def test_derivatives_under_every_transformation_also_of_init(rng):
+    inputs = rng.uniform(-1, 1, (1, 5, 4, 2))
+    inputs[0, 2, 1] = 0  # where a product divided by its factor would fail
+
+    def product(x, init):
+        return functional.pool(x, init, jnp.multiply, (2, 3), (1, 2), "SAME")
+
+    check_gradients(product, (inputs, jnp.float64(1.5)), order=2, full_limit=8, directions=1)
+    check_transforms(product, (inputs, jnp.float64(1.5)))
+
+
+@pytest.mark.parametrize("shape", [(2, 7, 6, 3), (7, 6, 3)])
+@pytest.mark.parametrize("dtype", [np.float64, np.int32])
+def test_equals_flax(rng, shape, dtype):
+    inputs = jnp.asarray(rng.integers(-9, 9, shape), dtype)
+    for init, fn in ((0.0, lax.add), (-np.inf, lax.max), (np.inf, lax.min)):
+        args = (init, fn, (3, 2), (2, 1), "SAME")
+        ours, flax = functional.pool(inputs, *args), nnx.pool(inputs, *args)
+        np.testing.assert_array_equal(ours, flax)
+        assert ours.dtype == flax.dtype
+
+
+def test_keeps_the_order_of_a_reducer_that_does_not_commute():
+    digits = jnp.arange(1.0, 25.0)[:, None]
+    first = functional.pool(digits[:5], 0.0, lambda a, b: b, (3,))
+    np.testing.assert_array_equal(first.ravel(), [3, 4, 5])
+    last = functional.pool(digits, 0.0, lambda a, b: jnp.where(a == 0, b, a), (19,))
+    np.testing.assert_array_equal(last.ravel(), [1, 2, 3, 4, 5, 6])
+
+
+def test_init_may_be_batched(rng):
+    inputs, inits = rng.standard_normal((4, 1)), jnp.array([1.0, -2.0])
+    outputs = jax.vmap(lambda i: functional.pool(inputs, i, jnp.multiply, (2,)))(inits)
+    expected = [reference.pool(inputs, float(i), np.multiply, (2,)) for i in inits]
+    np.testing.assert_allclose(outputs, expected)
+
+
+def test_booleans_and_empty_batches():
+    mask = jnp.array([True, False, False, False])[:, None]
+    ours = functional.pool(mask, False, jnp.logical_or, (2,))
+    np.testing.assert_array_equal(ours.ravel(), [True, False, False])
+    assert functional.pool(jnp.ones((0, 4, 2)), 1.0, jnp.multiply, (2,)).shape == (0, 3, 2)
+
+
+def test_refuses_bad_input():
+    x, n = jnp.ones((4, 3)), jnp.ones((4, 3), jnp.int32)
+    for error, message, args in (
+        (TypeError, "`reduce_fn` .=None. must be a function", (x, 0.0, None, (2,))),
+        (TypeError, "`reduce_fn` must return one array like", (x, 0.0, lambda a, b: a > b, (2,))),
+        (TypeError, "`reduce_fn` must return .* got None", (x, 0.0, lambda a, b: None, (2,))),
+        (TypeError, "`reduce_fn` must return", (x, 0.0, lambda a, b: jnp.sum(a), (2,))),
+        (
+            ValueError,
+            "`init` must be a scalar; received init .1,.",
+            (x, jnp.ones(1), jnp.add, (2,)),
+        ),
+        (TypeError, "`init` must have the inputs' dtype", (x, jnp.int32(0), jnp.add, (2,))),
+        (TypeError, "`init` must be an array, got str", (x, "0", jnp.add, (2,))),
+        (ValueError, "`init` .=0.5. must fit", (n, 0.5, jnp.add, (2,))),
+        (ValueError, "`init` .=nan. must fit", (n, float("nan"), jnp.add, (2,))),
+        (ValueError, "`init` .=4294967296. must fit", (n, 2**32, jnp.add, (2,))),
+        (ValueError, "`init` .=1j. must fit", (x, 1j, jnp.add, (2,))),
+        (TypeError, "`window_shape` .=2. must be a tuple", (x, 0.0, jnp.add, 2)),
+        (ValueError, "`window_shape` .=.5,.. spans 5 pixels", (x, 0.0, jnp.add, (5,))),
+    ):
+        with pytest.raises(error, match=f"pool: {message}"):
+            functional.pool(*args)

@@ -1,0 +1,213 @@
+"""The larger networks: published parameter counts, shapes, one small step each, bad options."""
+
+import functools
+import pickle
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxcnn import nn
+from jaxcnn.models import VGG, AlexNet, CifarResNet, PatternCNN, ResNet
+
+
+@pytest.fixture(autouse=True)
+def promotion():
+    """JAX's own: Flax's batch normalisation mixes its float32 averages with 16-bit floats."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def count(module) -> int:
+    """Trainable parameters of a module."""
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
+
+
+COUNTS = [
+    # as torchvision prints them, and for CIFAR as the paper rounds them
+    (AlexNet, dict(), 61_100_840),
+    (VGG, dict(depth=11), 132_863_336),
+    (VGG, dict(depth=13), 133_047_848),
+    (VGG, dict(depth=16), 138_357_544),
+    (VGG, dict(depth=19), 143_667_240),
+    (VGG, dict(depth=11, batch_normalized=True), 132_868_840),
+    (VGG, dict(depth=13, batch_normalized=True), 133_053_736),
+    (VGG, dict(depth=16, batch_normalized=True), 138_365_992),
+    (VGG, dict(depth=19, batch_normalized=True), 143_678_248),
+    (ResNet, dict(depth=18), 11_689_512),
+    (ResNet, dict(depth=34), 21_797_672),
+    (ResNet, dict(depth=50), 25_557_032),
+    (ResNet, dict(depth=101), 44_549_160),
+    (CifarResNet, dict(depth=20), 269_722),
+    (CifarResNet, dict(depth=32), 464_154),
+    (CifarResNet, dict(depth=44), 658_586),
+    (CifarResNet, dict(depth=56), 853_018),
+    (CifarResNet, dict(depth=110), 1_727_962),
+]
+
+
+@pytest.mark.parametrize("network, options, expected", COUNTS)
+def test_parameters_are_the_published_ones(network, options, expected):
+    model = nnx.eval_shape(lambda: network(**options, rngs=nnx.Rngs(0)))
+    assert count(model) == expected
+
+
+SHAPES = [
+    (AlexNet, dict(), 224, [55, 27, 27, 13, 13, 13, 13, 6]),
+    (VGG, dict(depth=11), 224, [112, 56, 28, 14, 7]),
+    (ResNet, dict(depth=18), 224, [112, 56, 56, 28, 14, 7]),
+    (ResNet, dict(depth=50), 97, [49, 25, 25, 13, 7, 4]),
+    (CifarResNet, dict(depth=8), 32, [32, 32, 16, 8]),
+]
+
+
+@pytest.mark.parametrize("network, options, size, expected", SHAPES)
+def test_sizes_of_the_feature_maps(network, options, size, expected):
+    model = nnx.eval_shape(
+        lambda: network(num_classes=7, dtype=jnp.bfloat16, rngs=nnx.Rngs(0), **options)
+    )
+    images = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)
+    maps = nnx.eval_shape(lambda m, x: m.feature_maps(x), model, images)
+    assert [value.shape[1] for value in maps.values()] == expected
+    assert {value.dtype for value in maps.values()} == {jnp.dtype(jnp.bfloat16)}
+    logits = nnx.eval_shape(lambda m, x: m(x), model, images)
+    assert logits.shape == (2, 7) and logits.dtype == jnp.bfloat16
+
+
+STEPS = [
+    (functools.partial(AlexNet, hidden_features=8), 63),
+    (functools.partial(VGG, 11, hidden_features=8, batch_normalized=True), 32),
+    (functools.partial(CifarResNet, 8, widths=(4, 8, 8), remat=True), 8),
+    (functools.partial(PatternCNN, (8, 8, 3), convs=1, features=4, hidden_features=8), 8),
+]
+
+
+@pytest.mark.parametrize("build, size", STEPS, ids=lambda value: str(getattr(value, "func", value)))
+def test_one_step_of_training_and_evaluation(build, size):
+    def constant(key, shape, dtype):  # draws by NumPy: compiling a draw per shape takes seconds
+        del key
+        fan_in = max(int(np.prod(shape[:-1])), 1)
+        values = np.random.default_rng(sum(shape)).normal(size=shape) * np.sqrt(2 / fan_in)
+        return jnp.asarray(values, dtype)
+
+    shapes = nnx.eval_shape(lambda: build(num_classes=3, rngs=nnx.Rngs(0)))
+    model = filled(shapes, constant)
+    rng = np.random.default_rng(0)
+    images = jnp.asarray(rng.normal(size=(2, size, size, 3)), jnp.float32)
+    labels = jnp.array([0, 2])
+
+    @nnx.jit
+    def step(model, images):
+        def loss(model):
+            scores = jax.nn.log_softmax(model(images))
+            return -jnp.take_along_axis(scores, labels[:, None], 1).mean()
+
+        value, gradient = nnx.value_and_grad(loss)(model)
+        state = jax.tree.map(lambda p, g: p - 0.01 * g, nnx.state(model, nnx.Param), gradient)
+        nnx.update(model, state)
+        return value, jnp.stack([jnp.abs(g).max() for g in jax.tree.leaves(gradient)])
+
+    before = jax.tree.leaves(nnx.state(model, nnx.Param))[0]
+    value, largest = step(model, images)
+    assert jnp.isfinite(value) and jnp.isfinite(largest).all() and largest.max() > 0
+    assert jnp.any(jax.tree.leaves(nnx.state(model, nnx.Param))[0] != before)
+    model.eval()
+    logits = nnx.jit(lambda m, x: m(x))(model, images)
+    assert logits.shape == (2, 3) and jnp.isfinite(logits).all()
+
+
+def filled(shapes, draw):
+    """A model with the parameters and statistics drawn, and streams of keys from 0."""
+    graph, state = nnx.split(shapes)
+
+    def value(path, leaf):
+        names = [str(getattr(entry, "key", getattr(entry, "name", ""))) for entry in path]
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.key(0)
+        if "var" in names or "scale" in names:
+            return jnp.ones(leaf.shape, leaf.dtype)
+        if "kernel" in names:
+            return draw(None, leaf.shape, leaf.dtype)
+        return jnp.zeros(leaf.shape, leaf.dtype)
+
+    return nnx.merge(graph, jax.tree_util.tree_map_with_path(value, state))
+
+
+def test_the_pattern_is_the_pattern():
+    model = PatternCNN(
+        (12, 20, 2),
+        5,
+        convs=2,
+        stages=3,
+        hidden=2,
+        pool=(True, False, True),
+        features=4,
+        hidden_features=6,
+        rngs=nnx.Rngs(0),
+    )
+    assert model.features.names == ("stage1", "stage2", "stage3")
+    assert model.features.stage1.names == ("conv1", "relu1", "conv2", "relu2", "pool")
+    assert model.features.stage2.names == ("conv1", "relu1", "conv2", "relu2")
+    assert model.classifier.names == ("flatten", "fc1", "relu1", "fc2", "relu2", "fc3")
+    assert [s.conv2.out_features for s in model.features.layers()] == [4, 8, 16]
+    assert model.classifier.fc1.in_features == 3 * 5 * 16
+    assert pickle.loads(pickle.dumps(model)).num_classes == 5
+    signal = nnx.eval_shape(
+        lambda: PatternCNN((16, 2), hidden=0, features=(3, 4), kernel_size=5, rngs=nnx.Rngs(0))
+    )
+    assert signal.classifier.names == ("flatten", "fc1")
+    outputs = nnx.eval_shape(lambda m: m(jnp.ones((4, 2, 16, 2), jnp.float32)), signal)
+    assert outputs.shape == (4, 2, 10)
+
+
+def test_a_vgg_in_plain_flax_becomes_ours_by_its_imports():
+    def network(conv, pool, rngs):
+        layers, inside = [], 3
+        for width in (4, 8):
+            layers += [conv(inside, width, (3, 3), padding=1, rngs=rngs), nnx.relu, pool]
+            inside = width
+        return nnx.Sequential(*layers)
+
+    def flax_pool(x):
+        return nnx.max_pool(x, (2, 2), strides=(2, 2))
+
+    theirs = network(nnx.Conv, flax_pool, nnx.Rngs(0))
+    ours = network(nn.Conv, nn.MaxPool((2, 2), strides=2), nnx.Rngs(0))
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(2, 8, 8, 3)), jnp.float32)
+    np.testing.assert_allclose(ours(images), theirs(images), rtol=1e-5, atol=1e-5)
+
+
+BAD = [
+    (VGG, dict(depth=12), ValueError, "`depth` .=12. must be one of 11, 13, 16, 19"),
+    (VGG, dict(dropout=2), ValueError, "`dropout` .=2. must be between 0 and 1"),
+    (VGG, dict(dropout="x"), TypeError, "`dropout` .='x'. must be a number"),
+    (VGG, dict(batch_normalized=1), TypeError, "`batch_normalized` .=1. must be True or False"),
+    (VGG, dict(rngs=nnx.Rngs(params=0)), ValueError, "`rngs` must have a stream 'dropout'"),
+    (AlexNet, dict(num_classes=0), ValueError, "`num_classes` .=0. must be at least 1"),
+    (AlexNet, dict(hidden_features=1.5), ValueError, "`hidden_features` .=1.5. must be a whole"),
+    (ResNet, dict(depth="50"), TypeError, "`depth` .='50'. must be an int"),
+    (ResNet, dict(remat=None), TypeError, "`remat` .=None. must be True or False"),
+    (ResNet, dict(rngs=None), TypeError, "`rngs` must be flax.nnx.Rngs"),
+    (CifarResNet, dict(depth=21), ValueError, "`depth` .=21. must be 6n . 2"),
+    (CifarResNet, dict(widths=(8, 8)), ValueError, "`widths`.*three entries"),
+    (PatternCNN, dict(input_shape=(8,)), ValueError, "`input_shape`.*spatial, channels"),
+    (PatternCNN, dict(input_shape=(8, 8, 1), stages=4), ValueError, "`pool`.*leaves nothing"),
+    (PatternCNN, dict(input_shape=(8, 8, 1), pool=(True,)), ValueError, "`pool`.*2 stages"),
+    (PatternCNN, dict(input_shape=(8, 8, 1), convs=0), ValueError, "`convs` .=0. must be"),
+    (PatternCNN, dict(input_shape=(8, 8, 1), features=(4, 0)), ValueError, "`features` .=0."),
+]
+
+
+@pytest.mark.parametrize("network, options, error, message", BAD)
+def test_bad_options_are_refused(network, options, error, message):
+    options = {"rngs": nnx.Rngs(0), **options}
+    with pytest.raises(error, match=f"{network.__name__}: {message}"):
+        nnx.eval_shape(lambda: network(**options))
+
+
+def test_wrong_images_are_refused():
+    model = nnx.eval_shape(lambda: CifarResNet(8, rngs=nnx.Rngs(0)))
+    with pytest.raises(ValueError, match=r"CifarResNet: `inputs` must be \(\*batch, any, any, 3\)"):
+        model(jnp.ones((2, 32, 32, 1)))
