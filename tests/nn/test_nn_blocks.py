@@ -56,7 +56,7 @@ ORDERS = [
 ]
 
 
-@pytest.mark.parametrize("options, expected", ORDERS, ids=lambda value: str(value)[:50])
+@pytest.mark.parametrize("options, expected", ORDERS)
 def test_conv_block_keeps_its_order(options, expected, rng):
     block = nn.ConvBlock(3, 5, (3, 2), 2, padding=1, rngs=nnx.Rngs(0), **OPTIONS, **options)
     inputs = rng.normal(size=(4, 5, 6, 3)).astype(np.float32)
