@@ -38,3 +38,10 @@ def test_readme_examples(capsys):
         exec(compile(block, "README.md", "exec"), {})
         printed = capsys.readouterr().out.splitlines()
         assert [line.strip() for line in printed] == [line.strip() for line in expected]
+
+
+def test_readme_names_tests_that_exist():
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "README.md").read_text())
+    assert named
+    for path, test in named:
+        assert re.search(rf"^def {test}\(", (ROOT / path).read_text(), re.MULTILINE), (path, test)
