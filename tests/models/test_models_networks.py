@@ -69,9 +69,9 @@ def test_sizes_of_the_feature_maps(network, options, size, expected):
         lambda: network(num_classes=7, dtype=jnp.bfloat16, rngs=nnx.Rngs(0), **options)
     )
     images = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)
-    maps = nnx.eval_shape(lambda m, x: m.feature_maps(x), model, images)
-    assert [value.shape[1] for value in maps.values()] == expected
-    assert {value.dtype for value in maps.values()} == {jnp.dtype(jnp.bfloat16)}
+    maps = nnx.eval_shape(lambda m, x: list(m.feature_maps(x).values()), model, images)
+    assert [value.shape[1] for value in maps] == expected
+    assert {value.dtype for value in maps} == {jnp.dtype(jnp.bfloat16)}
     logits = nnx.eval_shape(lambda m, x: m(x), model, images)
     assert logits.shape == (2, 7) and logits.dtype == jnp.bfloat16
 
@@ -136,16 +136,9 @@ def filled(shapes, draw):
 
 
 def test_the_pattern_is_the_pattern():
-    model = PatternCNN(
-        (12, 20, 2),
-        5,
-        convs=2,
-        stages=3,
-        hidden=2,
-        pool=(True, False, True),
-        features=4,
-        hidden_features=6,
-        rngs=nnx.Rngs(0),
+    options = dict(convs=2, stages=3, hidden=2, features=4, hidden_features=6)
+    model = nnx.eval_shape(
+        lambda: PatternCNN((12, 20, 2), 5, pool=(True, False, True), rngs=nnx.Rngs(0), **options)
     )
     assert model.features.names == ("stage1", "stage2", "stage3")
     assert model.features.stage1.names == ("conv1", "relu1", "conv2", "relu2", "pool")
@@ -184,7 +177,7 @@ BAD = [
     (VGG, dict(dropout=2), ValueError, "`dropout` .=2. must be between 0 and 1"),
     (VGG, dict(dropout="x"), TypeError, "`dropout` .='x'. must be a number"),
     (VGG, dict(batch_normalized=1), TypeError, "`batch_normalized` .=1. must be True or False"),
-    (VGG, dict(rngs=nnx.Rngs(params=0)), ValueError, "`rngs` must have a stream 'dropout'"),
+    (VGG, dict(rngs=dict(params=0)), ValueError, "`rngs` must have a stream 'dropout'"),
     (AlexNet, dict(num_classes=0), ValueError, "`num_classes` .=0. must be at least 1"),
     (AlexNet, dict(hidden_features=1.5), ValueError, "`hidden_features` .=1.5. must be a whole"),
     (ResNet, dict(depth="50"), TypeError, "`depth` .='50'. must be an int"),
@@ -202,9 +195,14 @@ BAD = [
 
 @pytest.mark.parametrize("network, options, error, message", BAD)
 def test_bad_options_are_refused(network, options, error, message):
-    options = {"rngs": nnx.Rngs(0), **options}
+    options = dict(options)
+    streams = options.pop("rngs", {"default": 0})
+
+    def build():
+        return network(rngs=streams and nnx.Rngs(**streams), **options)
+
     with pytest.raises(error, match=f"{network.__name__}: {message}"):
-        nnx.eval_shape(lambda: network(**options))
+        nnx.eval_shape(build)
 
 
 def test_wrong_images_are_refused():
