@@ -85,7 +85,7 @@ def lp_pool(
     _arguments.choice("lp_pool", "algorithm", algorithm, ("auto", *allowed))
     wide = widen(flat)
     if p == math.inf:
-        outputs = choose.max_pool("lp_pool", jnp.abs(wide), windows, True, algorithm)
+        outputs = choose.max_pool("lp_pool", _magnitude(wide), windows, True, algorithm)
     else:
         sums = choose.sum_pool("lp_pool", _power(wide, p), windows, algorithm)
         outputs = _root(sums, p)
@@ -171,10 +171,15 @@ def _norm_order(value: object) -> float:
     return p
 
 
+def _magnitude(x: Array) -> Array:
+    """|x| with the derivative 0 at 0, where that of `jnp.abs` is 1."""
+    return jnp.where(x == 0, jnp.zeros((), x.dtype), jnp.abs(x))
+
+
 def _power(x: Array, p: float) -> Array:
     """|x|^p, whose derivative at 0 is 0 and whose second one is right wherever it exists."""
-    if p.is_integer() and abs(p) < 128:
-        return lax.integer_pow(x if p % 2 == 0 else jnp.abs(x), int(p))
+    if p.is_integer() and p < 128:
+        return lax.integer_pow(x if p % 2 == 0 else _magnitude(x), int(p))
     # The derivative of a power at 0 is a product with log(0) or 0^(p - 1): keep 0 out of it.
     zero, one = jnp.zeros((), x.dtype), jnp.ones((), x.dtype)
     inner = jnp.where(x == 0, one, jnp.abs(x))

@@ -6,7 +6,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Int, Int32, Num
+from jaxtyping import Array, Int32, Integer, Num
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments, _dtypes
@@ -88,7 +88,7 @@ def max_pool_with_indices(
 
 def max_unpool(
     inputs: Num[Array, "*batch_and_out channels"],
-    indices: Int[Array, "*batch_and_out channels"],
+    indices: Integer[Array, "*batch_and_out channels"],
     window_shape: tuple[int, ...],
     strides: IntPerAxis | None = None,
     padding: Padding = "VALID",

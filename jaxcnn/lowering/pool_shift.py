@@ -94,9 +94,12 @@ def winners(inputs: Array, windows: Windows, largest: bool) -> tuple[Array, Posi
 
 @functools.partial(jax.jit, static_argnums=1)
 def pick(
-    values: Shaped[Array, "n *spatial channels"], windows: Windows, positions: Positions
+    values: Shaped[Array, "#n *spatial #channels"], windows: Windows, positions: Positions
 ) -> Shaped[Array, "n *out channels"]:
-    """The element of each window at the positions that `winners` found; linear in `values`."""
+    """The element of each window at the positions that `winners` found; linear in `values`.
+
+    `values` may have size 1 where all images, or all channels, hold the same.
+    """
     dtype = values.dtype
     if any(_overlap(windows, axis) for axis in range(windows.rank)):
         # The transpose adds up where windows overlap: the detour makes 16-bit sums float32 ones.

@@ -11,12 +11,12 @@ import functools
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Int, Num
+from jaxtyping import Array, Integer, Num
 
 
 @functools.partial(jax.jit, static_argnums=2)
 def place(
-    values: Num[Array, "n m channels"], indices: Int[Array, "n m channels"], size: int
+    values: Num[Array, "n m channels"], indices: Integer[Array, "n m channels"], size: int
 ) -> Num[Array, "n size channels"]:
     """Puts values[n, i, c] at [n, indices[n, i, c], c], zeros elsewhere.
 
@@ -26,6 +26,8 @@ def place(
     batch = lax.broadcasted_iota(jnp.int32, values.shape, 0)
     order = lax.broadcasted_iota(jnp.int32, values.shape, 1)
     channel = lax.broadcasted_iota(jnp.int32, values.shape, 2)
+    if indices.dtype.itemsize < 4:
+        indices = indices.astype(jnp.int32)  # 8 bits would not hold `size`
     outside = (indices < 0) | (indices >= size)
     indices = jnp.where(outside, size, indices.astype(jnp.int32))
     last = jnp.full((n, size, channels), -1, jnp.int32)

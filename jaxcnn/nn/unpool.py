@@ -1,7 +1,7 @@
 """Max pooling that says where its maxima were, and the way back, as modules."""
 
 from flax import nnx
-from jaxtyping import Array, Int, Int32, Num
+from jaxtyping import Array, Int32, Integer, Num
 
 from jaxcnn import functional, geometry
 from jaxcnn.geometry import IntPerAxis, Padding
@@ -74,7 +74,7 @@ class MaxUnpool(nnx.Module):
     def __call__(
         self,
         inputs: Num[Array, "*batch_and_out channels"],
-        indices: Int[Array, "*batch_and_out channels"],
+        indices: Integer[Array, "*batch_and_out channels"],
         output_shape: tuple[int, ...] | None = None,
     ) -> Num[Array, "*batch_and_spatial channels"]:
         """Takes `(*batch, *out, channels)` back to `(*batch, *spatial, channels)`.
