@@ -22,6 +22,16 @@ CASES = {
     "2d strided, dilated": ((9, 12), 2, 3, (3, 4), 1, dict(strides=2, dilation=3, padding=(4, 5))),
     "2d cropped": ((9, 8), 2, 3, (3, 3), 1, dict(padding=((-2, 1), (0, -1)), strides=2)),
     "2d input dilated": ((4, 5), 2, 3, (3, 4), 1, dict(input_dilation=(2, 3), padding=2)),
+    # as `lhs_dilation` these two abort XLA's CPU compiler
+    "2d one column": ((3, 1), 1, 2, (2, 2), 1, dict(input_dilation=2, padding=((0, 0), (2, 2)))),
+    "2d kernel larger": (
+        (2, 2),
+        2,
+        1,
+        (3, 3),
+        1,
+        dict(input_dilation=(3, 1), strides=2, padding=((0, 0), (0, 2))),
+    ),
     "1x1": ((6, 5), 3, 4, (1, 1), 1, dict()),
     "1x1 strided, padded": ((6, 5), 3, 4, (1, 1), 1, dict(strides=3, padding=((1, 0), (2, 1)))),
     "1x1 input dilated": ((3, 4), 3, 4, (1, 1), 1, dict(input_dilation=2, padding=((-1, 1), 0))),
