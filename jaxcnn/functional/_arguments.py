@@ -128,24 +128,15 @@ _NUMPY_MODE: dict[str, str] = {
 }
 
 
-def pad_spatial(function: str, inputs: Array, pairs: Sequence[tuple[int, int]], mode: str) -> Array:
+def pad_spatial(inputs: Array, pairs: Sequence[tuple[int, int]], mode: str) -> Array:
     """Pads the spatial axes of (n, *spatial, channels) with the fill that `mode` names.
 
         replicate 111|1234|444     reflect 432|1234|321     circular 234|1234|123
 
+    Amounts beyond the image go on mirroring or wrapping around; one pixel is mirrored into itself.
     The fills that copy pixels go one axis after the other, each behind a barrier: fused with their
     reader, their transposes made the gradient of a 3x3 blur 18 times as slow (XLA on 2 CPU cores).
-
-    Raises:
-      ValueError: "reflect" on an axis of one pixel, which has nothing to mirror.
     """
-    if mode == "reflect":
-        for axis, (size, pair) in enumerate(zip(inputs.shape[1:-1], pairs, strict=True)):
-            if size == 1 and any(pair):
-                raise ValueError(
-                    f"{function}: `padding_mode` (='reflect') needs at least two pixels along a "
-                    f"padded axis; received one along spatial axis {axis}; use 'replicate'"
-                )
     pad: Callable[..., Array] = jnp.pad
     if mode == "zeros":
         return pad(inputs, ((0, 0), *pairs, (0, 0)))

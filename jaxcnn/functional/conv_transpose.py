@@ -181,7 +181,7 @@ def _unpad(function: str, outputs: Array, windows: geometry.Windows, mode: str) 
     """Transposes `pad_spatial`: what arrived in the padding goes to the pixel shown there."""
     shape = (len(outputs), *windows.sizes, outputs.shape[-1])
     pad = jax.linear_transpose(
-        lambda x: _arguments.pad_spatial(function, x, windows.padding, mode),
+        lambda x: _arguments.pad_spatial(x, windows.padding, mode),
         jax.ShapeDtypeStruct(shape, outputs.dtype),
     )
     return pad(outputs)[0]

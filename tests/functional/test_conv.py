@@ -32,6 +32,7 @@ CASES = {
         (3, 3),
         dict(padding_mode="replicate", padding=((2, 0), (1, 3))),
     ),
+    "2d reflect one row": ((1, 6), 2, 3, (3, 3), dict(padding="REFLECT")),
     "2d reflect full": ((5, 6), 2, 3, (3, 3), dict(padding_mode="reflect", padding="FULL")),
     "2d circular beyond": ((3, 4), 2, 3, (2, 2), dict(padding_mode="circular", padding=(5, 4))),
     "2d reflect, input dilated": (
@@ -158,7 +159,8 @@ def test_the_preferred_type_keeps_what_16_bits_would_lose(rng):
 
 
 @pytest.mark.parametrize(
-    "case", ["2d same, strided", "2d circular", "2d grouped", "1d causal, dilated"]
+    "case",
+    ["2d same, strided", "2d circular", "2d reflect one row", "2d grouped", "1d causal, dilated"],
 )
 def test_is_what_flax_computes(case):
     (inputs, kernel, bias), options, _ = arrays(case, dtype=np.float32)
@@ -334,12 +336,6 @@ BAD = {
         r"must agree with `padding` \(='CIRCULAR'\)",
         (X, K),
         dict(padding="CIRCULAR", padding_mode="reflect"),
-    ),
-    "reflect one": (
-        ValueError,
-        r"'reflect'\) needs at least two pixels",
-        (X[:, :1], K),
-        dict(padding_mode="reflect"),
     ),
     "flip": (TypeError, r"`flip_kernel` \(=1\) must be True or False", (X, K), dict(flip_kernel=1)),
     "precision": (ValueError, r"`precision` \(='most'\)", (X, K), dict(precision="most")),

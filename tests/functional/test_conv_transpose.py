@@ -365,10 +365,6 @@ BAD = {
         ValueError, r"must agree with `padding` \(='CIRCULAR'\)", (X, K),
         dict(padding="CIRCULAR", padding_mode="reflect"),
     ),
-    "reflect one": (
-        ValueError, r"'reflect'\) needs at least two pixels", (X[:, :1], K),
-        dict(padding_mode="reflect"),
-    ),
     "form": (TypeError, r"`transpose_kernel` \(=1\)", (X, K), dict(transpose_kernel=1)),
     "precision": (ValueError, r"`precision` \(='most'\)", (X, K), dict(precision="most")),
     "8 bit": (
