@@ -30,6 +30,7 @@ from jaxcnn.nn.residual import (
     PreActivationBlock,
     ResidualBlock,
 )
+from jaxcnn.nn.resize_conv import ResizeConv
 from jaxcnn.nn.subsampling import Subsampling
 from jaxcnn.nn.table_conv import TableConv
 from jaxcnn.nn.unpool import MaxPoolWithIndices, MaxUnpool
@@ -69,6 +70,7 @@ __all__ = [
     "PartialConv",
     "PreActivationBlock",
     "ResidualBlock",
+    "ResizeConv",
     "SeparableConv",
     "SpatialPyramidPool",
     "StandardizedConv",
