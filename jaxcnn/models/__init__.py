@@ -1,10 +1,31 @@
 """Networks, each with its features and its classifier apart."""
 
 from jaxcnn.models.alexnet import AlexNet
+from jaxcnn.models.convnext import ConvNeXtTiny
+from jaxcnn.models.dilated_context import DilatedContext
 from jaxcnn.models.lenet import LeNet5
 from jaxcnn.models.lenet_classic import LeNet5Classic
+from jaxcnn.models.mobilenet import MobileNetV2
 from jaxcnn.models.pattern import PatternCNN
 from jaxcnn.models.resnet import CifarResNet, ResNet
+from jaxcnn.models.simple_cnn import SimpleCNN
+from jaxcnn.models.speed_net import CifarSpeedNet, whitening_kernel
+from jaxcnn.models.unet import UNet
 from jaxcnn.models.vgg import VGG
 
-__all__ = ["VGG", "AlexNet", "CifarResNet", "LeNet5", "LeNet5Classic", "PatternCNN", "ResNet"]
+__all__ = [
+    "VGG",
+    "AlexNet",
+    "CifarResNet",
+    "CifarSpeedNet",
+    "ConvNeXtTiny",
+    "DilatedContext",
+    "LeNet5",
+    "LeNet5Classic",
+    "MobileNetV2",
+    "PatternCNN",
+    "ResNet",
+    "SimpleCNN",
+    "UNet",
+    "whitening_kernel",
+]

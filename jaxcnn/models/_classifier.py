@@ -5,7 +5,7 @@ from typing import Any
 from flax import nnx
 
 from jaxcnn import geometry, nn
-from jaxcnn.nn import _arguments
+from jaxcnn.models import _network
 
 
 def head(
@@ -29,12 +29,7 @@ def head(
       options: dtype, param_dtype and rngs.
     """
     wide = geometry.whole_number(model, "hidden_features", hidden_features, 1)
-    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)):
-        raise TypeError(f"{model}: `dropout` (={dropout!r}) must be a number")
-    if not 0 <= dropout <= 1:
-        raise ValueError(f"{model}: `dropout` (={dropout}) must be between 0 and 1")
-    if dropout:
-        _arguments.rngs(model, options["rngs"], "dropout")
+    rate = _network.share(model, "dropout", dropout)
     *pooled, channels = sizes
     layers: dict[str, Any] = {
         "fc1": nnx.Linear(sizes[0] * sizes[1] * channels, wide, **options),
@@ -44,6 +39,6 @@ def head(
         "relu2": nn.Activation("relu"),
     }
     for index in (1, 2):
-        layers[f"dropout{index}"] = nnx.Dropout(dropout, rngs=options["rngs"] if dropout else None)
+        layers[f"dropout{index}"] = _network.dropout(model, rate, options["rngs"])
     chosen = {name: layers[name] for name in names}
     return nn.Chain(pool=nn.AdaptiveAvgPool(tuple(pooled)), flatten=nn.Flatten(), **chosen)

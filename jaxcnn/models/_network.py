@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
@@ -46,3 +47,21 @@ def one_of(model: str, argument: str, value: object, allowed: Iterable[int]) -> 
             f"{model}: `{argument}` (={number}) must be one of {', '.join(map(str, allowed))}"
         )
     return number
+
+
+def share(model: str, argument: str, value: object) -> float:
+    """Returns a number between 0 and 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{model}: `{argument}` (={value!r}) must be a number")
+    if not 0 <= value <= 1:
+        raise ValueError(f"{model}: `{argument}` (={value}) must be between 0 and 1")
+    return float(value)
+
+
+def dropout(
+    model: str, rate: float, rngs: nnx.Rngs, broadcast_dims: tuple[int, ...] = ()
+) -> nnx.Dropout:
+    """A dropout that needs no stream of keys where it drops nothing."""
+    if rate:
+        _arguments.rngs(model, rngs, "dropout")
+    return nnx.Dropout(rate, broadcast_dims=broadcast_dims, rngs=rngs if rate else None)

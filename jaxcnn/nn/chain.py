@@ -72,8 +72,13 @@ class Chain(nnx.Module):
     def _apply(self, layer: Layer, inputs: Array) -> Array:
         """One layer, under `nnx.remat` if asked for."""
         if self.remat and isinstance(layer, nnx.Module):
-            return nnx.remat(_call)(layer, inputs)
+            return rematerialized(layer, inputs)
         return layer(inputs)
+
+
+def rematerialized(layer: Layer, inputs: Array) -> Array:
+    """What `layer` gives; the backward pass computes its inner values anew."""
+    return nnx.remat(_call)(layer, inputs)
 
 
 def _call(layer: Layer, inputs: Array) -> Array:

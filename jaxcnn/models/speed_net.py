@@ -1,0 +1,252 @@
+"""A network for CIFAR that learns fast: whitened patches, then three wide blocks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from flax.nnx.nn import dtypes
+from jax.typing import ArrayLike, DTypeLike
+from jaxtyping import Array, Float, Inexact, Num
+
+from jaxcnn import functional, geometry, nn
+from jaxcnn.functional import _arguments as _arrays
+from jaxcnn.models import _network
+
+PATCH = (2, 2)
+
+
+def whitening_kernel(
+    images: Num[ArrayLike, "n height width channels"],
+    kernel_size: Sequence[int] = PATCH,
+    *,
+    epsilon: float = 5e-4,
+) -> Float[Array, "*kernel_size channels out_features"]:
+    """The kernel whose responses to the patches of `images` are uncorrelated, of variance one.
+
+        kernel[..., k] = v_k / sqrt(lambda_k + epsilon)         for the eigenvectors v_k and
+        kernel[..., f + k] = -kernel[..., k]                    eigenvalues of the f x f covariance
+
+    of all patches, f = prod(kernel_size) * channels, the largest eigenvalue first. The negatives
+    keep under a ReLU or GELU what it would cut away.
+
+    Args:
+      images: `(n, height, width, channels)`, as the network sees them: a few thousand suffice.
+      kernel_size: taps per spatial axis.
+      epsilon: added to the eigenvalues, which keeps small ones from being blown up.
+    Returns:
+      `(*kernel_size, channels, 2 * f)`, in the dtype of the images.
+    Raises:
+      ValueError: images of the wrong shape.
+
+    Example:
+      >>> import jax
+      >>> from jaxcnn.models import whitening_kernel
+      >>> images = jax.random.normal(jax.random.key(0), (100, 32, 32, 3))
+      >>> whitening_kernel(images).shape
+      (2, 2, 3, 24)
+
+    References:
+      D. Page, How to train your ResNet, 2019; K. Jordan, 94% on CIFAR-10 in 3.29 seconds on a
+      single GPU, 2024.
+    """
+    name = "whitening_kernel"
+    size = geometry.axes_tuple(name, "kernel_size", kernel_size)
+    array = _arrays.array(name, "images", images)
+    if array.ndim != len(size) + 2 or not jnp.issubdtype(array.dtype, jnp.floating):
+        raise ValueError(
+            f"{name}: `images` must be floats (n, *spatial, channels) with {len(size)} spatial "
+            f"axes; received images {array.shape} of {array.dtype}"
+        )
+    patches = functional.unfold(array, size)
+    values = patches.reshape(-1, int(np.prod(patches.shape[-len(size) - 1 :])))
+    values = values.astype(jnp.promote_types(array.dtype, jnp.float32))
+    centred = values - values.mean(0, keepdims=True)
+    covariance = jnp.matmul(centred.T, centred, precision="highest") / len(values)
+    scales, vectors = jnp.linalg.eigh(covariance)
+    kernel = vectors[:, ::-1] / jnp.sqrt(scales[::-1] + epsilon)[None]
+    both = jnp.concatenate([kernel, -kernel], axis=1).astype(array.dtype)
+    return both.reshape(*size, array.shape[-1], -1)
+
+
+class Whitening(nnx.Module):
+    """A convolution whose kernel is set from data and not learnt; its bias is learnt.
+
+    Args:
+      in_features: channels of the images.
+      dtype: dtype of the computation; None takes that of inputs and parameters.
+      param_dtype: dtype of kernel and bias.
+      rngs: draws the kernel that stands until `CifarSpeedNet.whiten` is called.
+    Attributes:
+      kernel: `(2, 2, in_features, 8 * in_features)`, an `nnx.Variable`, which no optimiser of
+        parameters touches.
+      bias: `(8 * in_features,)`.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        *,
+        rngs: nnx.Rngs,
+        dtype: DTypeLike | None = None,
+        param_dtype: DTypeLike = jnp.float32,
+    ):
+        layer = nn.Conv(in_features, 8 * in_features, PATCH, param_dtype=param_dtype, rngs=rngs)
+        self.kernel = nnx.Variable(layer.kernel[...])
+        self.bias = nnx.Param(jnp.zeros((8 * in_features,), param_dtype))
+        self.dtype = dtype
+
+    def __call__(
+        self, inputs: Num[Array, "*batch height width in_features"]
+    ) -> Inexact[Array, "*batch out_height out_width out_features"]:
+        """Convolves without padding, in the dtype asked for or else that of the inputs."""
+        inputs, kernel, bias = dtypes.promote_dtype(
+            (inputs, self.kernel[...], self.bias[...]), dtype=self.dtype
+        )
+        return functional.conv(inputs, kernel, bias, padding="VALID")
+
+
+class CifarSpeedNet(nnx.Module):
+    """Whitening, three blocks, one fully connected layer whose outputs are scaled.
+
+    Each block is convolution, max pool of 2x2, batch normalisation, GELU, then convolution, batch
+    normalisation, GELU: pooling first saves the normalisation three quarters of its work.
+    Convolutions of 3x3 start as the identity on their first channels; the normalisations have no
+    scale and forget fast. Parameters with the default widths: 1,971,352 that are learnt, and the
+    288 of the whitening kernel, which `whiten` sets from the training images.
+
+    Args:
+      num_classes: number of outputs.
+      in_features: channels of the images.
+      widths: channels of the three blocks.
+      logit_scale: factor of the outputs.
+      remat: whether the backward pass computes the inner values of each block anew.
+      rngs: draws the parameters.
+      dtype: dtype of the computation; None takes that of inputs and parameters.
+      param_dtype: dtype of the parameters.
+    Attributes:
+      features: "whitening", "gelu", "block1" to "block3".
+      classifier: the maximum over all pixels, one fully connected layer without a bias, the scale.
+    Raises:
+      ValueError: an option is out of range.
+      TypeError: an option is of the wrong type.
+
+    Example:
+      >>> import jax
+      >>> from flax import nnx
+      >>> from jaxcnn.models import CifarSpeedNet
+      >>> images = jax.random.normal(jax.random.key(0), (8, 32, 32, 3))
+      >>> model = CifarSpeedNet(widths=(16, 32, 32), rngs=nnx.Rngs(0))
+      >>> model.whiten(images)
+      >>> [maps.shape[1:] for maps in model.feature_maps(images).values()]
+      [(31, 31, 24), (15, 15, 16), (7, 7, 32), (3, 3, 32)]
+      >>> model(images).shape
+      (8, 10)
+
+    References:
+      K. Jordan, 94% on CIFAR-10 in 3.29 seconds on a single GPU, 2024.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 10,
+        *,
+        in_features: int = 3,
+        widths: Sequence[int] = (64, 256, 256),
+        logit_scale: float = 1 / 9,
+        remat: bool = False,
+        rngs: nnx.Rngs,
+        dtype: DTypeLike | None = None,
+        param_dtype: DTypeLike = jnp.float32,
+    ):
+        name = "CifarSpeedNet"
+        options = _network.options(name, rngs, dtype, param_dtype)
+        self.num_classes = _network.classes(name, num_classes)
+        self.in_features = geometry.whole_number(name, "in_features", in_features, 1)
+        sizes = geometry.axes_tuple(name, "widths", widths)
+        if len(sizes) != 3:
+            raise ValueError(f"{name}: `widths` (={sizes}) must have three entries")
+        if isinstance(logit_scale, bool) or not isinstance(logit_scale, (int, float)):
+            raise TypeError(f"{name}: `logit_scale` (={logit_scale!r}) must be a number")
+        layers: dict[str, Any] = {
+            "whitening": Whitening(in_features, **options),
+            "gelu": nn.Activation("gelu"),
+        }
+        inside = 8 * in_features
+        for index, width in enumerate(sizes, 1):
+            layers[f"block{index}"] = _block(inside, width, options)
+            inside = width
+        self.features = nn.Chain(**layers)
+        self.features.remat = _arrays.flag(name, "remat", remat)
+        self.classifier = nn.Chain(
+            pool=nn.GlobalMaxPool(spatial_axes=(-3, -2)),
+            fc=nnx.Linear(
+                inside,
+                self.num_classes,
+                use_bias=False,
+                kernel_init=nnx.initializers.normal(1.0),
+                **options,
+            ),
+            scale=Scale(float(logit_scale)),
+        )
+
+    def whiten(self, images: Num[ArrayLike, "n height width channels"]) -> None:
+        """Sets the kernel of the first layer by `whitening_kernel` on some training images."""
+        kernel = self.features.whitening.kernel  # type: ignore[attr-defined]
+        kernel[...] = whitening_kernel(images).astype(kernel[...].dtype)
+
+    def __call__(
+        self, inputs: Num[Array, "*batch height width in_features"]
+    ) -> Inexact[Array, "*batch num_classes"]:
+        """Gives one logit per class for images `(*batch, height, width, in_features)`."""
+        inputs = _network.image("CifarSpeedNet", inputs, (-1, -1, self.in_features))
+        return self.classifier(self.features(inputs))
+
+    def feature_maps(
+        self, inputs: Num[Array, "*batch height width in_features"]
+    ) -> dict[str, Array]:
+        """What the whitening, after its GELU, and every block give, by name, in order."""
+        inputs = _network.image("CifarSpeedNet", inputs, (-1, -1, self.in_features))
+        maps = self.features.outputs(inputs)
+        return {"whitening": maps.pop("gelu"), **{n: m for n, m in maps.items() if n[0] == "b"}}
+
+
+class Scale(nnx.Module):
+    """Multiplies by a fixed number."""
+
+    def __init__(self, factor: float):
+        self.factor = factor
+
+    def __call__(self, inputs: Inexact[Array, "*axes"]) -> Inexact[Array, "*axes"]:
+        """Multiplies every element."""
+        return inputs * self.factor
+
+
+def dirac_init(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """The identity on as many channels as there are, small random weights for the others."""
+    drawn = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")(key, shape, dtype)
+    *size, inside, outside = shape
+    same, kept = np.zeros(shape), np.zeros(shape, bool)
+    same[tuple(taps // 2 for taps in size)] = np.eye(inside, outside)
+    kept[..., :inside] = True
+    return jnp.where(kept, jnp.asarray(same, dtype), drawn)
+
+
+def _norm(features: int, **options: Any) -> nnx.BatchNorm:
+    """Batch normalisation as the network wants it: no scale, averages that forget fast."""
+    return nnx.BatchNorm(features, use_scale=False, momentum=0.6, epsilon=1e-12, **options)
+
+
+def _block(inside: int, width: int, options: dict[str, Any]) -> nn.Chain:
+    """Two convolutions, a pool after the first."""
+    conv: dict[str, Any] = dict(padding=1, use_bias=False, kernel_init=dirac_init, **options)
+    return nn.Chain(
+        conv1=nn.Conv(inside, width, (3, 3), **conv),
+        pool=nn.MaxPool((2, 2), strides=2),
+        norm1=_norm(width, **options),
+        gelu1=nn.Activation("gelu"),
+        conv2=nn.Conv(width, width, (3, 3), **conv),
+        norm2=_norm(width, **options),
+        gelu2=nn.Activation("gelu"),
+    )

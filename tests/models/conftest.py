@@ -1,0 +1,94 @@
+"""What the tests of networks share: building without compiling, and one step of training."""
+
+import pickle
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+
+@pytest.fixture(autouse=True)
+def promotion():
+    """JAX's own: Flax's batch normalisation mixes its float32 averages with 16-bit floats."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.fixture
+def filled():
+    """Builds a network with parameters drawn by NumPy: a draw by JAX compiles for each shape."""
+    return _filled
+
+
+@pytest.fixture
+def trained():
+    """Trains a network one step, evaluates it, and does to it what a user may."""
+    return _trained
+
+
+def _filled(build):
+    """The network that `build(rngs=...)` gives, He's normal kernels, streams of keys from 0."""
+    graph, state = nnx.split(nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0))))
+
+    def value(path, leaf):
+        names = [str(getattr(entry, "key", getattr(entry, "name", ""))) for entry in path]
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.key(0)
+        if {"var", "scale", "layer_scale"} & set(names):
+            return jnp.ones(leaf.shape, leaf.dtype)
+        if "kernel" in names:
+            fan_in = max(int(np.prod(leaf.shape[:-1])), 1)
+            drawn = np.random.default_rng(sum(leaf.shape)).normal(size=leaf.shape)
+            return jnp.asarray(drawn * np.sqrt(2 / fan_in), leaf.dtype)
+        return jnp.zeros(leaf.shape, leaf.dtype)
+
+    return nnx.merge(graph, jax.tree_util.tree_map_with_path(value, state))
+
+
+def _trained(build, images, vmapped=True):
+    """Returns the network, its logits in evaluation, and the largest entry of each gradient.
+
+    `vmapped` compares them with those of one image at a time, which compiles the network again.
+    """
+    model = _filled(build)
+    images = jnp.asarray(images, jnp.float32)
+
+    @nnx.jit
+    def step(model, images):
+        def loss(model):
+            scores = jax.nn.log_softmax(model(images))
+            wanted = jnp.arange(scores[..., 0].size).reshape(scores.shape[:-1]) % scores.shape[-1]
+            return -jnp.take_along_axis(scores, wanted[..., None], -1).mean()
+
+        value, gradient = nnx.value_and_grad(loss)(model)
+        state = jax.tree.map(lambda p, g: p - 0.01 * g, nnx.state(model, nnx.Param), gradient)
+        nnx.update(model, state)
+        return value, jax.tree.map(lambda g: jnp.abs(g).max(), gradient)
+
+    before = [np.asarray(leaf) for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))]
+    value, largest = step(model, images)
+    assert jnp.isfinite(value) and all(jnp.isfinite(g) for g in jax.tree.leaves(largest))
+    after = [np.asarray(leaf) for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))]
+    moved = [np.any(old != new) for old, new in zip(before, after, strict=True)]
+    assert np.mean(moved) > 0.6  # biases before normalisations and dead ReLUs stay
+
+    model.eval()
+
+    @nnx.jit
+    def evaluate(model, images):
+        one_by_one = nnx.vmap(lambda m, x: m(x), in_axes=(None, 0))
+        return model(images), one_by_one(model, images) if vmapped else None
+
+    logits, one_by_one = evaluate(model, images)
+    assert jnp.isfinite(logits).all()
+    if vmapped:
+        close = 1e-4 * float(jnp.max(jnp.abs(logits)))  # float32 sums in another order
+        np.testing.assert_allclose(one_by_one, logits, rtol=1e-3, atol=close)
+    copy = pickle.loads(pickle.dumps(nnx.merge(*nnx.split(model))))
+    assert repr(copy).startswith(type(model).__name__)
+    jax.tree.map(
+        np.testing.assert_array_equal, nnx.state(model, nnx.Param), nnx.state(copy, nnx.Param)
+    )
+    return model, logits, largest
