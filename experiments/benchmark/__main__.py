@@ -1,0 +1,220 @@
+"""Measures the rows, prints and draws the ratios, and keeps the results."""
+
+from experiments import command
+from experiments.command import UserError, extra, require
+
+with extra("experiments"):
+    import dataclasses
+    import os
+    import sys
+    import tempfile
+    from pathlib import Path
+    from typing import Any, Literal
+
+    # Or JAX would take three quarters of a GPU's memory from PyTorch.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+    import jax
+    import jax.numpy as jnp
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from experiments.benchmark import ceiling, check, picture, readme, results, table, timing
+    from experiments.benchmark.measure import TORCH, Settings, measure
+    from experiments.benchmark.registry import Row
+    from experiments.benchmark.results import Result
+    from experiments.benchmark.selection import load_rows, select
+    from experiments.benchmark.torch_peer import TorchPeer, here
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Measures this library beside plain lax, Flax and PyTorch, by turns, in one process."""
+
+    suite: Literal["primitives", "models"] = "primitives"
+    """The primitives, each with its gradient, or training steps of networks."""
+    platform: Literal["cpu", "gpu"] = "cpu"
+    """Where JAX and PyTorch compute."""
+    dtype: str = "float32"
+    """float32, bfloat16, float16, float64, or tf32: float32 by TF32 products, on a GPU."""
+    peers: str = "lax,flax,torch"
+    """Names with commas between: lax, flax, torch, torch-compile."""
+    in_scan: bool = False
+    """Measures a step inside `lax.scan` too, against the same step outside."""
+    filter: str = ""
+    """Any part of "family: row", several with commas between; empty for every row."""
+    torch_python: Path | None = None
+    """An interpreter that has PyTorch; this one when left out, if it has."""
+    repeats: int = 7
+    """Rounds that are counted, after two that are not."""
+    quick: bool = False
+    """Three rounds after one: for a first look."""
+    json: Path | None = None
+    """File for all results of this run."""
+    picture: Path | None = None
+    """File for a picture of the ratios, .png or .svg."""
+    save: bool = False
+    """Puts the results into the committed file of this device and version, with a picture."""
+    results: Path = results.FOLDER
+    """Folder of the committed files."""
+    list: bool = False
+    """Prints the rows and measures none."""
+
+    def __post_init__(self):
+        require(self.repeats >= 1, "repeats", self.repeats, "must be at least 1")
+        known = ", ".join(check.TOLERANCES)
+        require(self.dtype in check.TOLERANCES, "dtype", self.dtype, f"must be one of: {known}")
+        tf32_on_cpu = self.dtype == "tf32" and self.platform == "cpu"
+        require(not tf32_on_cpu, "dtype", self.dtype, "goes with --platform gpu alone")
+        for peer in self.peer_names:
+            rule = f"must be names out of: {', '.join(table.PEERS)}, with commas between"
+            require(peer in table.PEERS, "peers", self.peers, rule)
+        require(not (self.save and self.quick), "save", self.save, "does not go with --quick")
+
+    @property
+    def peer_names(self) -> tuple[str, ...]:
+        """The peers, none for an empty text."""
+        return tuple(name.strip() for name in self.peers.split(",") if name.strip())
+
+
+@dataclasses.dataclass(frozen=True)
+class Readme:
+    """Writes the table of the README from the committed results."""
+
+    readme: Path = ROOT / "README.md"
+    """The file with the two markers."""
+    results: Path = results.FOLDER
+    """Folder of the committed files."""
+
+
+def run(options: Options) -> int:
+    """Measures; returns 1 if a result is wrong or one of our own programs fails."""
+    load_rows(options.suite)
+    rows = select(options.suite, options.filter)
+    target = table.console()
+    if options.list:
+        for row in rows:
+            print(f"{row.family}: {row.name}")
+        return 0
+    use_platform(options)
+    for path in (options.json, options.picture):
+        if path:
+            results.prepare(path)
+    committed = results.path_of(options.results, results.device(), jax.__version__)
+    before = results.read(committed)[1] if committed.exists() else []
+    with tempfile.TemporaryDirectory() as folder:
+        torch = start_torch(options, Path(folder))
+        try:
+            head, measured = measure_all(rows, options, torch, target)
+        finally:
+            if torch:
+                torch.close()
+    table.show(measured, target)
+    for line in results.regressions(measured, before):
+        target.print(f"regression: {line}", style="yellow", soft_wrap=True, highlight=False)
+    print_machine(head, target)
+    keep(options, head, measured, before, committed)
+    return 1 if any(result.failed for result in measured) else 0
+
+
+def use_platform(options: Options) -> None:
+    """Sets JAX to the platform and to the accuracy of the dtype.
+
+    Raises:
+      UserError: the platform is not there.
+    """
+    if options.platform == "cpu":
+        jax.config.update("jax_platforms", "cpu")
+    if jax.default_backend() != options.platform:
+        raise UserError(
+            f"--platform {options.platform} is not there for JAX; on a machine that has one: "
+            "pip install 'jaxcnn[cuda]'"
+        )
+    if options.dtype == "float64":
+        jax.config.update("jax_enable_x64", True)
+    if options.platform == "gpu":  # by itself JAX computes float32 by TF32 products there
+        precision = {"float32": "highest", "tf32": "tensorfloat32"}.get(options.dtype)
+        jax.config.update("jax_default_matmul_precision", precision)
+
+
+def start_torch(options: Options, folder: Path) -> TorchPeer | None:
+    """The process of PyTorch; None if it is not asked for, or not there and not named."""
+    if not any(name in options.peer_names for name in TORCH):
+        return None
+    if options.torch_python is None and not here():
+        print("no PyTorch in this environment; --torch-python names one that has it")
+        return None
+    return TorchPeer(options.torch_python, options.platform, folder)
+
+
+def measure_all(
+    rows: list[Row], options: Options, torch: TorchPeer | None, target: Any
+) -> tuple[dict[str, Any], list[Result]]:
+    """Measures the ceiling, every row, and the ceiling once more; returns the head and the rows."""
+    plan = timing.Plan(repeats=options.repeats)
+    if options.quick:
+        plan = timing.Plan(discard=1, repeats=3, row_seconds=0.0, most_seconds=1.0)
+    settings = Settings(options.dtype, options.peer_names, options.in_scan, plan, torch)
+    dtype = jnp.dtype("float32" if options.dtype == "tf32" else options.dtype)
+    best = ceiling.measure(dtype)
+    measured: list[Result] = []
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+    )  # fmt: skip
+    with Progress(
+        *columns, console=target, transient=True, disable=not target.is_terminal
+    ) as progress:
+        task = progress.add_task("measuring", total=len(rows))
+        for row in rows:
+            progress.update(task, description=row.name)
+            measured += measure(row, settings, best)
+            progress.advance(task)
+            if torch:
+                torch.drop()
+    best = best.best(ceiling.measure(dtype))
+    head = {
+        "device": results.device(),
+        "versions": results.versions(torch.about["version"] if torch else None),
+        "ceiling": dataclasses.asdict(best),
+    }
+    return head, measured
+
+
+def print_machine(head: dict[str, Any], target: Any) -> None:
+    """Says what the machine is and what it can do."""
+    best = head["ceiling"]
+    versions = ", ".join(f"{name} {version}" for name, version in head["versions"].items())
+    target.print(
+        f"{head['device']}; {versions}\nceiling: {best['flops'] / 1e9:.0f} GFLOP/s of a large "
+        f"product at {best['cores']:.1f} cores, {best['bytes'] / 1e9:.1f} GB/s of a large copy",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def keep(
+    options: Options, head: dict[str, Any], new: list[Result], before: list[Result], path: Path
+) -> None:
+    """Writes the files that were asked for."""
+    title = f"{head['device']}, JAX {head['versions']['jax']}"
+    if options.json:
+        results.write(options.json, results.to_json(head, new))
+    if options.picture:
+        picture.save(picture.draw(new, title), options.picture)
+    if options.save:
+        whole = results.merged(before, new)
+        results.write(path, results.to_json(head, whole))
+        picture.save(picture.draw(whole, title), path.with_suffix(".png"))
+        print(f"saved {path}")
+
+
+def write_readme(options: Readme) -> None:
+    """Fills the table of the README."""
+    count = readme.update(options.readme, options.results)
+    print(f"{options.readme}: the table of {count} file{'s' if count > 1 else ''}")
+
+
+if __name__ == "__main__":
+    commands = {"run": (Options, run), "readme": (Readme, write_readme)}
+    sys.exit(command.run("python -m experiments.benchmark", commands))

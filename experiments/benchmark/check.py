@@ -1,0 +1,34 @@
+"""Are the results of two candidates the same?"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+# Allowed difference as a share of the largest value: what sums of some ten thousand rounded terms
+# differ by when they are added up in another order.
+TOLERANCES = {
+    "float64": 1e-11,
+    "float32": 1e-4,
+    "tf32": 2e-2,
+    "bfloat16": 4e-2,
+    "float16": 1e-2,
+}
+
+
+def difference(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:
+    """The largest difference between two lists of arrays, each as a share of its largest value.
+
+    Infinite where shapes differ or only one of the two has a NaN.
+    """
+    if [a.shape for a in found] != [a.shape for a in expected]:
+        return np.inf
+    worst = 0.0
+    for one, other in zip(found, expected, strict=True):
+        wide = np.complex128 if np.iscomplexobj(other) else np.float64
+        one, other = np.asarray(one, wide), np.asarray(other, wide)
+        if not np.array_equal(np.isnan(one), np.isnan(other)):
+            return np.inf
+        if one.size:
+            scale = max(float(np.nanmax(np.abs(other))), np.finfo(np.float32).tiny)
+            worst = max(worst, float(np.nanmax(np.abs(one - other))) / scale)
+    return worst

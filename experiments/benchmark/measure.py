@@ -1,0 +1,215 @@
+"""Measures one row: builds every candidate, holds their results together, times them by turns."""
+
+import dataclasses
+import functools
+import math
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.benchmark import check, load, programs, timing
+from experiments.benchmark.ceiling import Ceiling
+from experiments.benchmark.compiled import compile_program
+from experiments.benchmark.programs import BOTH, EPOCH, FORWARD, SCAN, SCAN_LENGTH, STEP
+from experiments.benchmark.registry import Row
+from experiments.benchmark.results import OURS, Figures, Result
+from experiments.benchmark.torch_peer import TorchError, TorchPeer
+
+TORCH = ("torch", "torch-compile")
+LONGEST_SCAN = 5.0  # seconds: a peer's scan that would take longer is run once, with two iterations
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a run measures and how.
+
+    Attributes:
+      dtype: as on the command line.
+      peers: names of peers.
+      in_scan: whether a step is measured in a scan too.
+      plan: of the timing.
+      torch: the process of PyTorch, None without.
+    """
+
+    dtype: str = "float32"
+    peers: tuple[str, ...] = ("lax", "flax", "torch")
+    in_scan: bool = False
+    plan: timing.Plan = timing.Plan()
+    torch: TorchPeer | None = None
+
+
+@dataclasses.dataclass
+class _Candidate:
+    """One program in one mode, until it is measured.
+
+    Attributes:
+      sample: (calls) -> seconds a call; None if it is not timed by turns.
+      results: what it computes.
+      figures: what is known so far.
+      steps: iterations in a call.
+    """
+
+    sample: Callable[[int], float] | None
+    results: Sequence[np.ndarray] | None
+    figures: Figures
+    steps: int = 1
+
+
+def measure(row: Row, settings: Settings, ceiling: Ceiling) -> Iterator[Result]:
+    """Yields a result for each mode."""
+    data = _Data(row, settings.dtype)
+    for together in _modes(row, settings.in_scan):
+        candidates = {
+            (mode, name): build()
+            for mode in together
+            for name, build in _builders(row, mode, settings, data).items()
+        }
+        _compare(candidates, check.TOLERANCES[settings.dtype])
+        begun, children = load.now(), _torch_seconds(settings)
+        timings = timing.interleaved(
+            {key: c.sample for key, c in candidates.items() if c.sample}, settings.plan
+        )
+        taken = load.cores_taken(begun, _torch_seconds(settings) - children)
+        for key, measured in timings.items():
+            candidate = candidates[key]
+            candidate.figures = dataclasses.replace(
+                candidate.figures,
+                seconds=measured.median / candidate.steps,
+                spread=None if math.isnan(measured.spread) else measured.spread,
+                samples=len(measured.samples),
+            )
+        for mode in together:
+            figures = {name: c.figures for (m, name), c in candidates.items() if m == mode}
+            flops, moved = data.work(mode)
+            ours = figures[OURS].seconds
+            share = ceiling.seconds(flops, moved) / ours if flops and ours else None
+            yield Result(
+                row.suite, row.family, row.name, mode, settings.dtype, figures,
+                flops=flops, moved_bytes=moved, ceiling_share=share, cores_taken=taken,
+                note=row.note,
+            )  # fmt: skip
+
+
+def _modes(row: Row, in_scan: bool) -> list[tuple[str, ...]]:
+    """The modes, those together that take turns with each other."""
+    if row.suite == "primitives":
+        return [(FORWARD,), (BOTH,), *([(STEP, SCAN)] if in_scan else [])]
+    if not row.in_scan:
+        return [(EPOCH,)]
+    return [(STEP, SCAN) if in_scan else (STEP,)]
+
+
+class _Data:
+    """The arrays of a row, and how much work it is."""
+
+    def __init__(self, row: Row, dtype: str):
+        rng = np.random.default_rng(zlib.crc32(row.name.encode()))
+        self.row = row
+        self.drawn = [draw(rng) for draw in row.draws]
+        kind = jnp.dtype("float32" if dtype == "tf32" else dtype)
+        self.arrays = [jnp.asarray(a, kind if a.dtype.kind == "f" else a.dtype) for a in self.drawn]
+        self.cotangent = self.drawn_cotangent = None
+        if row.suite == "primitives":
+            self.outputs = jax.eval_shape(row.ours, *self.arrays)
+            self.drawn_cotangent = rng.standard_normal(self.outputs.shape, np.float32)
+            self.cotangent = jnp.asarray(self.drawn_cotangent, kind)
+
+    def work(self, mode: str) -> tuple[float | None, float | None]:
+        """Operations, and bytes that must be moved: each array read and written once a pass.
+
+        The gradient for each array is taken to cost as much as the forward pass.
+        """
+        if self.row.flops is None or self.row.suite != "primitives":
+            return None, None
+        read = sum(a.nbytes for a in self.arrays)
+        floats = [a for a in self.arrays if jnp.issubdtype(a.dtype, jnp.inexact)]
+        written = self.outputs.size * self.outputs.dtype.itemsize
+        flops = float(self.row.flops(self.outputs))
+        if mode == FORWARD:
+            return flops, read + written
+        backward = read + written + sum(a.nbytes for a in floats)
+        return flops * (1 + len(floats)), read + written + backward
+
+
+def _builders(
+    row: Row, mode: str, settings: Settings, data: _Data
+) -> dict[str, Callable[[], _Candidate]]:
+    """How each candidate is built, ours first."""
+    functions = {OURS: row.ours}
+    functions |= {name: call for name, call in row.peers.items() if name in settings.peers}
+    builders = {
+        name: functools.partial(_build, row.suite, mode, name, function, data)
+        for name, function in functions.items()
+    }
+    by_torch = (FORWARD, BOTH) if row.suite == "primitives" else (STEP, EPOCH)
+    if row.torch and settings.torch and mode in by_torch:
+        for name in TORCH:
+            if name in settings.peers:
+                builders[name] = functools.partial(
+                    _build_torch, row, mode, name, settings.torch, settings.dtype, data
+                )
+    return builders
+
+
+def _build(
+    suite: str, mode: str, name: str, function: Callable[..., Any], data: _Data
+) -> _Candidate:
+    """Compiles and runs a program of JAX; a scan by a peer only if it does not take too long."""
+    arguments = programs.arguments(suite, mode, data.arrays, data.cotangent)
+    try:
+        if mode == SCAN and name != OURS:
+            probe = compile_program(programs.program(suite, mode, function, 2), arguments)
+            seconds = probe.sample(1) / 2
+            if seconds * SCAN_LENGTH > LONGEST_SCAN:
+                figures = Figures(seconds, None, 1, probe.seconds, probe.temp_bytes)
+                return _Candidate(None, None, figures)
+        compiled = compile_program(programs.program(suite, mode, function), arguments)
+        results = [np.asarray(leaf) for leaf in jax.tree.leaves(compiled.call())]
+    except Exception as error:  # what one candidate can't do is a finding, not the end
+        return _Candidate(None, None, Figures(error=_one_line(error)))
+    figures = Figures(compile_seconds=compiled.seconds, temp_bytes=compiled.temp_bytes)
+    return _Candidate(compiled.sample, results, figures, SCAN_LENGTH if mode == SCAN else 1)
+
+
+def _build_torch(
+    row: Row, mode: str, name: str, torch: TorchPeer, dtype: str, data: _Data
+) -> _Candidate:
+    function, options = row.torch or ("", {})
+    cotangent = data.drawn_cotangent if mode == BOTH else None
+    try:
+        seconds, results = torch.build(
+            name, function, options, data.drawn, cotangent, dtype=dtype, compiled=name != "torch"
+        )
+    except TorchError as error:
+        return _Candidate(None, None, Figures(error=_one_line(error)))
+    figures = Figures(compile_seconds=seconds if name != "torch" else None)
+    return _Candidate(functools.partial(torch.sample, name), results, figures)
+
+
+def _compare(candidates: dict[tuple[str, str], _Candidate], tolerance: float) -> None:
+    """Notes how far the results of each candidate are from ours; one that is far is not timed."""
+    for (mode, name), candidate in candidates.items():
+        ours = candidates[mode, OURS].results
+        if name == OURS or ours is None or candidate.results is None:
+            continue
+        found = check.difference(candidate.results, ours)
+        wrong = not found <= tolerance
+        candidate.figures = dataclasses.replace(
+            candidate.figures, difference=found if math.isfinite(found) else None, wrong=wrong
+        )
+        candidate.sample = None if wrong else candidate.sample
+    for candidate in candidates.values():
+        candidate.results = None
+
+
+def _torch_seconds(settings: Settings) -> float:
+    return settings.torch.cpu_seconds() if settings.torch else 0.0
+
+
+def _one_line(error: Exception) -> str:
+    first = str(error).strip().partition("\n")[0]
+    return first if isinstance(error, TorchError) else f"{type(error).__name__}: {first}"

@@ -1,0 +1,354 @@
+"""The benchmark's own machinery, on rows so small that no time is worth looking at."""
+
+import functools
+import json
+import math
+import runpy
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from matplotlib.image import imread
+
+from experiments.benchmark import (
+    ceiling,
+    check,
+    picture,
+    plain_lax,
+    readme,
+    registry,
+    results,
+    selection,
+    table,
+    timing,
+    torch_peer,
+)
+from experiments.benchmark.programs import BOTH, EPOCH, FORWARD, SCAN, STEP
+from experiments.benchmark.results import Figures, Result
+from experiments.command import UserError
+from jaxcnn import functional
+
+selection.load_rows("primitives")
+ALL = dict(registry.ROWS)
+POOL = dict(window_shape=(2, 2), strides=(2, 2), padding=(0, 0), window_dilation=(1, 1))
+CONV = dict(strides=(1, 2), padding=(1, 0), kernel_dilation=(2, 1), feature_group_count=2)
+TRANSPOSED = dict(strides=(2, 3), padding=(1, 0), output_padding=(1, 0), feature_group_count=2)
+
+
+@pytest.fixture(autouse=True)
+def small_and_alone(monkeypatch, plain_jax):
+    """No rows but a test's own, a small ceiling, and JAX's settings as they were."""
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    monkeypatch.setitem(ceiling.SIZES, "cpu", 32)
+    registry.ROWS.clear()
+    yield
+    registry.ROWS.clear()
+    registry.ROWS.update(ALL)
+
+
+def run(*arguments):
+    """The exit code of the command line."""
+    sys.argv = ["benchmark", *arguments]
+    with pytest.raises(SystemExit) as exit_:
+        runpy.run_module("experiments.benchmark", run_name="__main__")
+    return exit_.value.code
+
+
+def add_pool():
+    return registry.register(
+        "max 2x2", "max pools", [(2, 6, 4, 3)],
+        ours=functools.partial(functional.max_pool, **POOL),
+        peers={"lax": functools.partial(plain_lax.max_pool, **POOL)},
+        torch=("max_pool", POOL), flops=lambda outputs: 4 * outputs.size,
+    )  # fmt: skip
+
+
+def add_conv():
+    return registry.register(
+        "conv", "convolution", [(2, 6, 5, 4), (3, 2, 2, 6)],
+        ours=functools.partial(functional.conv, **CONV),
+        peers={"lax": functools.partial(plain_lax.conv, **CONV)},
+        torch=("conv", CONV), flops=lambda outputs: 24 * outputs.size, note="tried all",
+    )  # fmt: skip
+
+
+def test_rows_are_many_and_their_peers_give_the_same_shapes():
+    assert len(ALL) >= 40
+    for row in ALL.values():
+        rng = np.random.default_rng(0)
+        arrays = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (d(rng) for d in row.draws)]
+        ours = jax.eval_shape(row.ours, *arrays)
+        assert row.peers and row.flops(ours) > 0, row.name
+        for name, peer in row.peers.items():
+            other = jax.eval_shape(peer, *arrays)
+            assert (other.shape, other.dtype) == (ours.shape, ours.dtype), (row.name, name)
+
+
+def test_prints_writes_draws_and_saves(tmp_path, capsys):
+    add_pool(), add_conv()
+    files = tmp_path / "new" / "rows.json", tmp_path / "ratios.png"
+    options = ("--peers", "lax", "--in-scan", "--repeats", "3", "--results", str(tmp_path / "kept"))
+    assert run(*options, "--json", str(files[0]), "--picture", str(files[1]), "--save") == 0
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    assert lines[0].split()[:7] == ["row", "mode", "jaxcnn", "ms", "lax", "ms", "x"]
+    assert [line.split("  ")[0] for line in lines[1:9:4]] == ["max 2x2", "conv"]
+    assert "forward + backward: " in out and "in a scan: lax takes " in out and "ceiling: " in out
+    head, found = results.read(files[0])
+    assert [result.mode for result in found] == 2 * [FORWARD, BOTH, STEP, SCAN]
+    assert head["versions"]["jax"] == jax.__version__ and head["ceiling"]["flops"] > 0
+    forward, both = found[4:6]
+    assert forward.flops == 24 * math.prod((2, 4, 2, 6)) and both.flops == 3 * forward.flops
+    for result in found:
+        for name in ("jaxcnn", "lax"):
+            figures = result.figures[name]
+            assert figures.seconds > 0 and figures.compile_seconds > 0 and figures.samples >= 3
+            assert figures.temp_bytes is not None and not figures.wrong
+        assert result.figures["lax"].difference < 1e-6 and result.speedup("lax") > 0
+    assert imread(files[1]).shape[1] > 500
+    saved = results.path_of(tmp_path / "kept", head["device"], jax.__version__)
+    assert saved.with_suffix(".png").exists() and results.read(saved)[1] == found
+    text = saved.read_text()
+    assert len(text.splitlines()) < 40 and "date" not in json.loads(text)
+
+    first = found[0]
+    much = {**first.figures, "lax": Figures(seconds=1e3 * first.figures["lax"].seconds)}
+    results.write(saved, results.to_json(head, [Result(**{**vars_of(first), "figures": much})]))
+    options = ("--peers", "lax", "--quick", "--results", str(tmp_path / "kept"))
+    assert run(*options, "--filter", "max 2x2") == 0
+    out = capsys.readouterr().out
+    assert "regression: max 2x2, forward: " in out and " as committed (-" in out
+
+
+def vars_of(result):
+    return {name: getattr(result, name) for name in result.__dataclass_fields__}
+
+
+def test_a_wrong_result_exits_1_and_is_not_timed(capsys):
+    peers = {"lax": lambda x: 2.001 * x, "flax": lambda x: (2 * x)[:2]}
+    registry.register("twice", "sums", [(3, 4)], ours=lambda x: 2 * x, peers=peers)
+    assert run("--quick", "--peers", "lax,flax") == 1
+    out = capsys.readouterr().out
+    assert "WRONG twice, forward: lax differs from jaxcnn by 5.0e-04 of the largest value" in out
+    assert "WRONG twice, forward: flax differs from jaxcnn by no number in common" in out
+    assert "twice, forward + backward: flax failed: ValueError" in out
+
+
+def test_what_a_peer_cannot_is_told_and_what_we_cannot_exits_1(capsys):
+    def broken(x):
+        raise NotImplementedError("no such kernel\nat all")
+
+    registry.register("sines", "sums", [(3, 4)], ours=jnp.sin, peers={"lax": broken})
+    assert run("--quick", "--peers", "lax") == 0
+    out = capsys.readouterr().out
+    assert "sines, forward: lax failed: NotImplementedError: no such kernel\n" in out
+
+    @jax.custom_jvp
+    def unfinished(x):
+        return x
+
+    unfinished.defjvp(lambda primals, tangents: broken(*primals))
+    registry.register("ours", "sums", [(3, 4)], ours=unfinished, peers={"lax": lambda x: x})
+    assert run("--quick", "--filter", "ours", "--peers", "") == 1
+    assert "ours, forward + backward: jaxcnn failed" in capsys.readouterr().out
+
+
+def test_pytorch_takes_part_in_every_layout(tmp_path):
+    pytest.importorskip("torch")
+    add_pool(), add_conv()
+    registry.register(
+        "transposed", "transposed", [(2, 3, 4, 4), (3, 2, 2, 6)],
+        ours=functools.partial(functional.conv_transpose, **TRANSPOSED),
+        torch=("conv_transpose", TRANSPOSED),
+    )  # fmt: skip
+    registry.register(
+        "unpool", "other", [(2, 3, 2, 4), lambda rng: np.arange(48, dtype=np.int32).reshape(
+            2, 3, 2, 4) % 4],
+        ours=functools.partial(functional.max_unpool, window_shape=(2, 2), strides=2),
+        torch=("no_such_function", {}),
+    )  # fmt: skip
+    registry.register(
+        "grey dilation", "other", [(2, 5, 4, 3), (2, 3, 3)],
+        ours=functools.partial(functional.grey_dilation, padding="VALID"),
+        torch=("grey_dilation", {}),
+    )  # fmt: skip
+    path = tmp_path / "rows.json"
+    options = ("--quick", "--peers", "torch", "--json", str(path))
+    assert run(*options, "--torch-python", sys.executable) == 0
+    head, found = results.read(path)
+    assert head["versions"]["torch"]
+    for result in found:
+        figures = result.figures["torch"]
+        if result.name == "unpool":
+            assert figures.error == "KeyError: 'no_such_function'"
+        else:
+            assert figures.seconds > 0 and figures.difference < 1e-5
+
+
+def test_without_pytorch_the_others_are_measured(monkeypatch, capsys):
+    add_pool()
+    monkeypatch.setattr(torch_peer, "here", lambda: False)
+    assert run("--quick") == 0
+    out = capsys.readouterr().out
+    assert "no PyTorch in this environment; --torch-python names one" in out and "x lax" in out
+
+
+def test_training_steps_of_a_network(tmp_path):
+    from experiments.benchmark import rows_models
+    from jaxcnn import models
+
+    class Plain(nnx.Module):
+        def __init__(self, rngs):
+            layers = rows_models.plain_flax.Layers
+            self.features = layers(stage1=layers(conv1=nnx.Conv(1, 2, (3, 3), rngs=rngs)))
+            self.classifier = layers(fc1=nnx.Linear(24, 3, rngs=rngs))
+
+        def __call__(self, x):
+            x = nnx.max_pool(nnx.relu(self.features.stage1.conv1(x)), (2, 2), (2, 2))
+            return self.classifier.fc1(x.reshape(len(x), -1))
+
+    registry.ROWS.clear()
+    tiny = functools.partial(
+        models.PatternCNN, (6, 8, 1), 3, convs=1, stages=1, hidden=0, features=2
+    )
+    rows_models.model("step", (5, 6, 8, 1), tiny, Plain)
+    rows_models.model("epoch", (5, 6, 8, 1), tiny, Plain, batches=4)
+    path = tmp_path / "rows.json"
+    options = ("--suite", "models", "--in-scan", "--quick", "--peers", "flax")
+    assert run(*options, "--json", str(path)) == 0
+    found = results.read(path)[1]
+    assert [result.mode for result in found] == [STEP, SCAN, EPOCH]
+    assert all(result.figures["flax"].difference < 1e-5 for result in found)
+    assert {row.name for row in selection.select("models", "")} == {"step", "epoch"}
+    with pytest.raises(ValueError, match="renamed: the plain network has parameters of other"):
+        rows_models.model("renamed", (5, 6, 8, 1), tiny, lambda rngs: nnx.Linear(1, 2, rngs=rngs))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (("--filter", "nothing"), r"--filter 'nothing' fits no row of primitives; .* max pools"),
+        (("--dtype", "int8"), r"--dtype \(=int8\) must be one of: float64, float32"),
+        (("--dtype", "tf32"), r"--dtype \(=tf32\) goes with --platform gpu alone"),
+        (("--platform", "gpu"), r"--platform gpu is not there for JAX; .*jaxcnn\[cuda\]"),
+        (("--peers", "lax,keras"), r"--peers \(=lax,keras\) must be names out of: lax, flax"),
+        (("--repeats", "0"), r"--repeats \(=0\) must be at least 1"),
+        (("--quick", "--save"), r"--save \(=True\) does not go with --quick"),
+        (("--json", "/dev/null/a.json"), r"/dev/null/a.json cannot be written: .*; name another"),
+        (("--picture", "/dev/null/a.png"), r"/dev/null/a.png cannot be written: .*; name another"),
+        (("--torch-python", "/dev/null"), r"--torch-python /dev/null cannot be run: "),
+        (("--torch-python", "/bin/true"), r"--torch-python /bin/true is of no use: its process"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_told_in_one_line_before_measuring(arguments, match, capsys):
+    add_pool()
+    assert run(*arguments) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    with pytest.raises(UserError, match=match):
+        raise UserError(lines[0])
+
+
+def some_results():
+    def result(name, mode, seconds, suite="primitives", family="max pools", **more):
+        figures = {peer: Figures(seconds=s) for peer, s in seconds.items()}
+        return Result(suite, family, name, mode, "float32", figures, **more)
+
+    return [
+        result("max", FORWARD, {"jaxcnn": 1.0, "lax": 2.0, "torch": 3.0}),
+        result("max", BOTH, {"jaxcnn": 1.0, "lax": 8.0, "torch": 0.5}, ceiling_share=0.5),
+        result("max", STEP, {"jaxcnn": 2.0, "lax": 9.0}),
+        result("max", SCAN, {"jaxcnn": 2.2, "lax": 90.0}),
+        result("conv", FORWARD, {"jaxcnn": 1.0, "lax": 1.0}, family="convolution"),
+        result("conv", BOTH, {"jaxcnn": 2.0, "lax": 1.0}, family="convolution"),
+        result("net", STEP, {"jaxcnn": 1.0, "flax": 4.0}, "models", "networks"),
+        result("net, epoch", EPOCH, {"jaxcnn": 1.0, "flax": 5.0}, "models", "networks"),
+    ]
+
+
+def test_readme_is_written_between_its_markers(tmp_path, capsys):
+    copy, folder = tmp_path / "README.md", tmp_path / "results"
+    copy.write_text(f"before\n\n{readme.BEGIN}\nold\n{readme.END}\n\nafter\n")
+    head = {"device": "A chip", "versions": {"python": "3.11", "jax": "0.10.2"}}
+    results.write(folder / "a-chip.json", results.to_json(head, some_results()))
+    assert run("readme", "--readme", str(copy), "--results", str(folder)) == 0
+    assert "the table of 1 file" in capsys.readouterr().out
+    text = copy.read_text()
+    assert text.startswith(f"before\n\n{readme.BEGIN}\n") and text.endswith("\n\nafter\n")
+    assert "old" not in text and "**A chip; Python 3.11, JAX 0.10.2, float32**" in text
+    assert "| max pools | 1 | 2 x (2) | 8 x (8) | 3 x (3) | 0.5 x (0.5) | 1.1 x" in text
+    assert "| **all primitives** | 2 | 1.4 x (1) | 2 x (0.5) |" in text
+    assert "| networks | 2 |  | 4.5 x (4) (Flax) |" in text
+    assert "| max | 1e+03 / 1e+03 | 2e+03 / 8e+03 | 3e+03 / 500 | 50% | 1.1 x | 10 x |  |" in text
+    assert "| slower |" in text
+    once = text
+    assert run("readme", "--readme", str(copy), "--results", str(folder)) == 0
+    assert copy.read_text() == once
+
+
+def test_readme_that_cannot_be_written_is_told(tmp_path, capsys):
+    copy = tmp_path / "README.md"
+    for text, match in ((None, "cannot be read"), ("no markers", "must hold these two lines once"),
+                        (f"{readme.BEGIN}\n{readme.END}", "holds no file")):  # fmt: skip
+        if text:
+            copy.write_text(text)
+        assert run("readme", "--readme", str(copy), "--results", str(tmp_path)) == 2
+        assert match in capsys.readouterr().err
+    (tmp_path / "broken.json").write_text("{}")
+    assert run("readme", "--readme", str(copy), "--results", str(tmp_path)) == 2
+    assert "broken.json is no file of results" in capsys.readouterr().err
+
+
+def test_regressions_and_averages_of_known_numbers():
+    before = some_results()
+    assert results.regressions(before, before) == []
+    slower = [
+        Result(**{**vars_of(r), "figures": {**r.figures, "jaxcnn": Figures(seconds=3.0)}})
+        if r.key[:2] in (("max", BOTH), ("max", SCAN)) else r
+        for r in before
+    ]  # fmt: skip
+    lines = results.regressions(slower, before)
+    assert lines[0] == "max, forward + backward: 2.67 x lax, 8.00 x as committed (-67%)"
+    assert lines[-1] == "max: 1.50 x as long in a scan, 1.10 x as committed (+36%)"
+    said = table.averages(before, ["lax"])
+    assert "forward: 1.41 x as fast as lax, geometric mean of 2 rows; least 1.00 x (conv)" in said
+    assert said[-1] == "in a scan: lax takes 10.00 x as long as outside; most 10.00 x (max)"
+    assert results.merged(before[:1], before[:2]) == before[:2]
+    drawn = picture.draw(before, "title").axes[0]
+    assert [label.get_text() for label in drawn.get_yticklabels()] == [
+        "max", "conv", "net", "net, epoch",
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="a.xyz cannot be drawn: .*; name a .png or .svg file"):
+        picture.save(picture.draw(before, ""), results.FOLDER / "a.xyz")
+
+
+def test_difference_is_relative_to_the_largest_value():
+    one = [np.array([1.0, -4.0]), np.zeros(0)]
+    assert check.difference(one, [np.array([1.0, -5.0]), np.zeros(0)]) == pytest.approx(0.2)
+    assert check.difference([np.array([np.nan, 1])], [np.array([np.nan, 1])]) == 0
+    assert check.difference([np.array([np.nan, 1])], [np.array([0.0, 1])]) == math.inf
+    assert check.difference(one, one[:1]) == math.inf
+
+
+def test_turns_rotate_and_what_is_slow_is_sampled_once():
+    order = []
+
+    def candidate(name, seconds):
+        return lambda calls: order.append(name) or seconds
+
+    plan = timing.Plan(discard=1, repeats=4, most_seconds=1.0)
+    found = timing.interleaved({"a": candidate("a", 0.01), "b": candidate("b", 2.0)}, plan)
+    assert found["b"].samples == (2.0,) and len(found["a"].samples) >= 4
+    assert order.count("b") == 1 and found["a"].median == 0.01 and found["a"].spread == 0
+    order.clear()
+    timing.interleaved({"a": candidate("a", 0.01), "b": candidate("b", 0.01)}, plan)
+    assert "".join(order[:8]) == "abbaabba"
+
+
+def test_names_are_unique():
+    add_pool()
+    with pytest.raises(ValueError, match="register: there is a row 'max 2x2' already"):
+        add_pool()
