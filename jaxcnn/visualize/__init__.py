@@ -15,5 +15,12 @@ except ModuleNotFoundError as error:
 from jaxcnn.visualize.confusion import confusion_matrix
 from jaxcnn.visualize.curves import learning_curves
 from jaxcnn.visualize.images import image_grid
+from jaxcnn.visualize.sliding import conv_gradient, sliding_window
 
-__all__ = ["confusion_matrix", "image_grid", "learning_curves"]
+__all__ = [
+    "confusion_matrix",
+    "conv_gradient",
+    "image_grid",
+    "learning_curves",
+    "sliding_window",
+]

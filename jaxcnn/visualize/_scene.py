@@ -1,0 +1,343 @@
+"""A sliding window as data: cells, what fills the padding, and what each output cell meets.
+
+Everything is worked out by `jaxcnn.geometry`, whose integers the primitives are computed with, and
+nothing here draws or knows an array.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+from jaxcnn import geometry
+from jaxcnn.geometry import IntPerAxis, Padding, Windows
+
+Index = tuple[int, ...]
+
+POOLS = ("max_pool", "min_pool", "avg_pool", "sum_pool")
+OPS = ("conv", "conv_transpose", *POOLS)
+NAME = "sliding_window"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of the plane that the window slides over.
+
+    Attributes:
+      kind: "input"; "hole", a zero between input pixels that dilation moved apart; "zeros", padding
+        with zeros; "identity", padding with nothing that could win; "copy", padding that shows an
+        input pixel; "overhang", past the padding under `ceil_mode`; "cropped", an input pixel that
+        negative padding cuts off.
+      source: the input pixel that the cell shows, None where it shows none.
+    """
+
+    kind: str
+    source: Index | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tap:
+    """Where one tap of the window lies: the number of its cell, and its place in the kernel."""
+
+    cell: int
+    kernel: Index
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Step:
+    """One output cell, the taps that it is computed from, and what an average divides by."""
+
+    output: Index
+    taps: tuple[Tap, ...]
+    divisor: int = 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scene:
+    """A whole slide.
+
+    Attributes:
+      op: name of the primitive.
+      input_shape: spatial sizes of what goes in.
+      kernel_size: taps of the window.
+      plane: sizes of the dilated and padded input, in cells.
+      cells: those of the plane, row by row.
+      output_shape: spatial sizes of what comes out.
+      steps: one an output cell, row by row.
+      names: what the input, the kernel and the output are called.
+      flipped: whether the kernel lies on the plane turned round.
+    """
+
+    op: str
+    input_shape: Index
+    kernel_size: Index
+    plane: Index
+    cells: tuple[Cell, ...]
+    output_shape: Index
+    steps: tuple[Step, ...]
+    names: tuple[str, str, str] = ("input", "kernel", "output")
+    flipped: bool = False
+
+    def kernel_at(self, place: Index) -> Index:
+        """The kernel's element that lies at `place` of the window."""
+        if not self.flipped:
+            return place
+        return tuple(k - 1 - a for k, a in zip(self.kernel_size, place, strict=True))
+
+
+def sliding_scene(
+    op: str,
+    input_shape: Sequence[int],
+    kernel_size: Sequence[int],
+    *,
+    strides: IntPerAxis = 1,
+    padding: Padding | None = None,
+    padding_mode: str | None = None,
+    kernel_dilation: IntPerAxis = 1,
+    input_dilation: IntPerAxis = 1,
+    output_padding: IntPerAxis = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Scene:
+    """Checks the options of `visualize.sliding_window` and works out every step."""
+    if op not in OPS:
+        kind = ValueError if isinstance(op, str) else TypeError
+        raise kind(f"{NAME}: `op` (={op!r}) must be one of {', '.join(OPS)}")
+    sizes, window = shapes(NAME, input_shape, kernel_size)
+    for argument, value, usual, where in (
+        ("input_dilation", input_dilation, 1, ("conv",)),
+        ("output_padding", output_padding, 0, ("conv_transpose",)),
+        ("ceil_mode", ceil_mode, False, POOLS),
+        ("count_include_pad", count_include_pad, True, ("avg_pool",)),
+    ):
+        if isinstance(usual, bool) and not isinstance(value, bool):
+            raise TypeError(f"{NAME}: `{argument}` (={value!r}) must be True or False")
+        if op not in where and value != usual:
+            raise ValueError(
+                f"{NAME}: `{argument}` (={value!r}) goes with {', '.join(where)} alone; received "
+                f"op {op!r}; leave it out"
+            )
+    if padding is None:
+        padding = "VALID" if op in POOLS else "SAME"
+    if op == "conv_transpose":
+        return _transposed_scene(
+            sizes, window, strides, padding, padding_mode, kernel_dilation, output_padding
+        )
+    mode = padding_mode or ("identity" if op in POOLS else "zeros")
+    if op in POOLS and mode == "identity":
+        mode = "zeros" if op in ("avg_pool", "sum_pool") else "identity"
+    elif op == "conv":
+        dilation = geometry.per_axis(NAME, "kernel_dilation", kernel_dilation, len(window))
+        padding, mode = geometry.fill_and_amounts(NAME, padding, mode, window, dilation)
+    else:
+        geometry.fill_and_amounts(NAME, "VALID", mode, window, window)
+    windows = geometry.windows(
+        NAME,
+        sizes,
+        window,
+        strides=strides,
+        padding=padding,
+        dilation=kernel_dilation,
+        input_dilation=input_dilation,
+        ceil_mode=ceil_mode,
+        crop=op == "conv" and mode == "zeros",
+        window_argument="kernel_size",
+        dilation_argument="kernel_dilation",
+    )
+    if op in ("max_pool", "min_pool") and mode == "identity":
+        geometry.refuse_window_in_padding(NAME, windows, "kernel_size")
+    if not count_include_pad and mode != "zeros":
+        raise ValueError(
+            f"{NAME}: `count_include_pad` (=False) must be True where padding is filled with "
+            f"pixels; received padding_mode {mode!r}"
+        )
+    plane, cells, steps = _slide(windows, mode)
+    if op == "avg_pool":
+        counts = [
+            windows.tap_counts(axis, include_padding=count_include_pad)
+            for axis in range(windows.rank)
+        ]
+        divisors = (max(math.prod(count), 1) for count in itertools.product(*counts))
+        steps = tuple(
+            dataclasses.replace(step, divisor=divisor)
+            for step, divisor in zip(steps, divisors, strict=True)
+        )
+    return Scene(op, sizes, window, plane, cells, windows.output_shape, steps)
+
+
+def gradient_scene(
+    input_shape: Sequence[int],
+    kernel_size: Sequence[int],
+    *,
+    strides: IntPerAxis = 1,
+    padding: Padding = "VALID",
+    padding_mode: str = "zeros",
+    kernel_dilation: IntPerAxis = 1,
+) -> Scene:
+    """The gradient of a convolution's input: the flipped kernel slides over the output's gradient.
+
+    It is the full convolution of the output's gradient, its pixels moved apart by the strides.
+    """
+    name = "conv_gradient"
+    sizes, window = shapes(name, input_shape, kernel_size)
+    dilation = geometry.per_axis(name, "kernel_dilation", kernel_dilation, len(window))
+    padding, mode = geometry.fill_and_amounts(name, padding, padding_mode, window, dilation)
+    windows = geometry.windows(
+        name,
+        sizes,
+        window,
+        strides=strides,
+        padding=padding,
+        dilation=dilation,
+        crop=mode == "zeros",
+        window_argument="kernel_size",
+        dilation_argument="kernel_dilation",
+    )
+    names = ("gradient of the output", "kernel, turned round", "gradient of the input")
+    return _gather("conv_gradient", windows, mode, names, flipped=True)
+
+
+def shapes(name: str, input_shape: object, kernel_size: object) -> tuple[Index, Index]:
+    """Returns both shapes if they have one or two axes, the same number."""
+    sizes = geometry.axes_tuple(name, "input_shape", input_shape)
+    window = geometry.axes_tuple(name, "kernel_size", kernel_size)
+    if len(sizes) != len(window) or len(sizes) > 2:
+        raise ValueError(
+            f"{name}: `input_shape` (={sizes}) and `kernel_size` (={window}) must both have one "
+            "axis or both two; leave batch and channels out"
+        )
+    return sizes, window
+
+
+def _transposed_scene(
+    sizes: Index,
+    window: Index,
+    strides: IntPerAxis,
+    padding: Padding,
+    padding_mode: str | None,
+    kernel_dilation: IntPerAxis,
+    output_padding: IntPerAxis,
+) -> Scene:
+    """As `functional.conv_transpose` reads its arguments."""
+    _, mode = geometry.fill_and_amounts(NAME, padding, padding_mode or "zeros", (), ())
+    if isinstance(padding, str) and padding.upper() == "CIRCULAR":
+        padding = "SAME"
+    windows = geometry.transposed_windows(
+        NAME,
+        sizes,
+        window,
+        strides=strides,
+        padding=padding,
+        dilation=kernel_dilation,
+        output_padding=output_padding,
+        crop=mode == "zeros",
+    )
+    return _gather("conv_transpose", windows, mode, ("input", "kernel", "output"), flipped=False)
+
+
+def _gather(
+    op: str, windows: Windows, mode: str, names: tuple[str, str, str], *, flipped: bool
+) -> Scene:
+    """The transpose of `windows`, seen from each of its output cells.
+
+    Where the padding of `windows` copies pixels, what arrives there goes to the pixel shown, so
+    that one output cell gathers from several places.
+    """
+    laid = windows if mode == "zeros" else windows.padded()
+    transposed = laid.transposed()
+    plane, cells, steps = _slide(transposed, "zeros")
+    if mode != "zeros":
+        meets = [_axis(windows, axis, mode) for axis in range(windows.rank)]
+        gathered: dict[Index, tuple[Tap, ...]] = {
+            output: () for output in itertools.product(*map(range, windows.sizes))
+        }
+        for step in steps:
+            places = [meets[axis](at - windows.padding[axis][0]) for axis, at in _at(step.output)]
+            output = tuple(source for _, source in places if source is not None)
+            gathered[output] += step.taps
+        steps = tuple(Step(output, taps) for output, taps in gathered.items())
+    return Scene(
+        op,
+        transposed.sizes,
+        windows.window_shape,
+        plane,
+        cells,
+        windows.sizes,
+        steps,
+        names,
+        flipped,
+    )
+
+
+def _slide(windows: Windows, mode: str) -> tuple[Index, tuple[Cell, ...], tuple[Step, ...]]:
+    """The plane's sizes, its cells and the steps over it."""
+    axes = range(windows.rank)
+    starts = tuple(-max(low, 0) for low, _ in windows.padding)
+    stops = tuple(
+        n + max(pair[1], fitted[1], 0)
+        for n, pair, fitted in zip(
+            windows.dilated_sizes, windows.padding, windows.fitted_padding, strict=True
+        )
+    )
+    plane = tuple(stop - start for start, stop in zip(starts, stops, strict=True))
+    meets = [_axis(windows, axis, mode) for axis in axes]
+    cells = tuple(
+        _cell([meets[axis](u) for axis, u in _at(place)], mode)
+        for place in itertools.product(*map(range, starts, stops))
+    )
+    steps = []
+    for output in itertools.product(*map(range, windows.output_shape)):
+        taps = []
+        for tap in itertools.product(*map(range, windows.window_shape)):
+            number = 0
+            for axis in axes:
+                u = output[axis] * windows.strides[axis] + tap[axis] * windows.dilation[axis]
+                number = number * plane[axis] + u - windows.padding[axis][0] - starts[axis]
+            taps.append(Tap(number, tap))
+        steps.append(Step(output, tuple(taps)))
+    return plane, cells, tuple(steps)
+
+
+def _at(place: Index) -> list[tuple[int, int]]:
+    return list(enumerate(place))
+
+
+def _axis(windows: Windows, axis: int, mode: str) -> Callable[[int], tuple[str, int | None]]:
+    """A function from a position along `axis` of the dilated input to its kind and its pixel."""
+    size, rate = windows.dilated_sizes[axis], windows.input_dilation[axis]
+    low, high = windows.padding[axis]
+    if mode == "reflect" and size == 1 and (low or high):
+        raise ValueError(
+            f"{NAME}: `padding_mode` (='reflect') needs at least two pixels along a padded axis; "
+            f"received one along spatial axis {axis}; use 'replicate'"
+        )
+
+    def pixel(u: int) -> int | None:
+        return u // rate if u % rate == 0 else None
+
+    def meets(u: int) -> tuple[str, int | None]:
+        if not -low <= u < size + high:
+            return ("cropped", pixel(u)) if 0 <= u < size else ("overhang", None)
+        if 0 <= u < size:
+            return ("input" if u % rate == 0 else "hole"), pixel(u)
+        if mode in ("zeros", "identity"):
+            return mode, None
+        if mode == "replicate":
+            return "copy", pixel(min(max(u, 0), size - 1))
+        if mode == "circular":
+            return "copy", pixel(u % size)
+        u %= 2 * (size - 1)
+        return "copy", pixel(min(u, 2 * (size - 1) - u))
+
+    return meets
+
+
+def _cell(met: list[tuple[str, int | None]], mode: str) -> Cell:
+    """One cell from what its position means along each axis."""
+    kinds = {kind for kind, _ in met}
+    source = tuple(pixel for _, pixel in met if pixel is not None)
+    for kind in ("overhang", "cropped", mode, "copy", "hole", "input"):
+        if kind in kinds:
+            whole = len(source) == len(met) and kind in ("cropped", "copy", "input")
+            return Cell(kind, source if whole else None)
+    raise RuntimeError(f"no kind of cell among {kinds}")
