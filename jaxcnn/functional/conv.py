@@ -68,7 +68,8 @@ def conv(
       >>> signal, taps = jnp.array([[1.0], [2.0], [4.0]]), jnp.array([1.0, 10.0]).reshape(2, 1, 1)
       >>> F.conv(signal, taps, padding="FULL").ravel()  # slides [1, 10] over 0 1 2 4 0
       Array([10., 21., 42.,  4.], dtype=float32)
-      >>> F.conv(signal, taps, padding="FULL", flip_kernel=True).ravel()  # (1 + 2x + 4x^2) (1 + 10x)
+      >>> # the coefficients of (1 + 2x + 4x^2) (1 + 10x)
+      >>> F.conv(signal, taps, padding="FULL", flip_kernel=True).ravel()
       Array([ 1., 12., 24., 40.], dtype=float32)
 
     References:
