@@ -10,11 +10,11 @@ from jaxcnn.models.pattern import PatternCNN
 from jaxcnn.models.resnet import CifarResNet, ResNet
 from jaxcnn.models.simple_cnn import SimpleCNN
 from jaxcnn.models.speed_net import CifarSpeedNet, whitening_kernel
+from jaxcnn.models.torch_weights import load_torch, save_torch
 from jaxcnn.models.unet import UNet
 from jaxcnn.models.vgg import VGG
 
 __all__ = [
-    "VGG",
     "AlexNet",
     "CifarResNet",
     "CifarSpeedNet",
@@ -27,5 +27,8 @@ __all__ = [
     "ResNet",
     "SimpleCNN",
     "UNet",
+    "VGG",
+    "load_torch",
+    "save_torch",
     "whitening_kernel",
 ]
