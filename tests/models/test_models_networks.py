@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxcnn import nn
 from jaxcnn.models import (
     VGG,
     AlexNet,
@@ -131,23 +130,6 @@ def test_the_pattern_is_the_pattern():
     assert signal.classifier.names == ("flatten", "fc1")
     outputs = nnx.eval_shape(lambda m: m(jnp.ones((4, 2, 16, 2), jnp.float32)), signal)
     assert outputs.shape == (4, 2, 10)
-
-
-def test_a_vgg_in_plain_flax_becomes_ours_by_its_imports():
-    def network(conv, pool, rngs):
-        layers, inside = [], 3
-        for width in (4, 8):
-            layers += [conv(inside, width, (3, 3), padding=1, rngs=rngs), nnx.relu, pool]
-            inside = width
-        return nnx.Sequential(*layers)
-
-    def flax_pool(x):
-        return nnx.max_pool(x, (2, 2), strides=(2, 2))
-
-    theirs = network(nnx.Conv, flax_pool, nnx.Rngs(0))
-    ours = network(nn.Conv, nn.MaxPool((2, 2), strides=2), nnx.Rngs(0))
-    images = jnp.asarray(np.random.default_rng(0).normal(size=(2, 8, 8, 3)), jnp.float32)
-    np.testing.assert_allclose(ours(images), theirs(images), rtol=1e-5, atol=1e-5)
 
 
 BAD = [
