@@ -1,5 +1,7 @@
 """What the pictures share."""
 
+from collections.abc import Iterable
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -16,3 +18,8 @@ def axes_of(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
     if figure is None:
         raise ValueError("visualize: `ax` must belong to a figure; received axes that were removed")
     return figure, ax
+
+
+def times(shape: Iterable[int]) -> str:
+    """Sizes as a person writes them: 3×3."""
+    return "\N{MULTIPLICATION SIGN}".join(map(str, shape))

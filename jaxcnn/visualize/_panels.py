@@ -3,6 +3,7 @@
 import dataclasses
 from string import ascii_letters
 
+from jaxcnn.visualize._figure import times
 from jaxcnn.visualize._scene import POOLS, Scene
 from jaxcnn.visualize._window_values import Values, text
 
@@ -92,12 +93,12 @@ def panels_of(scene: Scene, values: Values | None) -> Panels:
     if not pool:
         places = [scene.kernel_at(tap.kernel) for tap in _window(scene)]
         labels = tuple(text(values.kernel[place]) if values else "" for place in places)
-        title = f"{scene.names[1]} {_sizes(scene.kernel_size)}"
+        title = f"{scene.names[1]} {times(scene.kernel_size)}"
         kernel = Panel(title, *_grid(scene.kernel_size), ("kernel",) * len(labels), labels)
     rows, columns = _grid(scene.output_shape)
     count = len(scene.steps)
     output = Panel(
-        f"{scene.names[2]} {_sizes(scene.output_shape)}",
+        f"{scene.names[2]} {times(scene.output_shape)}",
         rows,
         columns,
         ("output",) * count,
@@ -164,15 +165,11 @@ def _grid(shape: tuple[int, ...]) -> tuple[int, int]:
     return (1, shape[0]) if len(shape) == 1 else (shape[0], shape[1])
 
 
-def _sizes(shape: tuple[int, ...]) -> str:
-    return "\N{MULTIPLICATION SIGN}".join(map(str, shape))
-
-
 def _title(scene: Scene, kinds: set[str]) -> str:
     """The input's name and size, and that of the plane where it is larger."""
-    title = f"{scene.names[0]} {_sizes(scene.input_shape)}"
+    title = f"{scene.names[0]} {times(scene.input_shape)}"
     if scene.input_shape == scene.plane:
         return title
     padded = "padded" if kinds & {"zeros", "identity", "copy", "overhang"} else ""
     done = " and ".join(filter(None, ["dilated" if "hole" in kinds else "", padded]))
-    return f"{title}, {done} to {_sizes(scene.plane)}"
+    return f"{title}, {done} to {times(scene.plane)}"

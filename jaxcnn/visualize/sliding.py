@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from jaxcnn import geometry
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.visualize import _animation
-from jaxcnn.visualize._figure import axes_of
+from jaxcnn.visualize._figure import axes_of, times
 from jaxcnn.visualize._panels import Panels, panels_of
 from jaxcnn.visualize._scene import Scene, gradient_scene, sliding_scene
 from jaxcnn.visualize._window_figure import (
@@ -276,7 +276,7 @@ def _strip(name: str, panels: Panels, shape: tuple[int, ...], heading: str) -> F
 def _heading(scene: Scene, options: dict[str, tuple[object, object]]) -> str:
     """The call in short: the options that differ from their defaults."""
     pool = scene.op.endswith("_pool")
-    sizes = "\N{MULTIPLICATION SIGN}".join(map(str, scene.kernel_size))
+    sizes = times(scene.kernel_size)
     name = "gradient of conv" if scene.op == "conv_gradient" else scene.op
     parts = [f"{name}, {'window' if pool else 'kernel'} {sizes}"]
     for option, (value, usual) in options.items():
