@@ -1,5 +1,6 @@
-"""What a network does before it runs: the sizes of its outputs."""
+"""What a network does, worked out before it is trained: sizes, fields, matrices, costs."""
 
+from jaxcnn.analysis.matrix import conv_matrix
 from jaxcnn.analysis.sizes import output_shape
 
-__all__ = ["output_shape"]
+__all__ = ["conv_matrix", "output_shape"]

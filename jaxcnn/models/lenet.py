@@ -46,6 +46,8 @@ class LeNet5(nnx.Module):
       recognition, 1998; its own form is `LeNet5Classic`.
     """
 
+    input_shape = (28, 28, 1)
+
     def __init__(
         self,
         num_classes: int = 10,

@@ -12,7 +12,9 @@ from jaxcnn.nn.chain import Activation, Chain, Flatten
 from jaxcnn.nn.context import ContextBlock, identity_init
 from jaxcnn.nn.conv import Conv
 from jaxcnn.nn.conv_transpose import ConvTranspose
+from jaxcnn.nn.convolutional import FullyConvolutional, convolutionalize
 from jaxcnn.nn.deform import DeformConv
+from jaxcnn.nn.dense import conv_to_dense, dense_to_conv
 from jaxcnn.nn.depthwise import DepthwiseConv, SeparableConv
 from jaxcnn.nn.global_pool import GlobalAvgPool, GlobalMaxPool, GlobalPool
 from jaxcnn.nn.inverted import InvertedResidual
@@ -56,6 +58,7 @@ __all__ = [
     "Flatten",
     "FractionalMaxPool",
     "FractionalMaxPoolWithIndices",
+    "FullyConvolutional",
     "GlobalAvgPool",
     "GlobalMaxPool",
     "GlobalPool",
@@ -80,5 +83,8 @@ __all__ = [
     "TableConv",
     "WindowPool",
     "batch_norm",
+    "conv_to_dense",
+    "convolutionalize",
+    "dense_to_conv",
     "identity_init",
 ]

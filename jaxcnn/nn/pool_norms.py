@@ -1,12 +1,11 @@
 """Smooth maxima of windows as modules."""
 
-import math
-import numbers
 from typing import Any
 
 from jaxtyping import Array, Float, Num
 
 from jaxcnn import functional
+from jaxcnn.functional.pool_norms import checked_norm_order
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.nn.pool import WindowPool
 
@@ -55,14 +54,7 @@ class LpPool(WindowPool):
         padding: Padding = "VALID",
         **options: Any,
     ):
-        if isinstance(norm_order, bool) or not isinstance(norm_order, numbers.Real):
-            raise TypeError(
-                f"LpPool: `norm_order` (={norm_order!r}) must be a number, "
-                f"got {type(norm_order).__name__}"
-            )
-        self.norm_order = float(norm_order)
-        if math.isnan(self.norm_order) or self.norm_order <= 0:
-            raise ValueError(f"LpPool: `norm_order` (={norm_order}) must be above 0")
+        self.norm_order = checked_norm_order("LpPool", norm_order)
         super().__init__(window_shape, strides, padding, **options)
 
     def __call__(
