@@ -22,7 +22,13 @@ def array(function: str, argument: str, value: object) -> Array:
     if isinstance(value, (np.ndarray, np.generic)):
         if value.dtype.kind in "OSUMmV" and not jnp.issubdtype(value.dtype, jnp.inexact):
             raise TypeError(f"{function}: `{argument}` must hold numbers, got dtype {value.dtype}")
-        return jnp.asarray(value)
+        try:
+            return jnp.asarray(value.astype(value.dtype.newbyteorder("="), copy=False))
+        except TypeError:  # NumPy's long double and the like
+            raise TypeError(
+                f"{function}: `{argument}` must have a dtype that JAX knows, got {value.dtype}; "
+                "cast it with astype"
+            ) from None
     if hasattr(value, "__jax_array__"):
         return jnp.asarray(value)
     raise TypeError(

@@ -1,5 +1,7 @@
 """Where random pools get their numbers from: the caller, or a key."""
 
+import contextlib
+
 import jax
 import jax.core
 import jax.numpy as jnp
@@ -55,7 +57,8 @@ def _checked_key(function: str, key: object) -> Array:
     if typed and shape == ():
         return key  # type: ignore[return-value]
     if dtype == jnp.uint32 and shape is not None and len(shape) == 1 and not typed:
-        return jnp.asarray(key)
+        with contextlib.suppress(TypeError):  # the number of words depends on the generator
+            return jax.random.wrap_key_data(jnp.asarray(key))
     received = type(key).__name__ if dtype is None else f"{dtype} of shape {shape}"
     raise TypeError(
         f"{function}: `key` must be one PRNG key, as jax.random.key gives; got {received}"

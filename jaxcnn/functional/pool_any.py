@@ -91,6 +91,8 @@ def _initial(init: object, dtype: jnp.dtype) -> Array:
     start = _arguments.array("pool", "init", init)
     if start.ndim:
         raise ValueError(f"pool: `init` must be a scalar; received init {start.shape}")
+    if start.weak_type and jnp.result_type(start, dtype) == dtype:
+        return start.astype(dtype)  # a Python number, traced
     if start.dtype != dtype:
         raise TypeError(
             f"pool: `init` must have the inputs' dtype {dtype}, got {start.dtype}; "
@@ -106,7 +108,8 @@ def _fits(number: complex, dtype: jnp.dtype) -> bool:
     if dtype == jnp.bool_:
         return number in (0, 1)
     if not jnp.issubdtype(dtype, jnp.integer):
-        return True
+        largest = float(jnp.finfo(dtype).max)
+        return number in (math.inf, -math.inf) or not abs(number) > largest
     limits = jnp.iinfo(dtype)
     return limits.min <= number <= limits.max and number == int(number)
 
@@ -115,12 +118,15 @@ def _checked(reduce_fn: Callable[[Array, Array], Array]) -> Callable[[Array, Arr
     """`reduce_fn`, with a clear error where it does not map two arrays to one like them."""
 
     def reduce(left: Array, right: Array) -> Array:
-        result = reduce_fn(left, right)
-        like = isinstance(result, jax.Array) and result.shape == left.shape
-        if not like or result.dtype != left.dtype:
-            received = f"{result.dtype}{result.shape}" if hasattr(result, "shape") else repr(result)
+        try:
+            result = reduce_fn(left, right)
+        except jax.errors.TracerArrayConversionError:
+            raise TypeError("pool: `reduce_fn` must be written with jax.numpy, not NumPy") from None
+        array = isinstance(result, jax.Array)
+        if not array or (result.shape, result.dtype) != (left.shape, left.dtype):
+            received = f"{result.dtype}{result.shape}" if array else type(result).__name__
             raise TypeError(
-                "pool: `reduce_fn` must return one array like its two arguments, "
+                "pool: `reduce_fn` must return one JAX array like its two arguments, "
                 f"{left.dtype}{left.shape}, got {received}"
             )
         return result

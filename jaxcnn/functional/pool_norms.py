@@ -67,7 +67,7 @@ def lp_pool(
       digit classification, 2012.
     """
     inputs = _real("lp_pool", inputs)
-    p = _norm_order(norm_order)
+    p = checked_norm_order("lp_pool", norm_order)
     if p == math.inf and padding_mode == "identity":
         padding_mode = "zeros"  # neutral among magnitudes, in a window of padding alone too
     flat, windows, batch = windowed(
@@ -156,17 +156,21 @@ def _real(function: str, inputs: object) -> Array:
     return _dtypes.averageable(function, values)
 
 
-def _norm_order(value: object) -> float:
+def checked_norm_order(function: str, value: object) -> float:
     """Returns p as a float if it is a number above 0."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(
-            f"lp_pool: `norm_order` (={value!r}) must be a number known before tracing, "
+            f"{function}: `norm_order` (={value!r}) must be a number known before tracing, "
             f"got {type(value).__name__}"
         )
-    p = float(value)
+    try:
+        p = float(value)
+    except OverflowError:
+        p = math.nan
     if not p > 0:
         raise ValueError(
-            f"lp_pool: `norm_order` (={value!r}) must be above 0; math.inf takes the maximum"
+            f"{function}: `norm_order` (={value!r}) must be above 0 and within the range of floats;"
+            " math.inf takes the maximum"
         )
     return p
 

@@ -5,6 +5,7 @@ import operator
 from collections.abc import Sequence
 
 IntPerAxis = int | Sequence[int]
+LARGEST = 2**31  # from here on an axis cannot be indexed by 32 bits
 
 
 def whole_number(function: str, argument: str, value: object, minimum: int | None = None) -> int:
@@ -12,7 +13,7 @@ def whole_number(function: str, argument: str, value: object, minimum: int | Non
 
     Raises:
       TypeError: `value` is no number known before tracing (a bool is none).
-      ValueError: `value` is not whole, or below `minimum`.
+      ValueError: `value` is not whole, below `minimum`, or too large for an index.
     """
     label = f"{function}: `{argument}` (={value!r})"
     if isinstance(value, bool) or not hasattr(value, "__index__"):
@@ -28,6 +29,8 @@ def whole_number(function: str, argument: str, value: object, minimum: int | Non
         ) from None
     if minimum is not None and number < minimum:
         raise ValueError(f"{label} must be at least {minimum}")
+    if abs(number) >= LARGEST:
+        raise ValueError(f"{label} must be below 2**31, as sizes of arrays are")
     return number
 
 

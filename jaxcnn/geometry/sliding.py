@@ -132,11 +132,13 @@ class Windows:
         """
         low, high = self.padding[axis] if include_padding else (0, 0)
         first, last = -low, self.dilated_sizes[axis] + high
+        size, d = self.window_shape[axis], self.dilation[axis]
         counts = []
         for i in range(self.output_shape[axis]):
             start = i * self.strides[axis] - self.padding[axis][0]
-            taps = range(start, start + self.effective_shape[axis], self.dilation[axis])
-            counts.append(sum(first <= tap < last for tap in taps))
+            # the taps t with first <= start + t*d < last
+            before, until = (min(max(-((start - edge) // d), 0), size) for edge in (first, last))
+            counts.append(until - before)
         return counts
 
 
@@ -214,6 +216,8 @@ def refuse_window_in_padding(
       ValueError: not one tap of some window falls on the input.
     """
     for axis in range(where.rank):
+        if where.padding[axis] == (0, 0):
+            continue
         counts = where.tap_counts(axis, include_padding=False)
         if 0 in counts:
             raise ValueError(

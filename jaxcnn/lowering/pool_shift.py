@@ -142,7 +142,11 @@ def identity(dtype: DTypeLike, largest: bool) -> np.ndarray:
     if jnp.issubdtype(dtype, jnp.integer):
         limits = jnp.iinfo(dtype)
         return np.array(limits.min if largest else limits.max, dtype)
-    return np.array(-math.inf if largest else math.inf, dtype)
+    infinity = np.array(-math.inf if largest else math.inf, dtype)
+    if infinity == infinity:
+        return infinity
+    limits = jnp.finfo(dtype)  # of most 8-bit floats, which have no infinity
+    return np.array(limits.min if largest else limits.max, dtype)
 
 
 def shared(values: Array, windows: Windows, axis: int) -> Array:
@@ -160,6 +164,8 @@ def _first_pixels(windows: Windows, axis: int) -> np.ndarray:
     It wins without a comparison there, so that a window of -inf sends nothing into the padding.
     """
     taps = range(windows.window_shape[axis])
+    if windows.padding[axis][0] == 0:  # then no window starts in the padding
+        return np.zeros((len(taps), 1), bool)
     inside = np.array([windows.tap_in_input(axis, tap) for tap in taps])
     return inside & (np.cumsum(inside, 0) == 1) & (np.arange(len(inside)) > 0)[:, None]
 

@@ -46,6 +46,8 @@ def max_pool_with_indices(
         window_dilation,
         ceil_mode,
     )
+    if mode == "identity":
+        geometry.refuse_window_in_padding("max_pool_with_indices", windows)
     out = np.zeros((len(x), *windows.output_shape, x.shape[-1]))
     indices = np.zeros(out.shape, np.int32)
     for place, pixels in pixels_by_window(windows, mode):

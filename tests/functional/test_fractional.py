@@ -231,6 +231,7 @@ U = np.zeros((2, 3, 2))
         (FINE, (2, 2), (3, 3), dict(samples=0.5), TypeError, "`samples` must be an array"),
         (FINE, (2, 2), (3, 3), dict(key=0), TypeError, "`key` must be one PRNG key.*got int"),
         (FINE, (2, 2), (3, 3), dict(key=U), TypeError, "got float64 of shape"),
+        (FINE, (2, 2), (3, 3), dict(key=np.zeros(3, np.uint32)), TypeError, "one PRNG key"),
         (FINE, (2, 2), (3, 3), dict(key=jax.random.split(jax.random.key(0))), TypeError, "one"),
         (FINE.astype(complex), (2, 2), (3, 3), dict(samples=U), TypeError, "must hold real"),
         (np.zeros((4, 3)), (2, 2), (3, 3), dict(samples=U), ValueError, "with 2 spatial axes"),

@@ -361,6 +361,13 @@ def test_16_bit_averages_are_accumulated_in_float32():
     assert gradient[255].item() == 256
 
 
+def test_numpy_arrays_of_either_byte_order_and_8_bit_floats_are_taken():
+    assert functional.max_pool(np.array([[1], [4]], ">f4"), (2,)).tolist() == [[4]]
+    for dtype in (jnp.float8_e4m3fn, jnp.float8_e5m2):  # the first has no infinity
+        outputs = functional.max_pool(jnp.full((2, 1), -5, dtype), (2,), padding=1)
+        assert outputs.dtype == dtype and outputs.ravel().tolist() == [-5, -5, -5]
+
+
 def test_refuses_bad_input():
     x = jnp.ones((2, 5, 6, 3))
     for pool, name in ((getattr(functional, name), name) for name in NAMES):
@@ -370,6 +377,7 @@ def test_refuses_bad_input():
             (ValueError, "`window_shape` .=0. must be at least 1", (x, (0, 2)), {}),
             (ValueError, "`window_shape` .=2.5. must be a whole number", (x, (2.5, 2)), {}),
             (ValueError, "`strides` .=0. must be at least 1", (x, (2, 2), 0), {}),
+            (ValueError, "`strides` .=1000000.*. must be below", (x, (2, 2), 10**30), {}),
             (ValueError, "`strides` .=.1, 2, 3.. must be one int", (x, (2, 2), (1, 2, 3)), {}),
             (ValueError, "`padding` .='CIRCULAR'. must be one of", (x, (2, 2), 1, "CIRCULAR"), {}),
             (ValueError, "`padding` .=-1. must not be negative", (x, (2, 2), 1, -1), {}),
@@ -379,6 +387,7 @@ def test_refuses_bad_input():
             (ValueError, "at least one channel", (jnp.ones((2, 5, 6, 0)), (2, 2)), {}),
             (ValueError, "no empty spatial axis", (jnp.ones((2, 0, 6, 1)), (2, 2)), {}),
             (TypeError, "`inputs` must be an array, got list", ([[1.0]], (1,)), {}),
+            (TypeError, "`inputs` must have a dtype", (np.ones((3, 1), np.longdouble), (1,)), {}),
             (TypeError, "`ceil_mode` .=1. must be True or False", (x, (2, 2)), dict(ceil_mode=1)),
             (ValueError, "`padding_mode` .='wrap'. must", (x, (2, 2)), dict(padding_mode="wrap")),
             (ValueError, "`algorithm` .='fft'. must be one", (x, (2, 2)), dict(algorithm="fft")),

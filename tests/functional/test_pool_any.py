@@ -105,6 +105,18 @@ def test_init_may_be_batched(rng):
     np.testing.assert_allclose(outputs, expected)
 
 
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, np.float32, np.float64])
+def test_a_traced_python_number_takes_the_dtype_of_the_inputs(dtype):
+    inputs = jnp.array([[2], [3], [5]], dtype)
+
+    def product(x, init):
+        return functional.pool(x, init, jnp.multiply, (2,)).sum()
+
+    for init in (2.0, 2):
+        assert jax.jit(product)(inputs, init) == 42
+    assert jax.grad(product, argnums=1)(inputs, 2.0) == 21
+
+
 def test_booleans_and_empty_batches():
     mask = jnp.array([True, False, False, False])[:, None]
     ours = functional.pool(mask, False, jnp.logical_or, (2,))
@@ -116,7 +128,7 @@ def test_refuses_bad_input():
     x, n = jnp.ones((4, 3)), jnp.ones((4, 3), jnp.int32)
     for error, message, args in (
         (TypeError, "`reduce_fn` .=None. must be a function", (x, 0.0, None, (2,))),
-        (TypeError, "`reduce_fn` must return one array like", (x, 0.0, lambda a, b: a > b, (2,))),
+        (TypeError, "`reduce_fn` must return one JAX array", (x, 0.0, lambda a, b: a > b, (2,))),
         (TypeError, "`reduce_fn` must return .* got None", (x, 0.0, lambda a, b: None, (2,))),
         (TypeError, "`reduce_fn` must return", (x, 0.0, lambda a, b: jnp.sum(a), (2,))),
         (
@@ -130,8 +142,12 @@ def test_refuses_bad_input():
         (ValueError, "`init` .=nan. must fit", (n, float("nan"), jnp.add, (2,))),
         (ValueError, "`init` .=4294967296. must fit", (n, 2**32, jnp.add, (2,))),
         (ValueError, "`init` .=1j. must fit", (x, 1j, jnp.add, (2,))),
+        (ValueError, "`init` .=10000.*. must fit", (x, 10**400, jnp.add, (2,))),
+        (TypeError, "`reduce_fn` must return .* got ndarray", (x, 0.0, np.add, (2,))),
         (TypeError, "`window_shape` .=2. must be a tuple", (x, 0.0, jnp.add, 2)),
         (ValueError, "`window_shape` .=.5,.. spans 5 pixels", (x, 0.0, jnp.add, (5,))),
     ):
         with pytest.raises(error, match=f"pool: {message}"):
             functional.pool(*args)
+    with pytest.raises(TypeError, match="pool: `reduce_fn` must be written with jax.numpy"):
+        jax.jit(lambda x: functional.pool(x, 0.0, np.add, (2,)))(x)
