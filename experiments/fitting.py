@@ -16,8 +16,6 @@ from experiments.runs import Run, writing
 from experiments.training import TrainState, make_epoch, make_evaluate, split_model
 from jaxcnn import visualize
 
-_MOST_MISREAD = 48  # images in the picture of the misread ones
-
 
 class Data(NamedTuple):
     """Both splits on the device: bytes `(n, height, width, channels)` and labels `(n,)`."""
@@ -139,13 +137,4 @@ def _draw(run: Run, data: Data, probabilities: np.ndarray) -> None:
     run.save_picture(
         "confusion", visualize.confusion_matrix(labels, predictions, class_names=names)
     )
-    wrong = np.flatnonzero(predictions != labels)
-    wrong = wrong[np.argsort(-probabilities[wrong].max(-1))]  # the most certain mistakes first
-    shown = wrong[:_MOST_MISREAD]
-    captions = [
-        f"true {labels[n]}\nread {predictions[n]} ({probabilities[n].max():.0%})" for n in shown
-    ]
-    title = f"{len(wrong)} of {len(labels):,} test images misread"
-    if len(shown) < len(wrong):
-        title += f", the {len(shown)} most certain"
-    run.save_picture("misread", visualize.image_grid(images[shown], captions, title=title))
+    run.save_picture("misread", visualize.misclassified(images, labels, probabilities))

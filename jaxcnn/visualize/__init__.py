@@ -12,22 +12,41 @@ except ModuleNotFoundError as error:
         name="matplotlib",
     ) from error
 
+from jaxcnn.visualize.attribution import (
+    deconvnet,
+    grad_cam,
+    guided_backpropagation,
+    saliency,
+    smooth_grad,
+)
 from jaxcnn.visualize.confusion import confusion_matrix
 from jaxcnn.visualize.curves import learning_curves
 from jaxcnn.visualize.field import receptive_field
-from jaxcnn.visualize.images import image_grid
+from jaxcnn.visualize.history import activation_histograms, learning_rate_finder
+from jaxcnn.visualize.images import image_grid, misclassified
+from jaxcnn.visualize.layers import feature_maps, kernels
 from jaxcnn.visualize.linear import conv_matrix, overlap_counts
 from jaxcnn.visualize.routes import pool_gradient
 from jaxcnn.visualize.sliding import conv_gradient, sliding_window
 
 __all__ = [
+    "activation_histograms",
     "confusion_matrix",
     "conv_gradient",
     "conv_matrix",
+    "deconvnet",
+    "feature_maps",
+    "grad_cam",
+    "guided_backpropagation",
     "image_grid",
+    "kernels",
     "learning_curves",
+    "learning_rate_finder",
+    "misclassified",
     "overlap_counts",
     "pool_gradient",
     "receptive_field",
+    "saliency",
     "sliding_window",
+    "smooth_grad",
 ]

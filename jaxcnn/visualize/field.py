@@ -59,7 +59,7 @@ def receptive_field(
       ... )
       >>> print(figure.axes[0].get_title())
       Receptive field of unit (4, 4): 5×5 pixels,
-      95 % of the energy in 19 of them
+      95 % of the energy in 18 of them
 
     References:
       W. Luo, Y. Li, R. Urtasun and R. Zemel, Understanding the effective receptive field in deep

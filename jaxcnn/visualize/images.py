@@ -61,3 +61,61 @@ def image_grid(
         ax.set_title(caption, fontsize=8)
         ax.set_axis_off()
     return figure
+
+
+def misclassified(
+    images: ArrayLike,
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    *,
+    class_names: Sequence[str] | None = None,
+    most: int = 48,
+    columns: int = 8,
+) -> Figure:
+    """Draws the images that a classifier takes for another class, the most certain mistakes first.
+
+    Args:
+      images: `(n, height, width, channels)`, as `image_grid` takes them.
+      labels: true classes, integers, `(n,)`.
+      probabilities: of each class, 0 to 1, `(n, classes)`.
+      class_names: a name a class; None for their numbers.
+      most: images drawn.
+      columns: images in a row.
+
+    Returns:
+      A new figure; the title counts all mistakes.
+
+    Raises:
+      ValueError: shapes disagree, or a class has no name.
+
+    Example:
+      >>> images, right = np.zeros((3, 8, 8, 1)), np.array([0, 1, 1])
+      >>> figure = misclassified(images, right, [[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
+      >>> figure.get_suptitle(), figure.axes[0].get_title()
+      ('1 of 3 images misread', 'true 1\\nread 0 (70 %)')
+    """
+    pixels, true, shares = np.asarray(images), np.asarray(labels), np.asarray(probabilities)
+    if true.ndim != 1 or shares.ndim != 2 or not len(pixels) == len(true) == len(shares):
+        raise ValueError(
+            "misclassified: `images`, `labels` (n,) and `probabilities` (n, classes) must be of "
+            f"one length; received {pixels.shape}, {true.shape} and {shares.shape}"
+        )
+    names = list(map(str, range(shares.shape[1])) if class_names is None else class_names)
+    if len(names) != shares.shape[1]:
+        raise ValueError(
+            f"misclassified: `class_names` must hold {shares.shape[1]} names; received {len(names)}"
+        )
+    if most < 1:
+        raise ValueError(f"misclassified: `most` (={most}) must be 1 or more")
+    read = shares.argmax(-1)
+    wrong = np.flatnonzero(read != true)
+    wrong = wrong[np.argsort(-shares[wrong].max(-1), kind="stable")]
+    shown = wrong[:most]
+    captions = [
+        f"true {names[int(true[n])]}\nread {names[int(read[n])]} ({100 * shares[n].max():.0f} %)"
+        for n in shown.tolist()
+    ]
+    title = f"{len(wrong)} of {len(true):,} images misread"
+    if len(shown) < len(wrong):
+        title += f", the {len(shown)} most certain"
+    return image_grid(pixels[shown], captions, columns=columns, title=title)

@@ -40,3 +40,29 @@ def test_no_images():
 def test_errors(shape, captions, columns, message):
     with pytest.raises(ValueError, match=f"image_grid: .*{message}"):
         visualize.image_grid(np.zeros(shape), [""] * captions, columns=columns)
+
+
+def test_mistakes_come_most_certain_first(rng):
+    images = rng.integers(0, 256, (4, 5, 6, 1)).astype(np.uint8)
+    probabilities = [[0.6, 0.4], [0.1, 0.9], [0.2, 0.8], [0.3, 0.7]]
+    figure = visualize.misclassified(
+        images, [1, 0, 1, 0], probabilities, class_names=["cat", "dog"], most=2
+    )
+    assert figure.get_suptitle() == "3 of 4 images misread, the 2 most certain"
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles == ["true cat\nread dog (90 %)", "true cat\nread dog (70 %)"]
+    np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), images[3].squeeze())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(labels=[1]), r"of one length; received \(2, 3, 3, 1\), \(1,\) and \(2, 2\)"),
+        (dict(class_names=["a"]), "`class_names` must hold 2 names; received 1"),
+        (dict(most=0), r"`most` \(=0\) must be 1 or more"),
+    ],
+)
+def test_errors_of_mistakes(options, message):
+    arguments = dict(images=np.zeros((2, 3, 3, 1)), labels=[0, 1], probabilities=np.eye(2))
+    with pytest.raises(ValueError, match=f"misclassified: .*{message}"):
+        visualize.misclassified(**(arguments | options))

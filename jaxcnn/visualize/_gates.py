@@ -1,0 +1,81 @@
+"""Gradients with another rule at every ReLU, by autodiff alone.
+
+The rules wanted here look at the sign of the gradient that arrives, so that no linear tangent has
+them as its transpose. But once that sign is known, what a ReLU lets through is a mask like any
+other. So the masks are found one after the other, from the last ReLU to the first: the gradient
+that arrives at a ReLU depends on the masks after it alone.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxcnn.nn import Activation
+
+Gate = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def gated_gradient(
+    name: str, model: nnx.Module, image: jax.Array, target: int, gate: Gate
+) -> jax.Array:
+    """The gradient of a logit by the image, where ReLUs let through what `gate` says.
+
+    Args:
+      name: the caller's, for messages.
+      model: from images to logits; its ReLUs are `nn.Activation("relu")`.
+      image: `(height, width, channels)`.
+      target: the class.
+      gate: from what goes into a ReLU and the gradient that arrives at it to where it is open.
+    Raises:
+      TypeError: the model is no module.
+      ValueError: it has no ReLU of that kind.
+    """
+    if not isinstance(model, nnx.Module):
+        raise TypeError(
+            f"{name}: `model` must be a flax.nnx.Module, whose ReLUs can be exchanged; got "
+            f"{type(model).__name__}"
+        )
+    copy = nnx.clone(model)
+    relus = [
+        module
+        for _, module in nnx.iter_graph(copy)
+        if isinstance(module, Activation) and module.function in ("relu", nnx.relu)
+    ]
+    met: list[jax.Array] = []
+    masks: list[Any] = []
+    offsets: list[jax.Array] = []
+
+    def relu(entering: jax.Array) -> jax.Array:
+        number = len(met)
+        met.append(entering)
+        if number >= len(masks):
+            return nnx.relu(entering)
+        fixed = jax.lax.stop_gradient
+        moving = masks[number] * (entering - fixed(entering))
+        return fixed(nnx.relu(entering)) + moving + offsets[number]
+
+    for module in relus:
+        module.function = relu
+
+    def run(added: list[jax.Array], x: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
+        met.clear()
+        offsets[:] = added
+        logits = copy(x[None])
+        return logits[0, target], list(met)
+
+    _, entering = run([], image)
+    if not entering:
+        raise ValueError(
+            f"{name}: `model` must have a ReLU as `nn.Activation('relu')`; "
+            f"{type(model).__name__} met none"
+        )
+    masks.extend((value > 0).astype(value.dtype) for value in entering)
+    zeros = [jnp.zeros_like(value) for value in entering]
+    for number in reversed(range(len(entering))):
+        # By what is added to the output of the ReLU: the gradient that arrives there.
+        arrived = jax.grad(run, has_aux=True)(zeros, image)[0][number]
+        masks[number] = gate(entering[number], arrived).astype(arrived.dtype)
+    return jax.grad(lambda x: run(zeros, x)[0])(image)

@@ -1,0 +1,307 @@
+"""Which pixels a classifier's answer hangs on, by its gradients."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import ArrayLike
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jaxcnn import geometry
+from jaxcnn.visualize._figure import axes_of
+from jaxcnn.visualize._gates import gated_gradient
+
+Model = Callable[[jax.Array], jax.Array]
+
+
+def saliency(
+    model: Model,
+    image: ArrayLike,
+    *,
+    target: int | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws how strongly each pixel moves a logit: max over channels of abs(d logit / d pixel).
+
+    Args:
+      model: from images `(n, height, width, channels)` to logits `(n, classes)`.
+      image: `(height, width, channels)`, scaled as the model takes it; its outline is drawn.
+      target: the class; None for the one that the model takes the image for.
+      title: heading; None for the method, the class and its probability.
+      ax: axes to draw on; a new figure is made when None.
+
+    Returns:
+      The figure drawn on.
+
+    Raises:
+      ValueError: the image has another rank, or there is no such class.
+
+    Example:
+      >>> figure = saliency(lambda x: x.reshape(len(x), -1)[:, :3], jnp.ones((4, 4, 1)), target=2)
+      >>> figure.axes[0].get_title()
+      'Saliency for class 2 (33 %)'
+
+    References:
+      K. Simonyan, A. Vedaldi and A. Zisserman, Deep inside convolutional networks, 2014.
+    """
+    pixels, number, told = _asked("saliency", model, image, target)
+    gradient = np.abs(_gradient(model, pixels, number)).max(axis=-1)
+    label = "abs(d logit / d pixel)"
+    return _drawn(title or f"Saliency for {told}", pixels, gradient, label, ax)
+
+
+def smooth_grad(
+    model: Model,
+    image: ArrayLike,
+    *,
+    target: int | None = None,
+    samples: int = 32,
+    noise: float = 0.15,
+    seed: int = 0,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws the saliency averaged over noisy copies of the image, which takes its speckle away.
+
+        mean over s of d logit / d pixel at image + noise * (max - min) * normal[s]
+
+    Args:
+      model: as in `saliency`.
+      image: as in `saliency`.
+      target: as in `saliency`.
+      samples: noisy copies.
+      noise: standard deviation, as a share of the image's range.
+      seed: of the noise.
+      title: heading; None for the method, the class and its probability.
+      ax: axes to draw on; a new figure is made when None.
+
+    Returns:
+      The figure drawn on.
+
+    Raises:
+      ValueError: as `saliency`, or `samples` or `noise` is out of range.
+
+    Example:
+      >>> model = lambda x: x.reshape(len(x), -1)[:, :3]
+      >>> smooth_grad(model, jnp.ones((4, 4, 1)), target=2).axes[0].get_title()
+      'SmoothGrad for class 2 (33 %)'
+
+    References:
+      D. Smilkov et al., SmoothGrad: removing noise by adding noise, 2017.
+    """
+    pixels, number, told = _asked("smooth_grad", model, image, target)
+    count = geometry.whole_number("smooth_grad", "samples", samples, 1)
+    if not noise >= 0:
+        raise ValueError(f"smooth_grad: `noise` (={noise}) must be 0 or more")
+    drawn = jax.random.normal(jax.random.key(seed), (count, *pixels.shape), pixels.dtype)
+    copies = pixels[None] + (pixels.max() - pixels.min()) * float(noise) * drawn
+    gradients = jax.grad(lambda x: model(x)[:, number].sum())(copies)
+    gradient = np.abs(np.asarray(gradients.mean(axis=0))).max(axis=-1)
+    label = f"abs of the mean gradient of {count}"
+    return _drawn(title or f"SmoothGrad for {told}", pixels, gradient, label, ax)
+
+
+def guided_backpropagation(
+    model: nnx.Module,
+    image: ArrayLike,
+    *,
+    target: int | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws the gradient that is cut at every ReLU where it is negative or the ReLU is shut.
+
+        let through: gradient * (x > 0) * (gradient > 0)
+
+    What is left has only ever raised what raised the logit.
+
+    Args:
+      model: as in `saliency`, a module whose ReLUs are `nn.Activation("relu")`, in `eval` mode.
+      image: as in `saliency`.
+      target: as in `saliency`.
+      title: heading; None for the method, the class and its probability.
+      ax: axes to draw on; a new figure is made when None.
+
+    Returns:
+      The figure drawn on.
+
+    Raises:
+      ValueError: as `saliency`, or the model has no such ReLU.
+      TypeError: the model is no `flax.nnx.Module`.
+
+    Example:
+      >>> from jaxcnn.models import LeNet5
+      >>> figure = guided_backpropagation(LeNet5(rngs=nnx.Rngs(0)), jnp.ones((28, 28, 1)), target=7)
+      >>> figure.axes[0].images[0].get_array().shape
+      (28, 28)
+
+    References:
+      J. T. Springenberg et al., Striving for simplicity: the all convolutional net, 2015.
+    """
+    return _gated(
+        "guided_backpropagation",
+        "Guided backpropagation",
+        lambda entering, arrived: (entering > 0) & (arrived > 0),
+        (model, image, target, title, ax),
+    )
+
+
+def deconvnet(
+    model: nnx.Module,
+    image: ArrayLike,
+    *,
+    target: int | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws what the network run backwards projects onto the image.
+
+        let through at a ReLU: gradient * (gradient > 0)
+
+    whatever went in there; convolutions are transposed, and a max pool's maxima go back to where
+    they came from, as they do in backpropagation.
+
+    Args:
+      model: as in `guided_backpropagation`.
+      image: as in `saliency`.
+      target: as in `saliency`.
+      title: heading; None for the method, the class and its probability.
+      ax: axes to draw on; a new figure is made when None.
+
+    Returns:
+      The figure drawn on.
+
+    Raises:
+      ValueError: as `guided_backpropagation`.
+      TypeError: as `guided_backpropagation`.
+
+    Example:
+      >>> from jaxcnn.models import LeNet5
+      >>> figure = deconvnet(LeNet5(rngs=nnx.Rngs(0)), jnp.ones((28, 28, 1)), target=7)
+      >>> figure.axes[0].images[0].get_array().shape
+      (28, 28)
+
+    References:
+      M. D. Zeiler and R. Fergus, Visualizing and understanding convolutional networks, 2014.
+    """
+    return _gated(
+        "deconvnet",
+        "Deconvnet",
+        lambda entering, arrived: arrived > 0,
+        (model, image, target, title, ax),
+    )
+
+
+def grad_cam(
+    model: Any,
+    image: ArrayLike,
+    *,
+    target: int | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws which places of the last feature maps A speak for a class.
+
+        cam[i, j] = relu(sum over c of A[i, j, c] * mean over i, j of d logit / d A[i, j, c])
+
+    enlarged to the image by linear interpolation.
+
+    Args:
+      model: as in `saliency`, with `features`, from images to maps `(n, h, w, channels)`, and
+        `classifier`, from there to logits, as every classifier in `jaxcnn.models` has them.
+      image: as in `saliency`.
+      target: as in `saliency`.
+      title: heading; None for the method, the class and its probability.
+      ax: axes to draw on; a new figure is made when None.
+
+    Returns:
+      The figure drawn on.
+
+    Raises:
+      ValueError: as `saliency`.
+      TypeError: the model has no `features` or no `classifier`.
+
+    Example:
+      >>> from jaxcnn.models import LeNet5
+      >>> figure = grad_cam(LeNet5(rngs=nnx.Rngs(0)), jnp.ones((28, 28, 1)), target=7)
+      >>> figure.axes[0].images[0].get_array().shape
+      (28, 28)
+
+    References:
+      R. R. Selvaraju et al., Grad-CAM: visual explanations from deep networks via gradient-based
+      localization, 2017.
+    """
+    for part in ("features", "classifier"):
+        if not callable(getattr(model, part, None)):
+            raise TypeError(
+                f"grad_cam: `model` must have `features` and `classifier`; {type(model).__name__} "
+                f"has no `{part}`"
+            )
+    pixels, number, told = _asked("grad_cam", model, image, target)
+    maps = model.features(pixels[None])
+    if maps.ndim != 4:
+        raise ValueError(
+            f"grad_cam: `features` must give maps (n, h, w, channels); received {maps.shape}"
+        )
+    gradient = jax.grad(lambda a: model.classifier(a)[0, number])(maps)
+    weights = gradient.mean(axis=(1, 2), keepdims=True)
+    cam = nnx.relu((maps * weights).sum(axis=-1))[0]
+    cam = np.asarray(jax.image.resize(cam, pixels.shape[:2], "linear"))
+    return _drawn(title or f"Grad-CAM for {told}", pixels, cam, "evidence for the class", ax)
+
+
+def _asked(name: str, model: Model, image: ArrayLike, target: int | None):
+    """The image as an array, the class's number, and the class in words."""
+    pixels = jnp.asarray(image)
+    if pixels.ndim != 3 or not pixels.size or not jnp.issubdtype(pixels.dtype, jnp.floating):
+        raise ValueError(
+            f"{name}: `image` must be floats (height, width, channels), one image; received "
+            f"{pixels.dtype} {pixels.shape}"
+        )
+    probabilities = np.asarray(jax.nn.softmax(model(pixels[None])[0]))
+    number = int(probabilities.argmax())
+    if target is not None:
+        number = geometry.whole_number(name, "target", target, 0)
+        if number >= len(probabilities):
+            raise ValueError(
+                f"{name}: `target` (={number}) must be below the {len(probabilities)} classes"
+            )
+    return pixels, number, f"class {number} ({100 * probabilities[number]:.0f} %)"
+
+
+def _gradient(model: Model, pixels: jax.Array, number: int) -> np.ndarray:
+    return np.asarray(jax.grad(lambda x: model(x[None])[0, number])(pixels))
+
+
+def _gated(name: str, method: str, gate, asked) -> Figure:
+    """The body of both gradients with gates of their own."""
+    model, image, target, title, ax = asked
+    pixels, number, told = _asked(name, model, image, target)
+    gradient = np.asarray(gated_gradient(name, model, pixels, number, gate))
+    channel = np.abs(gradient).argmax(axis=-1)[..., None]
+    strongest = np.take_along_axis(gradient, channel, axis=-1)[..., 0]
+    label = "gradient let through"
+    return _drawn(title or f"{method} for {told}", pixels, strongest, label, ax, signed=True)
+
+
+def _drawn(title, pixels, values, label: str, ax: Axes | None, *, signed: bool = False) -> Figure:
+    """A map in colours, and the outline of the image on it."""
+    height, width = values.shape
+    figure, axes = axes_of(ax, (4.4, 3.6 * height / width + 0.3))
+    limit = float(np.abs(values).max()) or 1.0
+    image = axes.imshow(
+        values, cmap="PuOr_r" if signed else "viridis", vmin=-limit if signed else 0, vmax=limit
+    )
+    grey = np.asarray(pixels, np.float64).mean(axis=-1)
+    if np.ptp(grey) and min(grey.shape) > 1:
+        colour = "#404040" if signed else "white"
+        axes.contour(grey, [(grey.min() + grey.max()) / 2], colors=colour, linewidths=0.9)
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=10)
+    figure.colorbar(image, ax=axes, shrink=0.85).set_label(label)
+    return figure

@@ -1,0 +1,148 @@
+"""Attributions: the gradients drawn are those of the formulas, by another way of computing them."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from matplotlib.figure import Figure
+
+from jaxcnn import nn, visualize
+
+METHODS = ("saliency", "smooth_grad", "guided_backpropagation", "deconvnet", "grad_cam")
+
+
+class Small(nnx.Module):
+    """Two convolutions, a pool, a shortcut and two linear layers, all by ReLUs."""
+
+    def __init__(self):
+        rngs = nnx.Rngs(3)
+        options = dict(rngs=rngs, param_dtype=jnp.float64)
+        self.features = nn.Chain(
+            conv1=nn.Conv(2, 4, (3, 3), **options),
+            relu1=nn.Activation("relu"),
+            pool=nn.MaxPool((2, 2), strides=2),
+            conv2=nn.Conv(4, 5, (3, 3), **options),
+            relu2=nn.Activation(nnx.relu),
+        )
+        self.classifier = nn.Chain(
+            flatten=nn.Flatten(),
+            fc1=nnx.Linear(60, 7, **options),
+            relu3=nn.Activation("relu"),
+            fc2=nnx.Linear(7, 3, **options),
+        )
+
+    def __call__(self, inputs):
+        return self.classifier(self.features(inputs))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Small()
+
+
+@pytest.fixture
+def image(rng):
+    return rng.normal(size=(6, 8, 2))
+
+
+def drawn(figure):
+    return np.asarray(figure.axes[0].images[0].get_array())
+
+
+def layerwise(model, image, target, gate):
+    """The gradient pulled back layer by layer, cut at each ReLU: the textbook way."""
+    layers = [*model.features.layers(), *model.classifier.layers()]
+    x, pulls = jnp.asarray(image)[None], []
+    for layer in layers:
+        entering = x
+        if isinstance(layer, nn.Activation):
+            x = jnp.maximum(x, 0)
+            pulls.append(lambda g, entering=entering: jnp.where(gate(entering, g), g, 0))
+        else:
+            x, pull = jax.vjp(layer, x)
+            pulls.append(lambda g, pull=pull: pull(g)[0])
+    start = jnp.zeros_like(x).at[0, target].set(1)
+    return np.asarray(functools.reduce(lambda g, pull: pull(g), reversed(pulls), start)[0])
+
+
+def strongest(gradient):
+    first = np.abs(gradient[..., 0]) >= np.abs(gradient[..., 1])
+    return np.where(first, gradient[..., 0], gradient[..., 1])
+
+
+@pytest.mark.parametrize("target", [0, 2])
+def test_gates_at_the_relus(model, image, target):
+    guided = layerwise(model, image, target, lambda x, g: (x > 0) & (g > 0))
+    figure = visualize.guided_backpropagation(model, image, target=target)
+    np.testing.assert_allclose(drawn(figure), strongest(guided), rtol=1e-10)
+    projected = layerwise(model, image, target, lambda x, g: g > 0)
+    figure = visualize.deconvnet(model, image, target=target)
+    np.testing.assert_allclose(drawn(figure), strongest(projected), rtol=1e-10)
+    plain = layerwise(model, image, target, lambda x, g: x > 0)
+    figure = visualize.saliency(model, image, target=target)
+    np.testing.assert_allclose(drawn(figure), np.abs(strongest(plain)), rtol=1e-10)
+    assert not np.allclose(guided, projected) and not np.allclose(guided, plain)
+
+
+def test_the_model_is_left_as_it_was(model, image):
+    before = model(jnp.asarray(image)[None])
+    visualize.guided_backpropagation(model, image)
+    assert model.features.relu1.function == "relu"
+    np.testing.assert_array_equal(model(jnp.asarray(image)[None]), before)
+
+
+def test_smooth_grad_without_noise_is_the_saliency(model, image):
+    plain = drawn(visualize.saliency(model, image, target=1))
+    still = drawn(visualize.smooth_grad(model, image, target=1, noise=0.0, samples=2))
+    np.testing.assert_allclose(still, plain, rtol=1e-10)
+    noisy = [drawn(visualize.smooth_grad(model, image, target=1, seed=s)) for s in (0, 0, 1)]
+    np.testing.assert_array_equal(noisy[0], noisy[1])
+    assert not np.allclose(noisy[0], noisy[2]) and not np.allclose(noisy[0], plain)
+
+
+def test_grad_cam_is_its_formula(model, image):
+    maps = model.features(jnp.asarray(image)[None])
+    gradient = jax.grad(lambda a: model.classifier(a)[0, 2])(maps)
+    cam = np.maximum(np.einsum("hwc,c->hw", maps[0], np.asarray(gradient[0]).mean((0, 1))), 0)
+    shown = drawn(visualize.grad_cam(model, image, target=2))
+    expected = jax.image.resize(jnp.asarray(cam), (6, 8), "linear")
+    np.testing.assert_allclose(shown, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_figures(model, image, method):
+    figure = Figure()
+    _, right = figure.subplots(1, 2)
+    assert getattr(visualize, method)(model, image, ax=right) is figure
+    predicted = int(model(jnp.asarray(image)[None]).argmax())
+    assert f"for class {predicted} (" in right.get_title()
+    figure.canvas.draw()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_errors(model, image, method):
+    draw = getattr(visualize, method)
+    for bad in (image[0], image[None], image.astype(int)):
+        with pytest.raises(ValueError, match=f"{method}: `image` must be floats"):
+            draw(model, bad)
+    with pytest.raises(ValueError, match=rf"{method}: `target` \(=3\) must be below the 3"):
+        draw(model, image, target=3)
+
+
+def test_errors_of_single_methods(model, image):
+    with pytest.raises(ValueError, match=r"smooth_grad: `samples` \(=0\)"):
+        visualize.smooth_grad(model, image, samples=0)
+    with pytest.raises(ValueError, match=r"smooth_grad: `noise` \(=-1\)"):
+        visualize.smooth_grad(model, image, noise=-1)
+    with pytest.raises(TypeError, match="deconvnet: `model` must be a flax.nnx.Module"):
+        visualize.deconvnet(lambda x: model(x), image)
+    with pytest.raises(TypeError, match="grad_cam: `model` must have.*no `features`"):
+        visualize.grad_cam(lambda x: model(x), image)
+    with pytest.raises(ValueError, match="guided_backpropagation: `model` must have a ReLU"):
+        linear = nn.Chain(
+            flat=nn.Flatten(), fc=nnx.Linear(96, 3, param_dtype=jnp.float64, rngs=nnx.Rngs(0))
+        )
+        visualize.guided_backpropagation(linear, image)
