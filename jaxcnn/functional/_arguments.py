@@ -87,10 +87,22 @@ def restore_batch(outputs: Array, batch: tuple[int, ...]) -> Array:
     return outputs.reshape((*batch, *outputs.shape[1:]))
 
 
-def same_dtype(*arrays: Array) -> tuple[Array, ...]:
-    """Promotes arrays to their common dtype, as `jnp` does."""
-    dtype = jnp.result_type(*arrays)
-    return tuple(value.astype(dtype) for value in arrays)
+def same_dtype(function: str, **arrays: Array) -> tuple[Array, ...]:
+    """Promotes the arrays, given by their arguments' names, to their common dtype as `jnp` does.
+
+    Raises:
+      TypeError: the dtypes differ, and JAX is set to promote none ("strict").
+    """
+    try:
+        dtype = jnp.result_type(*arrays.values())
+    except jax.dtypes.TypePromotionError:
+        names = " and ".join(f"`{name}`" for name in arrays)
+        raise TypeError(
+            f"{function}: {names} must have one dtype where `jax_numpy_dtype_promotion` is "
+            f"'strict', got {' and '.join(str(value.dtype) for value in arrays.values())}; "
+            "cast one of them with astype"
+        ) from None
+    return tuple(value.astype(dtype) for value in arrays.values())
 
 
 def choice(function: str, argument: str, value: object, allowed: Sequence[str]) -> str:

@@ -58,7 +58,7 @@ def convolve(
     if _arguments.flag(function, "flip_kernel", flip_kernel):
         kernel = jnp.flip(kernel, range(rank))
     inputs, kernel, preferred = _dtypes.product_dtypes(
-        function, inputs, kernel, preferred_element_type
+        function, inputs, kernel, preferred_element_type, kernel_argument
     )
     flat = _arguments.flatten_batch(inputs, rank)
     if padding_mode != "zeros":
@@ -71,4 +71,4 @@ def convolve(
     _arguments.choice(function, "algorithm", algorithm, ("auto", *choose.CONV_ALGORITHMS))
     outputs = choose.conv(function, flat, kernel, problem, algorithm)
     outputs = _arguments.restore_batch(outputs, batch)
-    return _kernels.add_bias(function, outputs, bias)
+    return _kernels.add_bias(function, outputs, bias, preferred_element_type)

@@ -11,7 +11,11 @@ from jaxcnn.lowering.problem import Precision
 
 
 def product_dtypes(
-    function: str, inputs: Array, kernel: Array, preferred_element_type: DTypeLike | None
+    function: str,
+    inputs: Array,
+    kernel: Array,
+    preferred_element_type: DTypeLike | None,
+    kernel_argument: str = "kernel",
 ) -> tuple[Array, Array, DTypeLike | None]:
     """Promotes both arrays to one dtype and checks the one that sums of products take.
 
@@ -22,11 +26,12 @@ def product_dtypes(
       TypeError: booleans, or a preferred type that is no dtype or narrower than the inputs.
       ValueError: 8-bit integers without a preferred type, since their sums would wrap.
     """
-    inputs, kernel = same_dtype(inputs, kernel)
+    inputs, kernel = same_dtype(function, **{"inputs": inputs, kernel_argument: kernel})
     dtype = inputs.dtype
     if dtype == jnp.bool_:
         raise TypeError(
-            f"{function}: `inputs` and `kernel` must hold numbers, got bool; cast them with astype"
+            f"{function}: `inputs` and `{kernel_argument}` must hold numbers, got bool; cast them "
+            "with astype"
         )
     if preferred_element_type is None:
         if jnp.issubdtype(dtype, jnp.integer) and jnp.iinfo(dtype).bits <= 8:
@@ -36,6 +41,8 @@ def product_dtypes(
             )
         return inputs, kernel, None
     try:
+        if hasattr(preferred_element_type, "shape"):  # an array has a dtype and is none
+            raise TypeError
         preferred = jnp.dtype(preferred_element_type)
     except TypeError:
         raise TypeError(

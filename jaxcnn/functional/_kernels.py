@@ -1,5 +1,7 @@
 """Checks that every function with a kernel shares: its shape, its groups, its fill, its bias."""
 
+import jax
+from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from jaxcnn import geometry
@@ -42,10 +44,22 @@ def channel_groups(function: str, inputs: Array, kernel: Array, feature_group_co
     return groups
 
 
-def add_bias(function: str, outputs: Array, bias: object) -> Array:
+def add_bias(
+    function: str, outputs: Array, bias: object, preferred_element_type: DTypeLike | None = None
+) -> Array:
     """Adds one number per output feature; the result has the common dtype."""
     if bias is None:
         return outputs
     vector = _arguments.bias_vector(function, bias, outputs.shape[-1])
-    outputs, vector = _arguments.same_dtype(outputs, vector)
+    vector, outputs = bias_and_outputs(function, vector, outputs, preferred_element_type)
     return outputs + vector.reshape((1,) * (outputs.ndim - 1) + vector.shape)
+
+
+def bias_and_outputs(
+    function: str, bias: Array, outputs: Array, preferred_element_type: DTypeLike | None
+) -> tuple[Array, ...]:
+    """Promotes both to one dtype; who asked for another dtype than the arrays' asked for that."""
+    if preferred_element_type is None:
+        return _arguments.same_dtype(function, bias=bias, outputs=outputs)
+    with jax.numpy_dtype_promotion("standard"):
+        return _arguments.same_dtype(function, bias=bias, outputs=outputs)

@@ -134,7 +134,7 @@ def conv_transpose(
     if padding_mode != "zeros":
         outputs = _unpad(function, outputs, windows, padding_mode)
     outputs = _arguments.restore_batch(outputs, batch)
-    return _kernels.add_bias(function, outputs, bias)
+    return _kernels.add_bias(function, outputs, bias, preferred_element_type)
 
 
 def _of_transposed_form(

@@ -115,7 +115,7 @@ def deform_conv(
         window_argument="kernel",
         dilation_argument="kernel_dilation",
     )
-    inputs, kernel = _arguments.same_dtype(inputs, kernel)
+    inputs, kernel = _arguments.same_dtype(_NAME, inputs=inputs, kernel=kernel)
     _floating("inputs", inputs)
     lead, taps = (*batch, *windows.output_shape), math.prod(kernel_size)
     offsets = _per_window("offsets", offsets, lead, (offset_groups, taps, rank), inputs)

@@ -78,8 +78,15 @@ def conv_general_dilated(
             f"{_FUNCTION}: `lhs` and `rhs` must have one dtype, got {lhs.dtype} and {rhs.dtype}; "
             "cast one of them with astype"
         )
+    if lhs.dtype == bool:
+        raise TypeError(f"{_FUNCTION}: `lhs` and `rhs` must hold numbers, got bool; cast them")
     groups, batch_groups = _groups(lhs, rhs, numbers, feature_group_count, batch_group_count)
     sizes = [lhs.shape[axis] for axis in numbers.lhs_spec[2:]]
+    if 0 in sizes:
+        raise ValueError(
+            f"{_FUNCTION}: `lhs` must have no empty spatial axis; received lhs {lhs.shape}, "
+            f"dimension numbers {tuple(numbers)} (only its batch may be empty)"
+        )
     rank = len(sizes)
     window_strides = geometry.per_axis(_FUNCTION, "window_strides", window_strides, rank)
     lhs_dilation = _dilation("lhs_dilation", lhs_dilation, rank)

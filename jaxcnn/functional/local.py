@@ -122,10 +122,15 @@ def conv_local(
     problem = ConvProblem(windows, precision=precision, preferred_element_type=preferred)
     outputs = conv_patches.conv_local(flat, kernel, problem)
     outputs = _arguments.restore_batch(outputs, batch)
-    return _add_bias(outputs, bias, out)
+    return _add_bias(outputs, bias, out, preferred_element_type)
 
 
-def _add_bias(outputs: Array, bias: object, out: tuple[int, ...]) -> Array:
+def _add_bias(
+    outputs: Array,
+    bias: object,
+    out: tuple[int, ...],
+    preferred_element_type: DTypeLike | None,
+) -> Array:
     """Adds a bias shared by all places, or one of each place."""
     if bias is None:
         return outputs
@@ -136,6 +141,8 @@ def _add_bias(outputs: Array, bias: object, out: tuple[int, ...]) -> Array:
                 f"conv_local: `bias` must be ({outputs.shape[-1]},), or {out} followed by it; "
                 f"received bias {values.shape}"
             )
-        return _kernels.add_bias("conv_local", outputs, values)
-    outputs, values = _arguments.same_dtype(outputs, values)
+        return _kernels.add_bias("conv_local", outputs, values, preferred_element_type)
+    values, outputs = _kernels.bias_and_outputs(
+        "conv_local", values, outputs, preferred_element_type
+    )
     return outputs + values.reshape((1,) * (outputs.ndim - values.ndim) + values.shape)

@@ -146,7 +146,7 @@ def _best_sum(
         dilation_argument="kernel_dilation",
     )
     geometry.refuse_window_in_padding(function, windows, "kernel")
-    values, element = _arguments.same_dtype(values, element)
+    values, element = _arguments.same_dtype(function, inputs=values, kernel=element)
     if values.dtype == jnp.bool_ or jnp.issubdtype(values.dtype, jnp.complexfloating):
         raise TypeError(
             f"{function}: `inputs` and `kernel` must hold real numbers, which have an order, got "

@@ -99,11 +99,12 @@ def partial_conv(
     groups = _kernels.channel_groups(_NAME, inputs, kernel, feature_group_count)
     mask = _arguments.array(_NAME, "mask", mask)
     valid = _valid(inputs, mask, rank)
-    dtype = jnp.result_type(inputs, kernel)
+    inputs, kernel = _arguments.same_dtype(_NAME, inputs=inputs, kernel=kernel)
+    dtype = inputs.dtype
     if not jnp.issubdtype(dtype, jnp.inexact):
         raise TypeError(
             f"{_NAME}: `inputs` and `kernel` must be floating or complex, since sums are scaled; "
-            f"got {inputs.dtype} and {kernel.dtype}; cast one with astype"
+            f"got {dtype}; cast them with astype"
         )
     in_float32 = preferred_element_type is None and jnp.finfo(dtype).bits < 32
     where = {
@@ -128,7 +129,7 @@ def partial_conv(
     counts, taps = _count(valid, kernel, groups, where)
     ratio = taps / jnp.maximum(counts, 1).astype(jnp.finfo(sums.dtype).dtype)
     outputs = (sums * ratio.astype(sums.dtype)).astype(dtype if in_float32 else sums.dtype)
-    outputs = _kernels.add_bias(_NAME, outputs, bias)
+    outputs = _kernels.add_bias(_NAME, outputs, bias, preferred_element_type)
     outputs = jnp.where(counts > 0, outputs, jnp.zeros((), outputs.dtype))
     new_mask = (counts > 0).astype(mask.dtype)
     return outputs, new_mask.reshape(new_mask.shape[inputs.ndim - mask.ndim :])

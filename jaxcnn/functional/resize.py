@@ -86,6 +86,8 @@ def resize_conv(
             f"{function}: `kernel` must be (*kernel_size, in_features / feature_group_count, "
             f"out_features) with at least one spatial axis; received kernel {kernel.shape}"
         )
+    if inputs.dtype == jnp.bool_:
+        raise TypeError(f"{function}: `inputs` must hold numbers, got bool; cast them with astype")
     rank = kernel.ndim - 2
     batch, sizes, _ = _arguments.spatial_batch(
         function, inputs, rank, because=f"the kernel {kernel.shape} has {rank}"
