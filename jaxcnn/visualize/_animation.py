@@ -46,11 +46,12 @@ def _write_gif(path: Path, panels: Panels, heading: str, dpi: int = 80) -> None:
 
 
 def _frame(panels: Panels, number: int, heading: str, dpi: int) -> Image.Image:
-    size = step_size(panels)
+    width, height = step_size(panels)
+    told = wrapped(heading, f"step {number + 1} of {len(panels.moments)}", width)
+    size = width, height + 0.2 * told.count("\n")
     figure = Figure(figsize=size, layout="constrained", dpi=dpi)
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplots()
-    told = wrapped(heading, f"step {number + 1} of {len(panels.moments)}", size[0])
     draw_step(axes, panels, number, told)
     # As many lines in every frame, or the grid would move.
     most = max(len(moment.lines) for moment in panels.moments)

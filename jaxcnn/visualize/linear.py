@@ -42,7 +42,8 @@ def conv_matrix(
       padding: as `functional.conv` takes it.
       padding_mode: as `functional.conv` takes it.
       kernel_dilation: as `functional.conv` takes it.
-      transposed: draws the transpose, the matrix of the transposed convolution.
+      transposed: draws the transpose, the matrix of the transposed convolution, whose input is the
+        convolution's output.
       title: heading; None for the sizes.
       ax: axes to draw on; a new figure is made when None.
 
@@ -78,7 +79,7 @@ def conv_matrix(
     matrix = np.ma.masked_array(jacobian, reached == 0).reshape(np.prod(outputs), -1)
     rows, columns, names = outputs, sizes, ("output", "input")
     if transposed:
-        matrix, rows, columns, names = matrix.T, sizes, outputs, ("input", "output")
+        matrix, rows, columns, names = matrix.T, sizes, outputs, ("output", "input")
     height, width = matrix.shape
     cell = max(0.09, min(0.34, 9 / width))
     figure, axes = axes_of(ax, (max(4.4, cell * width + 1.6), max(2.2, cell * height + 1.4)))
@@ -103,11 +104,13 @@ def conv_matrix(
                 fontsize=8,
                 color="white" if dark else "black",
             )
-    sort = "gradient of the " if transposed else ""
-    axes.set_xlabel(f"{sort}{names[1]}: cell, row by row")
-    axes.set_ylabel(f"{sort}{names[0]}: cell, row by row")
+    order = ", row by row" if len(sizes) > 1 else ""
+    axes.set_xlabel(f"{names[1]} cell{order}" if width > 8 else f"{names[1]} cell")
+    axes.set_ylabel(f"{names[0]} cell{order}" if height > 8 else f"{names[0]} cell")
     op = "transposed conv" if transposed else "conv"
-    axes.set_title(title or f"{op} as a matrix, {times(matrix.shape)}", size=11)
+    narrow = width < 9  # the title is wider than the matrix then
+    told = title or f"{op} as a matrix, {times(matrix.shape)}"
+    axes.set_title(told, size=11, loc="left" if narrow else "center")
     bar = figure.colorbar(image, ax=axes, shrink=0.9 if height < 20 else 0.4)
     bar.set_label("weight")
     return figure

@@ -231,10 +231,10 @@ def _drawn(
         raise ValueError(f"{name}: `step` (={number}) must be one of the {count} steps")
     number %= count
     size = step_size(panels)
-    figure, axes = axes_of(ax, size)
     tail = f"step {number + 1} of {count}"
-    inches = size[0] if ax is None else math.inf
-    draw_step(axes, panels, number, wrapped(heading, tail, inches))
+    told = wrapped(heading, tail, size[0] if ax is None else math.inf)
+    figure, axes = axes_of(ax, (size[0], size[1] + 0.2 * told.count("\n")))
+    draw_step(axes, panels, number, told)
     if panels.moments[number].lines:
         axes.text(
             0.5,

@@ -1,0 +1,200 @@
+"""Pictures of a trained LeNet-5, and of how it learned."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from experiments import lenet
+from experiments.checkpoints import Checkpoints
+from experiments.data import from_tfds, load_arrays
+from experiments.fitting import Data
+from experiments.gallery.pictures import Picture, Section
+from experiments.runs import Run
+from experiments.training import one_cycle, scale, split_model
+
+_METHODS = (
+    ("saliency", "Saliency: how much each pixel moves the logit, up or down.", "abs(dz/dx)"),
+    (
+        "smooth_grad",
+        "SmoothGrad: the saliency averaged over noisy copies, which takes the speckle away.",
+        "abs(mean over s of dz/dx at x + noise[s])",
+    ),
+    (
+        "guided_backpropagation",
+        "Guided backpropagation: at every ReLU passes what is positive both forward and back.",
+        "through a ReLU: g * (x > 0) * (g > 0)",
+    ),
+    (
+        "deconvnet",
+        "Deconvnet: at every ReLU only what is positive on the way back passes.",
+        "through a ReLU: g * (g > 0)",
+    ),
+    (
+        "grad_cam",
+        "Grad-CAM: which places of the last 5×5 maps speak for the class; coarse but about the "
+        "class and not about edges.",
+        "relu(sum over c of A[c] * mean of dz/dA[c])",
+    ),
+)
+
+SECTION = Section(
+    "A trained network",
+    "LeNet-5, trained on 4,000 handwritten digits. z stands for the logit of the class that it "
+    "takes the digit for.",
+    (
+        Picture(
+            "learning_curves",
+            "Loss and error rate after every epoch. The training images are shifted at random, "
+            "the test images are not.",
+            "visualize.learning_curves(epochs, losses, accuracies)",
+        ),
+        Picture(
+            "finder",
+            "Before training: the learning rate grows at every step. A good peak lies between the "
+            "two marks, before the loss rises.",
+            "visualize.learning_rate_finder(rates, rate_losses)",
+        ),
+        Picture(
+            "histograms",
+            "Activations after each ReLU while the network learns, from left to right: how many "
+            "(colour) have which value (height). Below, the share of units that are silent.",
+            "visualize.activation_histograms(counts, edges)",
+        ),
+        Picture(
+            "kernels",
+            "The first layer's six kernels: small detectors of strokes and edges.",
+            "visualize.kernels(model.features.conv1.kernel)",
+        ),
+        Picture(
+            "maps",
+            "What every layer gives for one digit: from strokes to maps that no longer look like "
+            "it.",
+            "visualize.feature_maps(model.feature_maps(image))",
+        ),
+        Picture(
+            "field_lenet",
+            "What a unit of the last maps of this network sees: 16×16 pixels in theory, by two "
+            "5×5 convolutions and two pools; the energy shows where it looks.",
+            'visualize.receptive_field(model.features, images, title="LeNet-5")',
+            "r = 1 + 4 + 1 + 2*4 + 2*1 = 16",
+        ),
+        *(
+            Picture(method, caption, f"visualize.{method}(model, image)", formula)
+            for method, caption, formula in _METHODS
+        ),
+        Picture(
+            "confusion",
+            "Which digit is taken for which: the diagonal is right.",
+            "visualize.confusion_matrix(labels, probabilities.argmax(-1), "
+            "class_names=list('0123456789'))",
+        ),
+        Picture(
+            "misclassified",
+            "The mistakes of which it is most certain.",
+            "visualize.misclassified(pixels, labels, probabilities, most=16)",
+        ),
+    ),
+)
+
+
+def names(folder: Path, run: Path | None, epochs: int, data_dir: Path) -> dict[str, Any]:
+    """What the calls of `SECTION` name: the network, the digits, and what was measured.
+
+    Args:
+      folder: of the gallery; a network trained for it has its run there.
+      run: run folder of `experiments.lenet` to take; None trains one.
+      epochs: passes over the training images of that one.
+      data_dir: folder of the data sets.
+    """
+    if run is None:
+        run = lenet.new_folder("lenet", folder)
+        lenet.train(lenet.Train(lenet.Recipe(epochs=epochs), run=run, data_dir=data_dir))
+    data = Data(
+        train=load_arrays(from_tfds("mnist5k", "train", data_dir)),
+        test=load_arrays(from_tfds("mnist5k", "test", data_dir)),
+    )
+    model, lines = network(Run(run))
+    pixels, labels = data.test
+    images = scale(pixels)
+    probabilities = np.asarray(jax.nn.softmax(model(images)))
+    known = np.flatnonzero(np.asarray(labels) == 3)
+    clear = known[probabilities[known, 3].argmax()]
+    curves = {
+        kind: {split: [line[f"{split}_{kind}"] for line in lines] for split in ("train", "test")}
+        for kind in ("loss", "accuracy")
+    }
+    edges = np.concatenate([[0.0, 0.01], np.linspace(0.1, 3, 30)])
+    rates, rate_losses = sweep(data)
+    return dict(
+        model=model,
+        image=images[clear],
+        images=images[:64],
+        pixels=np.asarray(pixels),
+        labels=np.asarray(labels),
+        probabilities=probabilities,
+        epochs=[line["epoch"] for line in lines],
+        losses=curves["loss"],
+        accuracies=curves["accuracy"],
+        edges=edges,
+        counts=histograms(data, edges),
+        rates=rates,
+        rate_losses=rate_losses,
+    )
+
+
+def network(run: Run) -> tuple[nnx.Module, list[dict]]:
+    """The newest network of a run, and what was measured at each epoch."""
+    graph, like = split_model(lenet.make_model(nnx.Rngs(0)))
+    checkpoints = Checkpoints(run.checkpoints, read_only=True)
+    _, items = checkpoints.restore_newest({"model": like})
+    return nnx.merge(graph, items["model"]), run.metrics()
+
+
+def _steps(data: Data, optimizer: optax.GradientTransformation, steps: int, watch):
+    """Trains a fresh network and returns what `watch(network, images, loss)` gives at each step."""
+    graph, start = split_model(lenet.make_model(nnx.Rngs(1)))
+    pixels, labels = data.train
+
+    def loss(model, images, targets):
+        logits = nnx.merge(graph, model)(images)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, targets).mean()
+
+    def step(state, rows):
+        model, moments = state
+        images, targets = scale(pixels[rows]), labels[rows]
+        value, gradient = jax.value_and_grad(loss)(model, images, targets)
+        watched = watch(nnx.merge(graph, model), images, value)
+        updates, moments = optimizer.update(gradient, moments, model)
+        return (optax.apply_updates(model, updates), moments), watched
+
+    size = min(64, len(pixels))
+    rows = jax.random.randint(jax.random.key(2), (steps, size), 0, len(pixels))
+    run = jax.jit(lambda state: jax.lax.scan(step, state, rows)[1])
+    return run((start, optimizer.init(start)))
+
+
+def histograms(data: Data, edges: np.ndarray, steps: int = 120) -> dict[str, np.ndarray]:
+    """Counts of the activations after each ReLU, at every step of a short training."""
+
+    def watch(model, images, _):
+        outputs = model.features.outputs(images)
+        hidden = model.classifier.outputs(outputs["pool2"])
+        watched = {"conv1": outputs["relu1"], "conv2": outputs["relu2"], "fc1": hidden["relu3"]}
+        limits = jnp.asarray(edges, jnp.float32)
+        return {name: jnp.histogram(array, limits)[0] for name, array in watched.items()}
+
+    counts = _steps(data, optax.adamw(one_cycle(steps, 3e-3)), steps, watch)
+    return {name: np.asarray(array) for name, array in counts.items()}
+
+
+def sweep(data: Data, steps: int = 120) -> tuple[np.ndarray, np.ndarray]:
+    """Learning rates from 1e-5 to 1 and the loss at each."""
+    rates = np.logspace(-5, 0, steps)
+    grows = optax.exponential_decay(rates[0], 1, rates[1] / rates[0])
+    losses = _steps(data, optax.adam(grows), steps, lambda model, images, value: value)
+    return rates, np.asarray(losses)
