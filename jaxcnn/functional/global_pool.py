@@ -118,4 +118,8 @@ def _prepare(function: str, inputs: object, spatial_axes: object) -> tuple[Array
                 f"received inputs {array.shape}"
             )
     _arguments.filled_axes(function, array, [array.shape[axis] for axis in axes])
+    if array.shape[-1] < 1:
+        raise ValueError(
+            f"{function}: `inputs` must have at least one channel; received inputs {array.shape}"
+        )
     return array, axes

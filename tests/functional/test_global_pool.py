@@ -117,6 +117,7 @@ def test_the_gradient_scatters_nothing(name):
         (np.zeros((2, 3)), dict(spatial_axes="12"), TypeError, "must be a tuple"),
         (np.zeros((2, 3)), dict(spatial_axes=(1, True)), TypeError, "must be an int, got bool"),
         (np.zeros((2, 0, 3)), dict(), ValueError, "no empty spatial axis"),
+        (np.zeros((2, 4, 0)), dict(), ValueError, "at least one channel"),
         (np.zeros((2, 4, 3)), dict(keepdims=1), TypeError, "`keepdims` .=1. must be True or False"),
         (np.zeros((2, 4, 3), bool), dict(), TypeError, "got bool"),
         (None, dict(), TypeError, "`inputs` must be an array, got NoneType"),
