@@ -19,8 +19,8 @@ def product_dtypes(
 ) -> tuple[Array, Array, DTypeLike | None]:
     """Promotes both arrays to one dtype and checks the one that sums of products take.
 
-    Where XLA would refuse a preferred type of other signedness or kind than the inputs', both
-    arrays are cast to it first, which changes no value.
+    Where XLA would refuse a preferred type of other signedness or kind than the inputs', or inputs
+    of 4 bits, both arrays are cast to it first, which changes no value.
 
     Raises:
       TypeError: booleans, or a preferred type that is no dtype or narrower than the inputs.
@@ -59,7 +59,8 @@ def product_dtypes(
             "take a wider dtype of the same kind"
         )
     signed = jnp.issubdtype(dtype, jnp.signedinteger), jnp.issubdtype(preferred, jnp.signedinteger)
-    if source != target or signed[0] != signed[1]:
+    packed = source == 0 and jnp.iinfo(dtype).bits < 8
+    if source != target or signed[0] != signed[1] or packed:
         return inputs.astype(preferred), kernel.astype(preferred), None
     return inputs, kernel, preferred
 

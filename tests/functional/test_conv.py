@@ -140,10 +140,11 @@ def test_any_number_of_batch_axes(batch):
     assert gradient.shape == args[1].shape and np.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, jnp.int4])
 def test_8_bit_integers_accumulate_in_the_preferred_type(dtype, rng):
-    inputs = rng.integers(0, 127, (2, 5, 6, 8)).astype(dtype)
-    kernel = rng.integers(0, 127, (3, 3, 8, 4)).astype(dtype)
+    largest = int(jnp.iinfo(dtype).max)
+    inputs = rng.integers(0, largest, (2, 5, 6, 8)).astype(dtype)
+    kernel = rng.integers(0, largest, (3, 3, 8, 4)).astype(dtype)
     outputs = functional.conv(inputs, kernel, preferred_element_type=jnp.int32)
     assert outputs.dtype == jnp.int32
     np.testing.assert_array_equal(outputs, reference.conv(inputs, kernel))
