@@ -41,17 +41,24 @@ CASES = {
     "3d": ((4, 5, 6), 2, 3, (2, 3, 2), 1, dict(strides=(1, 2, 1), padding=((1, 0), 1, 0))),
     "3d dilated": ((6, 4, 5), 2, 3, (3, 2, 2), 1, dict(dilation=(2, 1, 2), strides=(2, 1, 1))),
     "4d": ((3, 2, 3, 4), 2, 3, (2, 2, 1, 2), 1, dict(padding=(1, 0, 1, 0))),
+    "2d strided, 17 channels": ((7, 9), 17, 2, (3, 4), 1, dict(strides=(2, 3), padding=1)),
+    "2d strided along one axis": ((7, 6), 2, 3, (5, 2), 1, dict(strides=(1, 2), padding=(2, 0))),
+    "2d many images": ((12, 13), 2, 3, (3, 2), 1, dict(dilation=(1, 2))),
+    "1d many images": ((150,), 3, 2, (3,), 1, dict(strides=1, padding=2)),
     "2d large": ((20, 24), 8, 16, (3, 3), 1, dict(strides=(2, 1), padding="SAME")),
 }
 
 
+IMAGES = {"2d many images": 24, "1d many images": 16}  # all others have 3
+
+
 def problem_and_arrays(case: str, dtype=np.float64):
     sizes, in_features, out_features, kernel_size, groups, options = CASES[case]
-    rng = np.random.default_rng(len(case))
+    rng, n = np.random.default_rng(len(case)), IMAGES.get(case, 3)
     windows = geometry.windows("test", sizes, kernel_size, crop=True, **options)
-    inputs = rng.standard_normal((3, *sizes, in_features)).astype(dtype)
+    inputs = rng.standard_normal((n, *sizes, in_features)).astype(dtype)
     kernel = rng.standard_normal((*kernel_size, in_features // groups, out_features)).astype(dtype)
-    cotangent = rng.standard_normal((3, *windows.output_shape, out_features)).astype(dtype)
+    cotangent = rng.standard_normal((n, *windows.output_shape, out_features)).astype(dtype)
     return ConvProblem(windows, groups), *map(jnp.asarray, (inputs, kernel, cotangent))
 
 
@@ -154,6 +161,17 @@ def test_an_algorithm_that_cannot_says_why(algorithm):
     problem, inputs, kernel, _ = problem_and_arrays(case)
     with pytest.raises(ValueError, match=rf"test: `algorithm` \(='{algorithm}'\) {reason}"):
         choose.conv("test", inputs, kernel, problem, algorithm)
+
+
+def test_many_images_are_taken_block_by_block_for_the_kernels_gradient():
+    problem, inputs, kernel, cotangent = problem_and_arrays("2d many images")
+
+    def loss(k):
+        return (choose.conv("test", inputs, k, problem, "canonical") * cotangent).sum()
+
+    jaxpr = jax.make_jaxpr(jax.grad(loss))(kernel)
+    scans = [eqn for eqn in jaxpr.eqns if eqn.primitive.name == "scan"]
+    assert [eqn.params["length"] for eqn in scans] == [2]  # 12 images of 110 pixels
 
 
 def test_only_what_is_asked_for_is_computed():
