@@ -81,10 +81,11 @@ def _image(picture: Picture, folder: Path) -> str:
     width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
     packed = base64.b64encode(content).decode()
     shown = round(width * _SCALE)
+    least = _LEGIBLE if shown > 1.1 * _LEGIBLE else 0
     # On a phone a wide picture is moved sideways: shrunk to its width it could not be read.
     return (
         f'<div class="picture"><img src="data:image/png;base64,{packed}" width="{shown}" '
-        f'height="{round(height * _SCALE)}" style="min-width:{min(shown, _LEGIBLE)}px" '
+        f'height="{round(height * _SCALE)}" style="min-width:{least}px" '
         f'alt="{escape(picture.caption)}"></div>'
     )
 

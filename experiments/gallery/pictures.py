@@ -293,7 +293,8 @@ SECTIONS = (
     Section(
         "Receptive fields",
         "A unit deep in the network sees a patch of the image: its receptive field. Every layer "
-        "widens it. What lies in the middle counts more, because more paths lead from there.",
+        "widens it. What lies in the middle counts more, because more paths lead from there. In "
+        "the calls, ones is a 3×3 kernel of ones, and noise a few random images.",
         (
             Picture(
                 "field_two",
@@ -306,7 +307,7 @@ SECTIONS = (
             Picture(
                 "field_dilated",
                 "Dilations of 1, 2 and 4 see 15×15 with three layers of nine weights; without "
-                "dilation it would be 7×7.",
+                "dilation it would be 7×7. The steps of the dilation show as a grid.",
                 "visualize.receptive_field(lambda x: F.conv(F.conv(F.conv(x, ones), ones, "
                 "kernel_dilation=2), ones, kernel_dilation=4), noise, "
                 'title="Dilations 1, 2, 4")',

@@ -15,7 +15,7 @@ STYLES = {
     "zeros": ("#F4F4F4", "#9A9A9A", True, "#5F5F5F"),
     "identity": ("#F4F4F4", "#9A9A9A", True, "#5F5F5F"),
     "hole": ("#FFFFFF", "#B5B5B5", False, "#5F5F5F"),
-    "overhang": ("#FFFFFF", "#CFCFCF", True, "#8A8A8A"),
+    "overhang": ("#FFFFFF", "#8A8A8A", True, "#8A8A8A"),
     "cropped": ("#DADADA", "#8A8A8A", False, "#5F5F5F"),
     "kernel": ("#F7B955", "#7A4B00", False, "#2B1A00"),
     "tap": ("#F7B955", "#7A4B00", False, "#2B1A00"),

@@ -111,6 +111,7 @@ STYLE = """.slide { max-width: 100%; }
 .slide figcaption { font-size: 0.85rem; margin-bottom: 0.2rem; color: #333; }
 .slide svg { max-width: 100%; height: auto; font-family: system-ui, sans-serif; }
 .slide svg text { font-size: 14px; text-anchor: middle; fill: #1b1b1b; }
+.slide .output text { font-size: 12.5px; }
 .slide svg text.w { font-size: 10.5px; text-anchor: end; fill: #7a2e00; font-weight: 700; }
 .slide rect { stroke-width: 1; }
 .slide rect.tap { stroke-width: 1.8; }

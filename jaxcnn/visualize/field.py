@@ -58,7 +58,7 @@ def receptive_field(
       ...     lambda x: F.conv(F.conv(x, kernel), kernel), np.ones((1, 9, 9, 1))
       ... )
       >>> print(figure.axes[0].get_title())
-      Receptive field of unit (4, 4): 5×5 pixels,
+      Receptive field, unit (4, 4): 5×5 pixels,
       95 % of the energy in 18 of them
 
     References:
@@ -101,7 +101,7 @@ def receptive_field(
     axes.set_ylabel("row (pixels)")
     legend = axes.legend(loc="upper right", fontsize=8, facecolor="#33415C", labelcolor="white")
     legend.set_zorder(5)
-    told = f"{title} of unit {place}" if place else title
+    told = f"{title}, unit {place}" if place else title
     extent = times((bottom - top + 1, right - left + 1))
     told += f": {extent} pixels,\n95 % of the energy in {_most(energy)} of them"
     axes.set_title(told, fontsize=10)

@@ -57,7 +57,7 @@ def conv_matrix(
     Example:
       >>> figure = conv_matrix(np.array([1.0, 2.0, 3.0]), (5,))
       >>> figure.axes[0].get_title()
-      'conv as a matrix, 3×5'
+      'conv\\nas a matrix, 3×5'
     """
     weights = jnp.asarray(kernel, float)
     sizes, _ = shapes("conv_matrix", input_shape, weights.shape)
@@ -109,7 +109,7 @@ def conv_matrix(
     axes.set_ylabel(f"{names[0]} cell{order}" if height > 8 else f"{names[0]} cell")
     op = "transposed conv" if transposed else "conv"
     narrow = width < 9  # the title is wider than the matrix then
-    told = title or f"{op} as a matrix, {times(matrix.shape)}"
+    told = title or f"{op}{chr(10) if narrow else ' '}as a matrix, {times(matrix.shape)}"
     axes.set_title(told, size=11, loc="left" if narrow else "center")
     bar = figure.colorbar(image, ax=axes, shrink=0.9 if height < 20 else 0.4)
     bar.set_label("weight")

@@ -29,14 +29,14 @@ def box(figure):
 def test_the_theoretical_field_is_that_of_the_arithmetic(rng):
     images = rng.normal(size=(3, 28, 26, 2))
     figure = visualize.receptive_field(network(rng), images, unit=(3, 1))
-    # Unit i starts at 2 i pixels: (26 - 24) / 2 etc. are not needed, all padding is "VALID".
+    # Nothing is padded: unit i starts at pixel 2*i.
     assert box(figure) == (6, 2, 14, 14)
     energy = figure.axes[0].images[0].get_array()
     assert energy.shape == (28, 26) and energy.max() == 1
     outside = energy.copy()
     outside[6:20, 2:16] = 0
     assert not outside.any() and energy[6:20, 2:16].any()
-    assert figure.axes[0].get_title().startswith("Receptive field of unit (3, 1): 14×14 pixels")
+    assert figure.axes[0].get_title().startswith("Receptive field, unit (3, 1): 14×14 pixels")
     figure.canvas.draw()
 
 
