@@ -20,7 +20,8 @@ def array(function: str, argument: str, value: object) -> Array:
             raise TypeError(f"{function}: `{argument}` must hold numbers, got dtype {value.dtype}")
         return value
     if isinstance(value, (np.ndarray, np.generic)):
-        if value.dtype.kind in "OSUMmV" and not jnp.issubdtype(value.dtype, jnp.inexact):
+        kind = value.dtype.kind  # "V" holds NumPy's structures, and JAX's narrow numbers
+        if kind in "OSUMm" or (kind == "V" and not jnp.issubdtype(value.dtype, jnp.number)):
             raise TypeError(f"{function}: `{argument}` must hold numbers, got dtype {value.dtype}")
         try:
             return jnp.asarray(value.astype(value.dtype.newbyteorder("="), copy=False))

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array
@@ -41,8 +42,8 @@ def product_dtypes(
             )
         return inputs, kernel, None
     try:
-        if hasattr(preferred_element_type, "shape"):  # an array has a dtype and is none
-            raise TypeError
+        if isinstance(preferred_element_type, (jax.Array, np.ndarray, np.generic)):
+            raise TypeError  # an array has a dtype and is none
         preferred = jnp.dtype(preferred_element_type)
     except TypeError:
         raise TypeError(

@@ -252,6 +252,12 @@ def test_two_dtypes_meet(function):
             assert jax.tree.leaves(outputs)[0].dtype == jnp.float32
 
 
+@pytest.mark.parametrize("preferred", [np.float64, jnp.float64, np.dtype(np.float64), "float64"])
+def test_a_dtype_may_be_given_in_every_form(preferred):
+    outputs = functional.conv(IMAGE, KERNEL, preferred_element_type=preferred)
+    assert outputs.dtype == jnp.float64
+
+
 def test_a_bias_joins_the_preferred_type():
     narrow = {name: jnp.asarray(value, jnp.bfloat16) for name, value in CALLS["conv"][0].items()}
     assert functional.conv(**narrow, preferred_element_type=jnp.float32).dtype == jnp.float32
