@@ -113,7 +113,7 @@ def _linear_in_inputs(d_inputs: Array, kernel: Array, problem: ConvProblem) -> A
     )
     if phases == (1, 1):
         return _exchanged(d_inputs, kernel, windows.strides, windows.padding, problem)
-    if d_inputs.shape[-1] <= FEW_CHANNELS and phases == windows.strides:
+    if d_inputs.shape[-1] <= FEW_CHANNELS and windows.dilation == (1, 1):
         return _phases_as_channels(d_inputs, kernel, problem)
     zero = jnp.zeros((), d_inputs.dtype)
     padded = lax.pad(d_inputs, zero, ((0, 0, 0), *((*p, 0) for p in windows.padding), (0, 0, 0)))
