@@ -23,6 +23,9 @@ CASES = {
         (2, 7, 8, 4), (3, 2, 2, 6), ((2, 1), ((1, 2), (-1, 3))),
         dict(rhs_dilation=(1, 2), dimension_numbers=NHWC, feature_group_count=2),
     ),
+    "2d large": (
+        (2, 24, 20, 12), (3, 3, 12, 16), ((1, 2), "SAME"), dict(dimension_numbers=NHWC),
+    ),
     "2d transposed": (
         (2, 4, 5, 3), (4, 3, 3, 2), ((1, 1), ((2, 2), (1, 2))),
         dict(lhs_dilation=(2, 3), dimension_numbers=NHWC, precision="highest"),

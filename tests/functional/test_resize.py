@@ -22,6 +22,7 @@ CASES = {
         dict(resized_shape=(11, 7), method="linear", padding="VALID", flip_kernel=True),
     ),
     "3d": ((3, 2, 4), 2, 3, (2, 3, 1), dict(scale=(1, 2, 2), padding=1)),
+    "4d": ((2, 1, 2, 3), 2, 3, (1, 2, 2, 1), dict(scale=(2, 1, 2, 1), method="linear")),
     "2d large": ((12, 11), 16, 12, (3, 3), dict(method="linear")),
 }  # fmt: skip
 
