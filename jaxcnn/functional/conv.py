@@ -53,9 +53,12 @@ def conv(
       flip_kernel: reverses the kernel along its spatial axes.
       precision: of the products, as `jax.lax.Precision`.
       preferred_element_type: dtype to accumulate in and return; 8-bit integers need one.
-      algorithm: "auto", or the name of one lowering.
+      algorithm: "auto" chooses by platform and shapes; "direct" (XLA's own), "canonical", "matmul",
+        "shift", "fft", "blocks", "phases" and "planes" name one, and equal it within rounding. One
+        that cannot take the arguments is refused with the reason.
     Returns:
-      `(*batch, *out, out_features)`, out = floor((n + p_lo + p_hi - d*(k - 1) - 1) / s) + 1.
+      `(*batch, *out, out_features)`, out = floor((n + p_lo + p_hi - d*(k - 1) - 1) / s) + 1, in the
+      common dtype of all arrays, or in the preferred one.
     Raises:
       ValueError: shapes or options disagree, or the output would be empty.
       TypeError: an argument is of the wrong type.

@@ -66,7 +66,7 @@ def conv_transpose(
       transpose_kernel: whether the kernel is that of the convolution that is transposed.
       precision: of the products, as `jax.lax.Precision`.
       preferred_element_type: dtype to accumulate in and return; 8-bit integers need one.
-      algorithm: "auto", or the name of one lowering.
+      algorithm: "auto", or one that `conv` names.
     Returns:
       `(*batch, *out, out_features)`, out as `padding` says, plus output_padding.
     Raises:

@@ -48,7 +48,7 @@ def depthwise_conv(
       flip_kernel: reverses the kernel along its spatial axes.
       precision: of the products, as `jax.lax.Precision`.
       preferred_element_type: dtype to accumulate in and return; 8-bit integers need one.
-      algorithm: "auto", or the name of one lowering.
+      algorithm: "auto", or one that `conv` names.
     Returns:
       `(*batch, *out, in_features * multiplier)`, out as for `conv`; copy q of channel c stands at
       index c*multiplier + q.
@@ -125,7 +125,7 @@ def separable_conv(
       flip_kernel: reverses the depthwise kernel along its spatial axes.
       precision: of the products of both steps, as `jax.lax.Precision`.
       preferred_element_type: dtype to accumulate in and return; 8-bit integers need one.
-      algorithm: of the depthwise step: "auto", or the name of one lowering.
+      algorithm: of the depthwise step: "auto", or one that `conv` names.
     Returns:
       `(*batch, *out, out_features)`, out as for `conv`.
     Raises:

@@ -49,7 +49,8 @@ def partial_conv(
     with the pixels. The mask is piecewise constant in the outputs: its gradient is 0.
 
     Args:
-      inputs: `(*batch, *spatial, in_features)`, floating or complex.
+      inputs: `(*batch, *spatial, in_features)`, any number of batch axes, none included; floating or
+        complex.
       kernel: `(*kernel_size, in_features / feature_group_count, out_features)`; sets the number of
         spatial axes.
       mask: `(*batch, *spatial, 1)` or `(*batch, *spatial, in_features)`, or without the batch axes
@@ -65,7 +66,7 @@ def partial_conv(
       flip_kernel: reverses the kernel along its spatial axes.
       precision: of the products, as `jax.lax.Precision`.
       preferred_element_type: dtype to accumulate in and return.
-      algorithm: "auto", or the name of one lowering.
+      algorithm: "auto", or one that `conv` names.
     Returns:
       The outputs `(*batch, *out, out_features)`, out as for `conv`, and the new mask in the dtype
       of `mask`, with 1 channel where that has 1 and out_features where it has in_features.

@@ -51,13 +51,13 @@ def resize_conv(
       resized_shape: m, per spatial axis, in place of `scale`; no smaller than the inputs.
       method: "nearest", or "linear" for floats.
       padding: of the convolution, on the resized plane, in any form that `conv` takes.
-      padding_mode: "zeros", "reflect", "replicate" or "circular".
+      padding_mode: "zeros", "reflect" (without repeating the edge), "replicate" or "circular".
       kernel_dilation: pixels between neighbouring taps, per spatial axis.
       feature_group_count: groups of channels that see one another alone.
       flip_kernel: reverses the kernel along its spatial axes.
       precision: of the products, as `jax.lax.Precision`.
       preferred_element_type: dtype to accumulate in and return; 8-bit integers need one.
-      algorithm: "auto", or the name of one lowering of the convolution.
+      algorithm: of the convolution: "auto", or one that `conv` names.
     Returns:
       `(*batch, *out, out_features)`, out = m + p_lo + p_hi - d*(k - 1), which is m for "SAME".
     Raises:
