@@ -39,7 +39,7 @@ def blur_pool(
       `(*batch, *out, channels)`, out = floor((n + p_lo + p_hi - k) / s) + 1, in the inputs' dtype;
       16-bit floats are summed in float32, integers averaged as floats.
     Raises:
-      ValueError: windows that don't fit, an unknown mode, or "reflect" along an axis of one pixel.
+      ValueError: windows that don't fit, or an unknown mode.
       TypeError: an argument is of the wrong type.
 
     Example:

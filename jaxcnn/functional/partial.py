@@ -49,8 +49,8 @@ def partial_conv(
     with the pixels. The mask is piecewise constant in the outputs: its gradient is 0.
 
     Args:
-      inputs: `(*batch, *spatial, in_features)`, any number of batch axes, none included; floating or
-        complex.
+      inputs: `(*batch, *spatial, in_features)`, any number of batch axes, none included;
+        floating or complex.
       kernel: `(*kernel_size, in_features / feature_group_count, out_features)`; sets the number of
         spatial axes.
       mask: `(*batch, *spatial, 1)` or `(*batch, *spatial, in_features)`, or without the batch axes
