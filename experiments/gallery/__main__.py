@@ -11,19 +11,19 @@ from experiments import command
 from experiments.command import UserError, extra, require
 
 with extra("experiments"):
+    import contextlib
     import dataclasses
     import sys
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import Any
 
-    import jax
     import jax.numpy as jnp
     import numpy as np
 
     from experiments.gallery import page, trained
     from experiments.gallery.pictures import SECTIONS, Picture, Section
-    from experiments.runs import new_folder, writing
+    from experiments.runs import new_folder
     from jaxcnn import functional, visualize
 
 
@@ -85,12 +85,19 @@ def draw(picture: Picture, folder: Path, named: dict[str, Any]) -> None:
         "ones": jnp.ones((3, 3, 1, 1)),
         "visualize": visualize,
     }
-    try:
-        figure = eval(picture.call, known | named)  # our own text, see pictures.py
-    except jax.errors.JaxRuntimeError as error:
-        raise UserError(f"the picture {picture.name} could not be computed: {error}") from None
     with writing(folder):
+        figure = eval(picture.call, known | named)  # our own text, see pictures.py
         figure.savefig(folder / f"{picture.name}.png", dpi=150)
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turns what goes wrong on the disk into one message."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"cannot write to {folder} ({reason}); choose another --folder") from None
 
 
 def draw_readme(folder: Path) -> None:

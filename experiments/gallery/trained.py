@@ -14,7 +14,7 @@ from experiments.checkpoints import Checkpoints
 from experiments.data import from_tfds, load_arrays
 from experiments.fitting import Data
 from experiments.gallery.pictures import Picture, Section
-from experiments.runs import Run
+from experiments.runs import Run, new_folder
 from experiments.training import one_cycle, scale, split_model
 
 _METHODS = (
@@ -112,7 +112,7 @@ def names(folder: Path, run: Path | None, epochs: int, data_dir: Path) -> dict[s
       data_dir: folder of the data sets.
     """
     if run is None:
-        run = lenet.new_folder("lenet", folder)
+        run = new_folder("lenet", folder)
         lenet.train(lenet.Train(lenet.Recipe(epochs=epochs), run=run, data_dir=data_dir))
     data = Data(
         train=load_arrays(from_tfds("mnist5k", "train", data_dir)),

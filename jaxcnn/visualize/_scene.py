@@ -1,4 +1,4 @@
-"""A sliding window as data: cells, what fills the padding, and what each output cell meets.
+"""A sliding window as data: from the options of a primitive to every step.
 
 Everything is worked out by `jaxcnn.geometry`, whose integers the primitives are computed with, and
 nothing here draws or knows an array.
@@ -7,49 +7,15 @@ nothing here draws or knows an array.
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from jaxcnn import geometry
 from jaxcnn.geometry import IntPerAxis, Padding, Windows
-
-Index = tuple[int, ...]
+from jaxcnn.visualize._plane import Cell, Index, Step, Tap, meets_along, slide
 
 POOLS = ("max_pool", "min_pool", "avg_pool", "sum_pool")
 OPS = ("conv", "conv_transpose", *POOLS)
 NAME = "sliding_window"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Cell:
-    """A cell of the plane that the window slides over.
-
-    Attributes:
-      kind: "input"; "hole", a zero between input pixels that dilation moved apart; "zeros", padding
-        with zeros; "identity", padding with nothing that could win; "copy", padding that shows an
-        input pixel; "overhang", past the padding under `ceil_mode`; "cropped", an input pixel that
-        negative padding cuts off.
-      source: the input pixel that the cell shows, None where it shows none.
-    """
-
-    kind: str
-    source: Index | None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Tap:
-    """Where one tap of the window lies: the number of its cell, and its place in the kernel."""
-
-    cell: int
-    kernel: Index
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Step:
-    """One output cell, the taps that it is computed from, and what an average divides by."""
-
-    output: Index
-    taps: tuple[Tap, ...]
-    divisor: int = 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -151,7 +117,7 @@ def sliding_scene(
             f"{NAME}: `count_include_pad` (=False) must be True where padding is filled with "
             f"pixels; received padding_mode {mode!r}"
         )
-    plane, cells, steps = _slide(windows, mode)
+    plane, cells, steps = slide(windows, mode)
     if op == "avg_pool":
         counts = [
             windows.tap_counts(axis, include_padding=count_include_pad)
@@ -245,14 +211,16 @@ def _gather(
     """
     laid = windows if mode == "zeros" else windows.padded()
     transposed = laid.transposed()
-    plane, cells, steps = _slide(transposed, "zeros")
+    plane, cells, steps = slide(transposed, "zeros")
     if mode != "zeros":
-        meets = [_axis(windows, axis, mode) for axis in range(windows.rank)]
+        meets = [meets_along(windows, axis, mode) for axis in range(windows.rank)]
         gathered: dict[Index, tuple[Tap, ...]] = {
             output: () for output in itertools.product(*map(range, windows.sizes))
         }
         for step in steps:
-            places = [meets[axis](at - windows.padding[axis][0]) for axis, at in _at(step.output)]
+            places = [
+                meets[axis](at - windows.padding[axis][0]) for axis, at in enumerate(step.output)
+            ]
             output = tuple(source for _, source in places if source is not None)
             gathered[output] += step.taps
         steps = tuple(Step(output, taps) for output, taps in gathered.items())
@@ -267,77 +235,3 @@ def _gather(
         names,
         flipped,
     )
-
-
-def _slide(windows: Windows, mode: str) -> tuple[Index, tuple[Cell, ...], tuple[Step, ...]]:
-    """The plane's sizes, its cells and the steps over it."""
-    axes = range(windows.rank)
-    starts = tuple(-max(low, 0) for low, _ in windows.padding)
-    stops = tuple(
-        n + max(pair[1], fitted[1], 0)
-        for n, pair, fitted in zip(
-            windows.dilated_sizes, windows.padding, windows.fitted_padding, strict=True
-        )
-    )
-    plane = tuple(stop - start for start, stop in zip(starts, stops, strict=True))
-    meets = [_axis(windows, axis, mode) for axis in axes]
-    cells = tuple(
-        _cell([meets[axis](u) for axis, u in _at(place)], mode)
-        for place in itertools.product(*map(range, starts, stops))
-    )
-    steps = []
-    for output in itertools.product(*map(range, windows.output_shape)):
-        taps = []
-        for tap in itertools.product(*map(range, windows.window_shape)):
-            number = 0
-            for axis in axes:
-                u = output[axis] * windows.strides[axis] + tap[axis] * windows.dilation[axis]
-                number = number * plane[axis] + u - windows.padding[axis][0] - starts[axis]
-            taps.append(Tap(number, tap))
-        steps.append(Step(output, tuple(taps)))
-    return plane, cells, tuple(steps)
-
-
-def _at(place: Index) -> list[tuple[int, int]]:
-    return list(enumerate(place))
-
-
-def _axis(windows: Windows, axis: int, mode: str) -> Callable[[int], tuple[str, int | None]]:
-    """A function from a position along `axis` of the dilated input to its kind and its pixel."""
-    size, rate = windows.dilated_sizes[axis], windows.input_dilation[axis]
-    low, high = windows.padding[axis]
-    if mode == "reflect" and size == 1 and (low or high):
-        raise ValueError(
-            f"{NAME}: `padding_mode` (='reflect') needs at least two pixels along a padded axis; "
-            f"received one along spatial axis {axis}; use 'replicate'"
-        )
-
-    def pixel(u: int) -> int | None:
-        return u // rate if u % rate == 0 else None
-
-    def meets(u: int) -> tuple[str, int | None]:
-        if not -low <= u < size + high:
-            return ("cropped", pixel(u)) if 0 <= u < size else ("overhang", None)
-        if 0 <= u < size:
-            return ("input" if u % rate == 0 else "hole"), pixel(u)
-        if mode in ("zeros", "identity"):
-            return mode, None
-        if mode == "replicate":
-            return "copy", pixel(min(max(u, 0), size - 1))
-        if mode == "circular":
-            return "copy", pixel(u % size)
-        u %= 2 * (size - 1)
-        return "copy", pixel(min(u, 2 * (size - 1) - u))
-
-    return meets
-
-
-def _cell(met: list[tuple[str, int | None]], mode: str) -> Cell:
-    """One cell from what its position means along each axis."""
-    kinds = {kind for kind, _ in met}
-    source = tuple(pixel for _, pixel in met if pixel is not None)
-    for kind in ("overhang", "cropped", mode, "copy", "hole", "input"):
-        if kind in kinds:
-            whole = len(source) == len(met) and kind in ("cropped", "copy", "input")
-            return Cell(kind, source if whole else None)
-    raise RuntimeError(f"no kind of cell among {kinds}")

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxcnn.visualize._scene import Scene, Step
+from jaxcnn.visualize._plane import Step
+from jaxcnn.visualize._scene import Scene
 
 
 def example_inputs(shape: tuple[int, ...]) -> np.ndarray:

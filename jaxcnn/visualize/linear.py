@@ -108,7 +108,7 @@ def conv_matrix(
     axes.set_xlabel(f"{names[1]} cell{order}" if width > 8 else f"{names[1]} cell")
     axes.set_ylabel(f"{names[0]} cell{order}" if height > 8 else f"{names[0]} cell")
     op = "transposed conv" if transposed else "conv"
-    narrow = width < 9  # the title is wider than the matrix then
+    narrow = width < 6  # the title is wider than the matrix then
     told = title or f"{op}{chr(10) if narrow else ' '}as a matrix, {times(matrix.shape)}"
     axes.set_title(told, size=11)
     bar = figure.colorbar(image, ax=axes, shrink=0.9 if height < 20 else 0.4)

@@ -221,6 +221,12 @@ def test_in_a_browser(drawn, tmp_path, width):
     assert told["played"].startswith("step 1 of")  # after the last step comes the first
 
 
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write to .*file.*choose another --folder"):
+        gallery.main(gallery.Options(folder=tmp_path / "file", trained=False))
+
+
 def test_a_page_needs_its_files(tmp_path):
     with pytest.raises(FileNotFoundError):
         page.render(SECTIONS, tmp_path)
