@@ -91,7 +91,7 @@ class UNet(nnx.Module):
         _network.share("UNet", "dropout", dropout)
         if norm is not None:
             options["norm"] = norm
-        self.features = _Features(in_features, sizes, padding, upsampling, options)
+        self.features = UNetFeatures(in_features, sizes, padding, upsampling, options)
         self.features.remat = _arrays.flag("UNet", "remat", remat)
         options.pop("norm", None)
         if dropout:
@@ -129,7 +129,7 @@ class UNet(nnx.Module):
         return images
 
 
-class _Features(nnx.Module):
+class UNetFeatures(nnx.Module):
     """Both ways and the bridges."""
 
     remat = False

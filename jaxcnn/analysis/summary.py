@@ -1,0 +1,222 @@
+"""A network as a table: what every layer gives, sees, holds and costs."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+from flax import nnx
+
+from jaxcnn import geometry
+from jaxcnn.analysis import _calls, _share
+from jaxcnn.analysis.field import Field, fields
+from jaxcnn.functional import _arguments
+
+_HEADS = ("layer", "kind", "output", "field", "strides", "parameters", "multiply-adds", "memory")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """One layer, or one block of layers.
+
+    Attributes:
+      layer: its path, names joined by dots.
+      kind: its class.
+      output: shape of what it gives.
+      field: what a unit of it sees; None where that is every pixel, or unknown.
+      sees: the field as text: pixels per axis, "all", or "-" for unknown.
+      parameters: entries of its parameters that are learnt.
+      multiply_adds: products that its convolutions and fully connected layers add up.
+      memory: bytes of what the layers inside it give, all of which a backward pass may keep.
+      share: its part of the measured time, or None.
+    """
+
+    layer: str
+    kind: str
+    output: tuple[int, ...]
+    field: Field | None
+    sees: str
+    parameters: int
+    multiply_adds: int
+    memory: int
+    share: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Summary:
+    """The table that `summary` returns: `rows`, and sums over them; `str` shows it.
+
+    Attributes:
+      model: name of the network.
+      rows: one for each layer or block, in the order of their calls.
+      output: shape of what the network gives.
+      parameters: entries of all parameters that are learnt.
+      multiply_adds: of one forward pass on the given inputs.
+      memory: bytes of what all layers give.
+    """
+
+    model: str
+    rows: tuple[Row, ...]
+    output: Any
+    parameters: int
+    multiply_adds: int
+    memory: int
+
+    def __repr__(self) -> str:
+        return (
+            f"Summary({self.model}: {self.parameters:,} parameters, "
+            f"{_scaled(self.multiply_adds)} multiply-adds)"
+        )
+
+    def __str__(self) -> str:
+        timed = any(row.share is not None for row in self.rows)
+        lines: list[tuple[str, ...]] = [(*_HEADS, "time") if timed else _HEADS]
+        for row in self.rows:
+            strides = _sizes(row.field.strides) if row.field else "-"
+            cells = (row.layer, row.kind, "x".join(map(str, row.output)), row.sees, strides)
+            costs = (f"{row.parameters:,}", _scaled(row.multiply_adds), _scaled(row.memory, "B"))
+            share = "-" if row.share is None else f"{row.share:.1%}"
+            lines.append((*cells, *costs, share) if timed else (*cells, *costs))
+        totals = (f"{self.parameters:,}", _scaled(self.multiply_adds), _scaled(self.memory, "B"))
+        lines.append((self.model, "", "", "", "", *totals, *(("",) if timed else ())))
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        texts = []
+        for line in lines:
+            cells = (
+                cell.ljust(width) if index < 2 else cell.rjust(width)
+                for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+            )
+            texts.append("  ".join(cells).rstrip())
+        rule = "-" * max(map(len, texts))
+        return "\n".join((texts[0], rule, *texts[1:-1], rule, texts[-1]))
+
+
+def summary(
+    model: nnx.Module,
+    *inputs: Any,
+    depth: int | None = 3,
+    time: bool = False,
+    show: bool = True,
+) -> Summary:
+    """Shows a network as a table: what every layer gives, sees, holds and costs.
+
+    Shapes alone are worked out (`nnx.eval_shape`): neither the inputs nor the model need hold
+    values, and nothing is allocated or changed. Costs are those of one forward pass on the given
+    inputs, batch included. Multiply-adds count convolutions and fully connected layers.
+
+    Args:
+      model: a network or a layer, also one from `nnx.eval_shape`.
+      *inputs: what it is called with: arrays, or `jax.ShapeDtypeStruct`.
+      depth: names in a path; what lies deeper is added up in one row. None for every layer.
+      time: whether to run forward and backward pass of each row by itself, on random inputs, and
+        show its share of their sum; the model must hold values then, and each row is compiled.
+      show: whether to print the table.
+    Returns:
+      The table.
+    Raises:
+      ValueError: `depth` is below one, or the model does not take the inputs.
+      TypeError: the model is no module, or holds no values to be timed with.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from jaxcnn import analysis, models
+      >>> model = nnx.eval_shape(lambda: models.LeNet5(rngs=nnx.Rngs(0)))
+      >>> images = jax.ShapeDtypeStruct((1, 28, 28, 1), jnp.float32)
+      >>> table = analysis.summary(model, images, depth=1)
+      layer       kind     output  field  strides  parameters  multiply-adds    memory
+      --------------------------------------------------------------------------------
+      features    Chain  1x5x5x16     16        4       2,572       357.60 k  56.74 kB
+      classifier  Chain      1x10    all        -      59,134        58.92 k   3.27 kB
+      --------------------------------------------------------------------------------
+      LeNet5                                           61,706       416.52 k  60.01 kB
+      >>> table
+      Summary(LeNet5: 61,706 parameters, 416.52 k multiply-adds)
+    """
+    if not isinstance(model, nnx.Module) or not callable(model):
+        raise TypeError(f"summary: `model` must be a module, got {type(model).__name__}")
+    if depth is not None:
+        depth = geometry.whole_number("summary", "depth", depth, 1)
+    _arguments.flag("summary", "time", time)
+    _arguments.flag("summary", "show", show)
+    if not inputs or not all(hasattr(value, "shape") for value in inputs):
+        raise TypeError(
+            "summary: `inputs` must be arrays or jax.ShapeDtypeStruct, such as "
+            "jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)"
+        )
+    calls, outputs = _calls.record(model, *inputs)
+    groups: dict[tuple[Any, ...], list[_calls.Call]] = {}
+    for call in calls:
+        if call.leaf or isinstance(call.module, _calls.COUNTED):
+            groups.setdefault(call.path[:depth], []).append(call)
+    known = _fields(model, inputs[0].shape)
+    whole = {call.path: call for call in calls}
+    rows = [_row(path, whole, members, known) for path, members in groups.items()]
+    if time:
+        shares = _share.measure(model, [whole[path] for path in groups])
+        rows = [dataclasses.replace(r, share=s) for r, s in zip(rows, shares, strict=True)]
+    table = Summary(
+        type(model).__name__,
+        tuple(rows),
+        jax.tree.map(lambda leaf: leaf.shape, outputs),
+        _count(model),
+        sum(row.multiply_adds for row in rows),
+        sum(row.memory for row in rows),
+    )
+    if show:
+        print(table)
+    return table
+
+
+def _fields(model: Any, shape: tuple[int, ...]) -> dict[Any, Any]:
+    """The fields of all modules, for as many spatial axes as the inputs can have."""
+    for rank in (2, 1, 3):
+        if rank < len(shape):
+            try:
+                known = fields(model, tuple(shape[-rank - 1 : -1]), partial=True)
+            except (ValueError, IndexError):
+                continue
+            if known:
+                return known
+    return {}
+
+
+def _row(path: Any, whole: dict[Any, Any], members: list[Any], known: dict[Any, Any]) -> Row:
+    """What the calls inside one module add up to."""
+    call = whole.get(path, members[-1])
+    field = known.get(path)
+    sees = "-" if path not in known else "all" if field is None else _sizes(field.size)
+    return Row(
+        layer=".".join(map(str, path)) or "(model)",
+        kind=type(call.module).__name__,
+        output=jax.tree.leaves(call.outputs)[0].shape,
+        field=field,
+        sees=sees,
+        parameters=_count(call.module),
+        multiply_adds=sum(map(_calls.multiply_adds, members)),
+        memory=sum(_bytes(member.outputs) for member in members if member.leaf),
+    )
+
+
+def _count(module: nnx.Module) -> int:
+    """Entries of all parameters."""
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
+
+
+def _bytes(outputs: Any) -> int:
+    """Bytes of all arrays."""
+    leaves = jax.tree.leaves(outputs)
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
+
+
+def _sizes(sizes: tuple[int, ...]) -> str:
+    """Sizes per axis, or one for all that agree."""
+    return str(sizes[0]) if len(set(sizes)) == 1 else "x".join(map(str, sizes))
+
+
+def _scaled(number: int, unit: str = "") -> str:
+    """A number with a prefix of three digits' steps."""
+    for prefix, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= factor:
+            return f"{number / factor:.2f} {prefix}{unit}"
+    return f"{number} {unit}".rstrip()

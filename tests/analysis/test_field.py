@@ -1,0 +1,160 @@
+"""Receptive fields by geometry are those that gradients and NaNs find."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxcnn import analysis, models, nn
+
+
+@pytest.fixture(autouse=True)
+def promotion():
+    """JAX's own: Flax's batch normalisation mixes its float32 averages with 16-bit floats."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def positive(build):
+    """A module with positive kernels, whose other parameters change nothing."""
+    rng = np.random.default_rng(0)
+    graph, state = nnx.split(nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0))))
+
+    def value(path, leaf):
+        names = [str(getattr(entry, "key", getattr(entry, "name", ""))) for entry in path]
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.key(0)
+        ones = {"var", "scale", "layer_scale"} & set(names)
+        size = max(int(np.prod(leaf.shape[:-1])), 1)
+        if any("kernel" in name or "coefficient" in name for name in names):
+            return jnp.asarray(rng.uniform(0.5, 1.5, size=leaf.shape) / size, leaf.dtype)
+        return jnp.full(leaf.shape, 1.0 if ones else 0.0, leaf.dtype)
+
+    module = nnx.merge(graph, jax.tree_util.tree_map_with_path(value, state))
+    module.eval()
+    return module
+
+
+def expected(field, axis, unit, size):
+    """The pixels of the image along one axis that the unit sees."""
+    first = field.start[axis] + unit * field.strides[axis]
+    return [max(first, 0), min(first + field.size[axis], size)]
+
+
+class Blocks(nn.Chain):
+    """A residual block, an inverted one and one of ConvNeXt's, with strides."""
+
+    def __init__(self, *, rngs):
+        super().__init__(
+            conv=nn.Conv(2, 4, (3, 2), (1, 2), padding=((2, 0), (0, 1)), rngs=rngs),
+            residual=nn.BasicBlock(4, 4, 2, rngs=rngs),
+            padded=nn.BasicBlock(4, 6, 1, shortcut="pad", rngs=rngs),
+            inverted=nn.InvertedResidual(6, 6, expansion=2, rngs=rngs),
+            next=models.convnext.ConvNeXtBlock(6, layer_scale=1.0, rngs=rngs),
+            blur=nn.BlurPool((3, 3), 2, padding_mode="zeros"),
+        )
+
+
+class Layers(nn.Chain):
+    """Every other layer of windows."""
+
+    def __init__(self, *, rngs):
+        super().__init__(
+            depthwise=nn.DepthwiseConv(2, (3, 3), padding="SAME_LOWER", rngs=rngs),
+            average=nn.AvgPool((2, 3), strides=2, padding="SAME", ceil_mode=False),
+            separable=nn.SeparableConv(2, 3, (3, 1), kernel_dilation=2, rngs=rngs),
+            linear=nnx.Linear(3, 3, rngs=rngs),
+            table=nn.TableConv(3, ((0, 1), (1, 2)), (2, 2), rngs=rngs),
+            sums=nn.Subsampling(2, (2, 2), rngs=rngs),
+        )
+
+
+BUILD = {
+    "blocks": (Blocks, (41, 46, 2)),
+    "layers": (Layers, (27, 23, 2)),
+    "context": (
+        functools.partial(nn.ContextBlock, 1, dilations=(1, 2, 4), noise=0.1),
+        (31, 29, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_geometry_finds_the_support_of_the_gradient(name, rng):
+    build, shape = BUILD[name]
+    module = positive(build)
+    field = analysis.receptive_field(module, shape[:-1])
+    images = jnp.asarray(rng.uniform(1, 2, size=shape), jnp.float32)
+
+    @jax.jit
+    def gradient(images, unit):
+        return jax.grad(lambda x: jnp.sum(module(x).sum(-1) * unit))(images)
+
+    units = list(np.ndindex(field.output_shape))
+    # One by one: XLA on CPU miscompiles LayerNorm's gradient under vmap in JAX 0.10.2.
+    for unit in (*units[:2], *units[3 :: len(units) // 9], units[-1]):
+        one = np.zeros(field.output_shape, np.float32)
+        one[unit] = 1
+        seen = np.any(gradient(images, one) != 0, axis=-1)
+        for axis in range(2):
+            where = np.flatnonzero(seen.any(1 - axis))
+            first, last = expected(field, axis, unit[axis], shape[axis])
+            assert [where[0], where[-1] + 1] == [first, last], (unit, axis)
+
+
+NETWORKS = {
+    "LeNet5": (models.LeNet5, (32, 36), 1),
+    "AlexNet": (functools.partial(models.AlexNet, 2, hidden_features=2), (87, 64), 3),
+    "CifarResNet": (functools.partial(models.CifarResNet, 8, widths=(2, 2, 2)), (33, 30), 3),
+    "SimpleCNN": (functools.partial(models.SimpleCNN, widths=(2, 2, 2)), (28, 33), 1),
+    "CifarSpeedNet": (functools.partial(models.CifarSpeedNet, widths=(2, 2, 2)), (32, 34), 3),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_nan_in_a_row_reaches_what_sees_it(name):
+    build, sizes, channels = NETWORKS[name]
+    module = positive(build).features
+    field = analysis.receptive_field(module, sizes)
+    rows = np.ones((sizes[0], *sizes, channels), np.float32)
+    rows[np.arange(sizes[0]), np.arange(sizes[0])] = np.nan
+    reached = np.isnan(jax.jit(module)(rows)).any((2, 3))
+    assert field.output_shape[0] == reached.shape[1]
+    for unit in range(field.output_shape[0]):
+        where = np.flatnonzero(reached[:, unit])
+        assert [where[0], where[-1] + 1] == expected(field, 0, unit, sizes[0])
+
+
+KNOWN = [
+    # as A. Araujo, W. Norris and J. Sim tabulate them; ResNet-50 in version 1.5
+    (functools.partial(models.AlexNet), (195, 32)),
+    (functools.partial(models.VGG, 16), (212, 32)),
+    (functools.partial(models.ResNet, 18), (435, 32)),
+    (functools.partial(models.ResNet, 50), (427, 32)),
+    (models.MobileNetV2, (491, 32)),
+]
+
+
+@pytest.mark.parametrize("build, known", KNOWN)
+def test_fields_of_the_networks(build, known):
+    model = nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0)))
+    field = analysis.receptive_field(model.features, (224, 224))
+    assert (field.size[0], field.strides[0]) == known
+    assert analysis.receptive_field(model, (224, 224)) is None
+
+
+def test_what_has_no_field_is_refused():
+    layer = nn.ConvTranspose(3, 3, (2, 2), strides=2, rngs=nnx.Rngs(0))
+    with pytest.raises(TypeError, match="receptive_field: `model` holds ConvTranspose, whose wind"):
+        analysis.receptive_field(layer, (8, 8))
+    dilated = nn.Conv(3, 3, (2, 2), input_dilation=2, rngs=nnx.Rngs(0))
+    with pytest.raises(TypeError, match="receptive_field: `model` holds Conv, whose windows"):
+        analysis.receptive_field(dilated, (8, 8))
+    with pytest.raises(TypeError, match="receptive_field: `input_shape` .=8. must be a tuple"):
+        analysis.receptive_field(dilated, 8)
+    pool = nn.AvgPool((9, 9))
+    with pytest.raises(ValueError, match="receptive_field: `window_shape`.*spans 9 pixels"):
+        analysis.receptive_field(pool, (8, 8))
