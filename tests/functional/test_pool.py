@@ -262,12 +262,17 @@ def test_same_as_torch(rng, strides, padding, dilation, ceil_mode):
                     ),
                 )
             )
-    for ours, outputs in pairs:
-        mine, pullback = jax.vjp(ours, inputs)
-        np.testing.assert_allclose(np.moveaxis(mine, -1, 1), outputs.detach(), rtol=1e-12)
-        cotangent = rng.standard_normal(mine.shape)
-        (gradient,) = torch.autograd.grad(outputs, theirs, channels_first(cotangent, torch))
-        (ours,) = pullback(cotangent)
+    cotangents = [rng.standard_normal(out.permute(0, 2, 3, 1).shape) for _, out in pairs]
+
+    def every(x, cotangents):
+        for (ours, _), g in zip(pairs, cotangents, strict=True):
+            outputs, pullback = jax.vjp(ours, x)
+            yield outputs, pullback(g)[0]
+
+    results = jax.jit(lambda *args: list(every(*args)))(inputs, cotangents)
+    for (values, ours), (_, outputs), g in zip(results, pairs, cotangents, strict=True):
+        np.testing.assert_allclose(np.moveaxis(values, -1, 1), outputs.detach(), rtol=1e-12)
+        (gradient,) = torch.autograd.grad(outputs, theirs, channels_first(g, torch))
         np.testing.assert_allclose(np.moveaxis(ours, -1, 1), gradient, rtol=1e-10, atol=1e-12)
 
 
@@ -276,7 +281,7 @@ def column(*values):
 
 
 def gradient_of(pool, inputs):
-    return np.asarray(jax.grad(lambda x: pool(x).sum())(inputs))
+    return np.asarray(jax.jit(jax.grad(lambda x: pool(x).sum()))(inputs))
 
 
 every = pytest.mark.parametrize("algorithm", ["shift", "tree", "window"])
@@ -318,7 +323,7 @@ def test_a_window_of_infinities_sends_its_gradient_to_a_pixel(algorithm, infinit
         def run(x, padding=padding):
             return pool(x, (3, 3), padding=padding)
 
-        outputs = run(inputs)
+        outputs = np.asarray(jax.jit(run)(inputs))
         assert (outputs == infinity).all()
         gradient = gradient_of(run, inputs)
         assert gradient.sum() == outputs.size  # no share of it went into the padding
@@ -338,6 +343,17 @@ def test_ceil_mode_and_what_counts():
     # A third window would start at pixel 5, in the padding: it is dropped.
     assert functional.max_pool(column(1, 2, 3, 4), (2,), 3, 1, ceil_mode=True).shape == (2, 1)
     assert functional.max_pool(column(1, 2, 3, 4, 5), (2,), 2, ceil_mode=True).ravel()[-1] == 5
+
+
+def test_the_odd_pixel_of_same_goes_to_the_end_and_of_same_lower_to_the_start():
+    x = column(1, 2, 3, 4)
+    for padding, largest, mean in (
+        ("SAME", [2, 3, 4, 4], [1.5, 2.5, 3.5, 4]),
+        ("SAME_LOWER", [1, 2, 3, 4], [1, 1.5, 2.5, 3.5]),
+    ):
+        assert functional.max_pool(x, (2,), padding=padding).ravel().tolist() == largest
+        outputs = functional.avg_pool(x, (2,), None, padding, False)
+        assert outputs.ravel().tolist() == mean
 
 
 def test_an_average_over_nothing_is_zero_with_zero_gradient():

@@ -92,12 +92,11 @@ def test_the_gradient_of_a_norm_at_zero_is_zero(p):
     def pool(x):
         return functional.lp_pool(x, p, (2,), 2)
 
-    expected = {1: [0, 3, 4]}.get(p, [0, 3, 4])
-    np.testing.assert_allclose(pool(inputs).ravel(), expected)
-    gradient = jax.grad(lambda x: pool(x).sum())(inputs)
+    np.testing.assert_allclose(pool(inputs).ravel(), [0, 3, 4])
+    gradient = jax.jit(jax.grad(lambda x: pool(x).sum()))(inputs)
     np.testing.assert_allclose(gradient.ravel(), [0, 0, 0, 1, 0, -1])
     if p == 2:  # around (3, 0) the norm is 3 + y*y/6: its second derivative is 1/3 although y is 0
-        hessian = jax.hessian(lambda x: pool(x).sum())(inputs)[:, 0, :, 0]
+        hessian = jax.jit(jax.hessian(lambda x: pool(x).sum()))(inputs)[:, 0, :, 0]
         np.testing.assert_allclose(np.diag(hessian), [0, 0, 1 / 3, 0, 1 / 4, 0], atol=1e-15)
 
 
@@ -140,7 +139,7 @@ def test_log_sum_exp_of_nothing_is_minus_infinity_without_a_gradient(taps):
     x = jnp.full((taps, 1), -jnp.inf)
     assert (pool(x) == -jnp.inf).all()
     for derivative in (jax.grad, lambda f: jax.jacfwd(jax.grad(f))):
-        assert (derivative(lambda x: pool(x).sum())(x) == 0).all()
+        assert (jax.jit(derivative(lambda x: pool(x).sum()))(x) == 0).all()
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
