@@ -1,28 +1,59 @@
 """Sums of windows as sums of shifted slices, one axis after the other.
 
 The sum of a window is the sum of its rows' sums: k1 + k2 additions a pixel in place of k1*k2. Each
-is linear, and JAX transposes it into pads and sums.
+is linear; the tangent is stated as a `tap_sum`, whose transpose is made of slices.
 """
 
 import functools
 import operator
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Num
 
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import slices
 from jaxcnn.lowering.pool_shift import shared
-from jaxcnn.lowering.reduce_axis import reduce_axis
+from jaxcnn.lowering.reduce_axis import is_long, reduce_axis
+from jaxcnn.lowering.tap_sum import tap_sum
 
 
-@functools.partial(jax.jit, static_argnums=1)
 def sum_pool(
     inputs: Num[Array, "n *spatial channels"], windows: Windows
 ) -> Num[Array, "n *out channels"]:
     """Adds up each window; the padding counts as 0."""
+    if jnp.issubdtype(inputs.dtype, jnp.inexact):
+        return _differentiable(inputs, windows)
+    return _sums(inputs, windows)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _differentiable(inputs: Array, windows: Windows) -> Array:
+    return _sums(inputs, windows)
+
+
+@_differentiable.defjvp
+def _tangent(windows: Windows, primals, tangents):
+    return _differentiable(*primals, windows), _moved_sums(*tangents, windows)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _sums(inputs: Array, windows: Windows) -> Array:
+    """The sums as chains of slices."""
     values = slices.pad_for_windows(inputs, windows, 0)
     for axis in reversed(range(windows.rank)):
         values = shared(values, windows, axis)
         values = reduce_axis(values, windows, axis, operator.add)
+    return values
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _moved_sums(inputs: Array, windows: Windows) -> Array:
+    """The same sums in the form that is transposed; by doubling where windows are long."""
+    values = slices.pad_for_windows(inputs, windows, 0)
+    for axis in reversed(range(windows.rank)):
+        if is_long(windows, axis):
+            values = reduce_axis(shared(values, windows, axis), windows, axis, operator.add)
+        else:
+            values = tap_sum(values, windows, axis)
     return values
