@@ -24,6 +24,9 @@ and 600 / 32; 2x2 with stride 2, 20 / 8 and a tie. Temporary memory falls by a q
 quarters. Forward mode runs the pads and is the slower one.
 """
 
+import functools
+import operator
+
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Integer, Shaped
@@ -48,13 +51,14 @@ def tap_sum(
     if position is not None:
         position = _pad(position, axis + 1, reach, reach, windows.window_shape[axis])
         position = lax.optimization_barrier(position) if reach else position
-    total = None
+    terms = []
     for tap, (ahead, phase) in enumerate(taps):
         moved = _pad(phases[phase], axis + 1, reach - ahead, ahead, 0)
         if position is not None:
             here = position == jnp.asarray(tap, position.dtype)
             moved = jnp.where(here, moved, jnp.zeros((), moved.dtype))
-        total = moved if total is None else total + moved
+        terms.append(moved)
+    total = functools.reduce(operator.add, terms)
     if reach:
         total = lax.slice_in_dim(lax.optimization_barrier(total), reach, reach + count, 1, axis + 1)
     return total
