@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from jaxcnn import nn
 from jaxcnn.models import CifarSpeedNet, ConvNeXtTiny, MobileNetV2, SimpleCNN, whitening_kernel
 from jaxcnn.models.convnext import ConvNeXtBlock, exact_gelu
 from jaxcnn.models.speed_net import dirac_init
@@ -16,7 +17,7 @@ from jaxcnn.models.speed_net import dirac_init
 STEPS = [
     (functools.partial(SimpleCNN, widths=(4, 6), in_features=3), 9),
     (functools.partial(MobileNetV2, stages=((1, 8, 1, 1), (2, 16, 2, 2)), remat=True), 12),
-    (functools.partial(ConvNeXtTiny, depths=(1, 1), widths=(8, 12), stochastic_depth=0.3), 9),
+    (functools.partial(ConvNeXtTiny, depths=(1,), widths=(8,), stochastic_depth=0.3), 9),
     (functools.partial(CifarSpeedNet, widths=(8, 6, 6)), 18),
 ]
 
@@ -25,10 +26,10 @@ STEPS = [
 def test_one_step_of_training_and_evaluation(build, size, trained, rng):
     images = rng.normal(size=(4, size, size, 3))
     model, logits, _ = trained(
-        functools.partial(build, num_classes=3), images, vmapped=build.func is not ConvNeXtTiny
+        functools.partial(build, num_classes=3), images, vmapped=build.func is SimpleCNN
     )
     assert logits.shape == (4, 3)
-    assert list(model.features.names)[-1] in ("conv2", "top", "stage2", "block3")
+    assert list(model.features.names)[-1] in ("conv2", "top", "stage1", "block3")
 
 
 NAMES = [
@@ -53,7 +54,7 @@ def test_names_sizes_and_dtypes_of_the_feature_maps(network, size, expected):
     def maps(model, images):
         maps = model.feature_maps(images)
         names.extend(maps)
-        return list(maps.values()), model.classifier(model.features(images))
+        return list(maps.values()), model.classifier(list(maps.values())[-1])
 
     values, logits = nnx.eval_shape(maps, model, images)
     assert dict(zip(names, (value.shape[1] for value in values), strict=True)) == expected
@@ -64,6 +65,7 @@ def test_names_sizes_and_dtypes_of_the_feature_maps(network, size, expected):
 
 def test_stochastic_depth_drops_whole_branches(filled, rng):
     block = filled(functools.partial(ConvNeXtBlock, 4, drop_rate=0.5))
+    block.branch = nn.Activation("tanh")  # which compiles faster
     inputs = jnp.asarray(rng.normal(size=(12, 3, 5, 4)), jnp.float32)
     block.eval()
     branch = block(inputs) - inputs
