@@ -47,7 +47,7 @@ def adaptive_avg_pool(
 def adaptive_max_pool(
     inputs: Num[Array, "*batch_and_spatial channels"], output_shape: OutputShape
 ) -> Num[Array, "*batch_and_out channels"]:
-    """The maximum of windows that share the input out evenly among a given number of outputs.
+    """Takes the maximum of windows that share the input out evenly among a number of outputs.
 
         out[n, i, j, c] = max of x[n, a, b, c] over start_i <= a < end_i, start_j <= b < end_j
         start_i = floor(i n / m),  end_i = ceil((i + 1) n / m)
@@ -79,7 +79,7 @@ def adaptive_max_pool(
 def adaptive_max_pool_with_indices(
     inputs: Num[Array, "*batch_and_spatial channels"], output_shape: OutputShape
 ) -> tuple[Num[Array, "*batch_and_out channels"], Int32[Array, "*batch_and_out channels"]]:
-    """As `adaptive_max_pool`, and where in the spatial plane each maximum lies.
+    """Does as `adaptive_max_pool`, and says where in the spatial plane each maximum lies.
 
     Args:
       inputs: `(*batch, *spatial, channels)`, any number of batch axes, none included.

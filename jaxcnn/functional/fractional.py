@@ -17,7 +17,7 @@ def fractional_max_pool(
     samples: Float[Array, "*batch channels d"] | None = None,
     key: PRNGKey | None = None,
 ) -> Num[Array, "*batch_and_out channels"]:
-    """The maximum of windows spaced at random, so that the size may shrink by any factor.
+    """Takes the maximum of windows spaced at random, so that the size may shrink by any factor.
 
         out[n, i, c] = max over 0 <= a < k of x[n, start_i + a, c]
         start_i = floor((i + u)*alpha) - floor(u*alpha),  alpha = (n - k) / (m - 1),
@@ -66,7 +66,7 @@ def fractional_max_pool_with_indices(
     samples: Float[Array, "*batch channels d"] | None = None,
     key: PRNGKey | None = None,
 ) -> tuple[Num[Array, "*batch_and_out channels"], Int32[Array, "*batch_and_out channels"]]:
-    """As `fractional_max_pool`, and where in the spatial plane each maximum lies.
+    """Does as `fractional_max_pool`, and says where in the spatial plane each maximum lies.
 
     Args:
       inputs: `(*batch, *spatial, channels)`, any number of batch axes, none included.

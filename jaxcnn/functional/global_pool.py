@@ -32,7 +32,7 @@ def global_avg_pool(
       `(batch, channels)` in the inputs' dtype; 16-bit floats are summed in float32, integers
       averaged as floats.
     Raises:
-      ValueError: no spatial axis, one named twice or out of range, or an empty one.
+      ValueError: no spatial axis, one named twice or out of range, or an empty axis.
       TypeError: an argument is of the wrong type.
 
     Example:
@@ -60,7 +60,7 @@ def global_max_pool(
     spatial_axes: int | tuple[int, ...] | None = None,
     keepdims: bool = False,
 ) -> Num[Array, "*remaining"]:
-    """The maximum over all pixels: one number per image and channel.
+    """Takes the maximum over all pixels: one number per image and channel.
 
         out[n, c] = max over i, j of x[n, i, j, c]
 
@@ -75,7 +75,7 @@ def global_max_pool(
     Returns:
       `(batch, channels)` in the inputs' dtype.
     Raises:
-      ValueError: no spatial axis, one named twice or out of range, or an empty one.
+      ValueError: no spatial axis, one named twice or out of range, or an empty axis.
       TypeError: an argument is of the wrong type.
 
     Example:
