@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
-from jaxcnn import functional, models, nn, reference, testing
+from jaxcnn import analysis, functional, models, nn, reference, testing, visualize
 
 ROOT = pathlib.Path(__file__).parents[1]
 FILES = sorted((ROOT / "jaxcnn").rglob("*.py"))
 SCRIPTS = sorted((ROOT / "experiments").rglob("*.py"))
-PACKAGES = (functional, models, nn, reference, testing)
+PACKAGES = (analysis, functional, models, nn, reference, visualize, testing)
 FUNCTIONS = [
     pytest.param(getattr(package, name), id=f"{package.__name__}.{name}")
     for package in PACKAGES
