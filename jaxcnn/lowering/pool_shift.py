@@ -118,7 +118,9 @@ def max_pool_with_indices(
     windows: Windows,
 ) -> tuple[Shaped[Array, "n *out channels"], Integer[Array, "n *out channels"]]:
     """The largest element of each window, and what `plane` holds where it lies."""
-    values, positions = _values_and_positions(inputs, windows)
+    values, positions = winners(lax.stop_gradient(inputs), windows, True)
+    if jnp.issubdtype(inputs.dtype, jnp.inexact):
+        values = _tied(inputs, values, positions, windows)
     indices = slices.pad_for_windows(plane, windows, 0)
     for axis in reversed(range(windows.rank)):
         indices, position = shared(indices, windows, axis), positions[axis]
@@ -130,23 +132,16 @@ def max_pool_with_indices(
     return values, jnp.broadcast_to(indices, values.shape)
 
 
-def _values_and_positions(inputs: Array, windows: Windows) -> tuple[Array, Positions]:
-    if jnp.issubdtype(inputs.dtype, jnp.inexact):
-        return _differentiable_winners(inputs, windows)
-    return winners(inputs, windows, True)
+@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
+def _tied(inputs: Array, values: Array, positions: Positions, windows: Windows) -> Array:
+    """`values`, with the tangent of the elements of `inputs` that they are."""
+    return values
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _differentiable_winners(inputs: Array, windows: Windows) -> tuple[Array, Positions]:
-    return winners(inputs, windows, True)
-
-
-@_differentiable_winners.defjvp
-def _winners_tangent(windows: Windows, primals, tangents):
-    values, positions = _differentiable_winners(*primals, windows)
-    moved = pick(*tangents, windows, positions)
-    still = tuple(np.zeros(position.shape, jax.dtypes.float0) for position in positions)
-    return (values, positions), (moved, still)
+@_tied.defjvp
+def _tied_tangent(windows: Windows, primals, tangents):
+    _, _, positions = primals
+    return _tied(*primals, windows), pick(tangents[0], windows, positions)
 
 
 def beats(rival: Array, best: Array, largest: bool) -> Bool[Array, "..."]:
