@@ -197,7 +197,7 @@ def _compare(candidates: dict[tuple[str, str], _Candidate], tolerance: float) ->
         if name == OURS or ours is None or candidate.results is None:
             continue
         found = check.difference(candidate.results, ours)
-        wrong = not found <= tolerance
+        wrong = not found <= tolerance * (check.EPOCH_FACTOR if mode == EPOCH else 1)
         candidate.figures = dataclasses.replace(
             candidate.figures, difference=found if math.isfinite(found) else None, wrong=wrong
         )
