@@ -120,7 +120,8 @@ class TorchPeer:
         self._process.terminate()
         for stream in (self._process.stdin, self._process.stdout):
             if stream:
-                stream.close()
+                with contextlib.suppress(BrokenPipeError):  # what it never read
+                    stream.close()
         self._process.wait()
 
     def _ask(self, do: str, **request: Any) -> dict[str, Any]:
