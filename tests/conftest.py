@@ -24,3 +24,10 @@ with install_import_hook("jaxcnn.lowering", "beartype.beartype"):
 def rng() -> np.random.Generator:
     """A seeded NumPy generator."""
     return np.random.default_rng(20240917)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """Compiled programs of one file are of no use to the next, and slow down what keeps them."""
+    yield
+    jax.clear_caches()

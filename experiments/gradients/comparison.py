@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import itertools
 import pkgutil
 import time
 import zlib
@@ -87,9 +88,14 @@ def select(text: str = "", dtypes: Sequence[str] = ()) -> list[tuple[Case, str]]
 
 
 def compare(rows: Sequence[tuple[Case, str]], transforms: bool, workers: int) -> Iterator[Row]:
-    """Yields the outcome of each row in order, `workers` at a time."""
+    """Yields the outcome of each row in order, `workers` at a time.
+
+    The compiled programs of a primitive are dropped after it: kept, they fill gigabytes.
+    """
     with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(lambda row: compare_one(*row, transforms=transforms), rows)
+        for _, of_one in itertools.groupby(rows, lambda row: row[0].primitive):
+            yield from pool.map(lambda row: compare_one(*row, transforms=transforms), of_one)
+            jax.clear_caches()
 
 
 def compare_one(case: Case, dtype: str, *, transforms: bool = True) -> Row:
