@@ -19,7 +19,8 @@ CASES = {
     "2d strided": ((9, 10), 2, 3, (3, 2), 1, dict(strides=(2, 3), padding=(1, 2))),
     "2d strided, unread": ((11, 9), 2, 3, (2, 1), 1, dict(strides=(4, 3))),
     "2d dilated": ((9, 8), 2, 3, (3, 2), 1, dict(dilation=(2, 3), padding="SAME")),
-    "2d strided, dilated": ((9, 12), 2, 3, (3, 4), 1, dict(strides=2, dilation=3, padding=(4, 5))),
+    "2d mixed": ((9, 12), 2, 3, (3, 4), 1, dict(strides=(2, 3), dilation=(3, 1), padding=2)),
+    "2d mixed, by turns": ((9, 8), 2, 3, (3, 2), 1, dict(strides=(1, 2), dilation=(2, 1))),
     "2d cropped": ((9, 8), 2, 3, (3, 3), 1, dict(padding=((-2, 1), (0, -1)), strides=2)),
     "2d input dilated": ((4, 5), 2, 3, (3, 4), 1, dict(input_dilation=(2, 3), padding=2)),
     # as `lhs_dilation` these two abort XLA's CPU compiler
