@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, Num, Shaped
+from jaxtyping import Array, Bool, Float, Int, Integer, Num, Shaped
 
 Axes = tuple[int, ...]
 
@@ -84,18 +84,28 @@ def winner_of(arrays: Sequence[Num[Array, "..."]]) -> Int[Array, "..."]:
     best, *rivals = map(lax.stop_gradient, arrays)
     winner = jnp.zeros(best.shape, jnp.int32)
     for position, rival in enumerate(rivals, start=1):
-        wins = (rival > best) | ((rival != rival) & (best == best))
+        wins = beats(rival, best, True)
         best = jnp.where(wins, rival, best)
         winner = jnp.where(wins, jnp.asarray(position, winner.dtype), winner)
     return winner
 
 
-def pick(arrays: Sequence[Shaped[Array, "..."]], winner: Int[Array, "..."]) -> Shaped[Array, "..."]:
+def pick(
+    arrays: Sequence[Shaped[Array, "..."]], winner: Integer[Array, "..."]
+) -> Shaped[Array, "..."]:
     """Takes each element from the array that `winner` (from `winner_of`) names."""
     picked = arrays[0]
     for position, values in enumerate(arrays[1:], start=1):
         picked = jnp.where(winner == position, values, picked)
     return picked
+
+
+def beats(rival: Array, best: Array, largest: bool) -> Bool[Array, "..."]:
+    """Whether `rival` takes the place of `best`: better, or the first NaN."""
+    better = rival > best if largest else rival < best
+    if jnp.issubdtype(rival.dtype, jnp.inexact):
+        better |= (rival != rival) & (best == best)
+    return better
 
 
 def lowest(dtype: jnp.dtype) -> Array:

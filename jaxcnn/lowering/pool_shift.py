@@ -27,11 +27,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Integer, Shaped
+from jaxtyping import Array, Integer, Shaped
 
 from jaxcnn.geometry import Windows
-from jaxcnn.lowering import slices
+from jaxcnn.lowering import first_max, slices
 from jaxcnn.lowering.dtypes import widen
+from jaxcnn.lowering.first_max import beats
 from jaxcnn.lowering.reduce_axis import reduce_axis
 from jaxcnn.lowering.tap_sum import tap_sum
 
@@ -123,12 +124,11 @@ def max_pool_with_indices(
         values = _tied(inputs, values, positions, windows)
     indices = slices.pad_for_windows(plane, windows, 0)
     for axis in reversed(range(windows.rank)):
-        indices, position = shared(indices, windows, axis), positions[axis]
-        chosen = slices.axis_slice(indices, windows, axis, 0)
-        for tap in range(1, windows.window_shape[axis]):
-            here = position == jnp.asarray(tap, position.dtype)
-            chosen = jnp.where(here, slices.axis_slice(indices, windows, axis, tap), chosen)
-        indices = chosen
+        indices = shared(indices, windows, axis)
+        taps = range(windows.window_shape[axis])
+        indices = first_max.pick(
+            [slices.axis_slice(indices, windows, axis, tap) for tap in taps], positions[axis]
+        )
     return values, jnp.broadcast_to(indices, values.shape)
 
 
@@ -142,14 +142,6 @@ def _tied(inputs: Array, values: Array, positions: Positions, windows: Windows) 
 def _tied_tangent(windows: Windows, primals, tangents):
     _, _, positions = primals
     return _tied(*primals, windows), pick(tangents[0], windows, positions)
-
-
-def beats(rival: Array, best: Array, largest: bool) -> Bool[Array, "..."]:
-    """Whether `rival` takes the place of `best`: better, or the first NaN."""
-    better = rival > best if largest else rival < best
-    if jnp.issubdtype(rival.dtype, jnp.inexact):
-        better |= (rival != rival) & (best == best)
-    return better
 
 
 def identity(dtype: DTypeLike, largest: bool) -> np.ndarray:

@@ -20,7 +20,8 @@ from jaxtyping import Array, Integer, Shaped
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import slices
 from jaxcnn.lowering.dtypes import widen
-from jaxcnn.lowering.pool_shift import beats, identity, shared
+from jaxcnn.lowering.first_max import beats
+from jaxcnn.lowering.pool_shift import identity, shared
 from jaxcnn.lowering.reduce_axis import by_doubling
 
 
