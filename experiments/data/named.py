@@ -1,0 +1,84 @@
+"""A data set by its name: which features it has, what is learnt from them, on which splits."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from experiments.command import UserError
+from experiments.data.source import DATA_DIR, import_tfds, open_builder, open_split
+from experiments.data.split import Dataset, Layout, Split
+
+# The segmentation sets: in no file stands which number is the first class, nor the names of all.
+MASKS = {"oxford_iiit_pet": (1, ("pet", "background", "outline"))}
+_TESTS = {"imagenet2012": "validation"}  # the labels of its split "test" are not published
+_HELD_OUT = 10  # of a set that has nothing to test with, every tenth example
+
+
+def load(
+    name: str, *, data_dir: Path | str = DATA_DIR, say: Callable[[str], object] = print
+) -> Dataset:
+    """Opens a data set: any image classification set of TFDS, or one of this project's own.
+
+    A set without a split to test with ("test" or "validation") is tested with a tenth of its
+    training examples, always the same. In segmentation sets the class of every pixel is learnt.
+
+    Args:
+      name: `name`, `name/config` or `name:version`, as for `tfds.builder`.
+      data_dir: folder of all data sets, `<data_dir>/<name>/<version>/`; "~" is the home folder.
+      say: is told when something is prepared, which takes a while.
+    Returns:
+      The data set, of which nothing but its description has been read yet.
+    Raises:
+      UserError: the data set is unknown, cannot be had here (the message says how to get it),
+        is damaged, or has no image and integer label.
+    """
+    builder = open_builder(name, data_dir, say)
+    layout, classes = describe(name, builder.info.features, Path(builder.data_path))
+    return Dataset(
+        name=name,
+        task="segmentation" if layout.is_mask else "classification",
+        classes=classes,
+        image_shape=layout.shape,
+        **_splits(builder, layout),
+    )
+
+
+def describe(name: str, features, folder: Path) -> tuple[Layout, tuple[str, ...]]:
+    """What is to be learnt from which features, and the names of the classes."""
+    tfds = import_tfds()
+    base_name = name.partition("/")[0].partition(":")[0]
+    inputs = "signal" if "signal" in features else "image"
+    target = "segmentation_mask" if base_name in MASKS else "label"
+    wanted = [features.get(key) for key in (inputs, target)]
+    if (
+        None in wanted
+        or wanted[0].np_dtype != np.uint8
+        or wanted[0].shape[-1] not in (1, 3)
+        or (target == "label" and not isinstance(wanted[1], tfds.features.ClassLabel))
+    ):
+        listed = ", ".join(f"{key}: {value}" for key, value in features.items())
+        raise UserError(
+            f"load: `name` (={name!r}) must be a data set with a grey or coloured image of bytes "
+            f'under "image" and a class under "label"; its features are {listed}'
+        )
+    shape = tuple(wanted[0].shape)
+    if base_name in MASKS:
+        first_class, classes = MASKS[base_name]
+        return Layout(name, folder, inputs, target, shape, True, first_class), classes
+    classes = tuple(wanted[1].int2str(number) for number in range(wanted[1].num_classes))
+    return Layout(name, folder, inputs, target, shape, is_mask=False), classes
+
+
+def _splits(builder, layout: Layout) -> dict[str, Split]:
+    names = list(builder.info.splits)
+    test = _TESTS.get(builder.name)
+    test = test or next((each for each in ("test", "validation") if each in names), None)
+    if "train" not in names:
+        raise UserError(f"load: {layout.name} has no split to train on; it has {sorted(names)}")
+    train = open_split(builder, "train")
+    if test is None:
+        held = np.arange(len(train)) % _HELD_OUT == _HELD_OUT - 1
+        rows = np.flatnonzero(~held), np.flatnonzero(held)
+        return {"train": Split(train, layout, rows[0]), "test": Split(train, layout, rows[1])}
+    return {"train": Split(train, layout), "test": Split(open_split(builder, test), layout)}

@@ -1,0 +1,133 @@
+"""A data set and its two splits: what they hold, one example at a time or as whole arrays."""
+
+import dataclasses
+import operator
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from experiments.command import UserError
+from experiments.data.decoding import decode_image, decode_mask
+
+DEVICE_BYTES = 10**9
+"""Splits of up to this many bytes live on the device; larger ones are streamed."""
+
+AGAIN = (
+    "delete that folder and prepare it again (the next run does so for the sets of this project)"
+)
+"""What helps against damaged files."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the image and what is to be learnt from it lie in an example."""
+
+    name: str
+    """Of the data set, for messages."""
+    folder: Path
+    """Of its files, for messages."""
+    inputs: str
+    """Name of the feature that is an image, or a signal."""
+    target: str
+    """Name of the feature that is a label or a mask."""
+    shape: tuple[int | None, ...]
+    """Of an input: `(height, width, channels)` or `(length, channels)`; None where it varies."""
+    is_mask: bool
+    """Whether the target has a class for every pixel."""
+    first_class: int = 0
+    """The number that stands for the first class in the files."""
+
+
+class Split:
+    """Examples by number: an image, uint8 `(height, width, channels)`, and its target.
+
+    The target is the label, an int, or a mask, uint8 `(height, width)`. Signals have one spatial
+    axis: `(length, channels)`.
+    """
+
+    def __init__(self, examples: Sequence[dict], layout: Layout, rows: np.ndarray | None = None):
+        """Takes all examples, or those that `rows` numbers."""
+        self._examples, self.layout = examples, layout
+        self._rows = np.arange(len(examples)) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int | np.ndarray]:
+        layout = self.layout
+        image, target = self.encoded(index)
+        try:
+            if isinstance(image, bytes):
+                image = decode_image(image, layout.shape[-1])
+            if not layout.is_mask:
+                return np.asarray(image), int(target) - layout.first_class
+            mask = decode_mask(target) if isinstance(target, bytes) else np.asarray(target)
+            if mask.shape != image.shape[:2]:
+                raise ValueError(f"a mask {mask.shape} of an image {image.shape[:2]}")
+            return np.asarray(image), mask - np.uint8(layout.first_class)
+        except Exception as error:  # Pillow has its own for every format
+            raise damaged(layout.folder, error) from error
+
+    def encoded(self, index: int) -> tuple[Any, Any]:
+        """The image and the target as the files hold them: the content of image files."""
+        row = int(self._rows[operator.index(index)])
+        try:
+            example = self._examples[row]
+            return example[self.layout.inputs], example[self.layout.target]
+        except Exception as error:  # array_record and protobuf have their own
+            raise damaged(self.layout.folder, error) from error
+
+    @property
+    def nbytes(self) -> int | None:
+        """Bytes of all images as uint8; None where their shapes vary."""
+        if None in self.layout.shape:
+            return None
+        return len(self) * int(np.prod(self.layout.shape))
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """The whole split: `(n, *image)`, uint8, and labels `(n,)`, int32, or masks, uint8.
+
+        Raises:
+          UserError: an example cannot be read, or the images are not all of one size.
+        """
+        examples = [self[row] for row in range(len(self))]
+        sizes = {image.shape for image, _ in examples}
+        if len(sizes) > 1:
+            raise UserError(
+                f"{self.layout.name}: all images must have one size to be held as one array; "
+                f"received {len(sizes)} sizes, among them {sorted(sizes)[:3]}"
+            )
+        images, targets = zip(*examples, strict=True)
+        return np.stack(images), np.asarray(targets, np.uint8 if self.layout.is_mask else np.int32)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Dataset:
+    """A data set by name: what is in it, and a split to train on and one to test with."""
+
+    name: str
+    task: Literal["classification", "segmentation"]
+    classes: tuple[str, ...]
+    """Their names, in the order of their numbers."""
+    image_shape: tuple[int | None, ...]
+    """`(height, width, channels)`, or `(length, channels)` of signals; None where it varies."""
+    train: Split
+    test: Split
+
+    @property
+    def streamed(self) -> bool:
+        """Whether it is too large for the device, or of images that no one array can hold."""
+        nbytes = [self.train.nbytes, self.test.nbytes]
+        return None in nbytes or sum(nbytes) > DEVICE_BYTES
+
+
+def damaged(folder: Path, reason: object) -> UserError:
+    """The error for a prepared data set that is there but cannot be read."""
+    return UserError(f"the data set in {folder} is damaged ({first_line(reason)}); {AGAIN}")
+
+
+def first_line(reason: object) -> str:
+    """The first line of a message, or what kind of error has none."""
+    return str(reason).strip().partition("\n")[0] or type(reason).__name__
