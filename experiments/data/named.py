@@ -50,7 +50,7 @@ def describe(name: str, features, folder: Path) -> tuple[Layout, tuple[str, ...]
     base_name = name.partition("/")[0].partition(":")[0]
     inputs = "signal" if "signal" in features else "image"
     target = "segmentation_mask" if base_name in MASKS else "label"
-    wanted = [features.get(key) for key in (inputs, target)]
+    wanted = [features[key] if key in features else None for key in (inputs, target)]
     if (
         None in wanted
         or wanted[0].np_dtype != np.uint8
