@@ -1,15 +1,39 @@
-"""Checks that all networks share."""
+"""What networks share: the form of a classifier of images, and checks."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from flax import nnx
 from jax.typing import DTypeLike
-from jaxtyping import Array
+from jaxtyping import Array, Inexact, Num
 
-from jaxcnn import geometry
+from jaxcnn import geometry, nn
 from jaxcnn.functional import _arguments as _arrays
 from jaxcnn.nn import _arguments
+
+
+class Classifier(nnx.Module):
+    """A network that is `features`, then `classifier`, for images of any size."""
+
+    in_features: int
+    num_classes: int
+    features: nn.Chain
+    classifier: nn.Chain
+
+    def __call__(
+        self, inputs: Num[Array, "*batch height width in_features"]
+    ) -> Inexact[Array, "*batch num_classes"]:
+        """Gives one logit per class for images `(*batch, height, width, in_features)`."""
+        return self.classifier(self.features(self._images(inputs)))
+
+    def feature_maps(
+        self, inputs: Num[Array, "*batch height width in_features"]
+    ) -> dict[str, Array]:
+        """What every part of `features` gives, by name, in order."""
+        return self.features.outputs(self._images(inputs))
+
+    def _images(self, inputs: Any) -> Array:
+        return image(type(self).__name__, inputs, (-1, -1, self.in_features))
 
 
 def classes(model: str, num_classes: object) -> int:

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
-from jaxtyping import Array, Inexact, Num
+from jaxtyping import Array, Num
 
 from jaxcnn import nn
 from jaxcnn.models import _classifier, _network
@@ -11,7 +11,7 @@ from jaxcnn.models import _classifier, _network
 _LAYERS = ("dropout1", "fc1", "relu1", "dropout2", "fc2", "relu2", "fc3")
 
 
-class AlexNet(nnx.Module):
+class AlexNet(_network.Classifier):
     """Five convolutions, three pools, three fully connected layers: 61,100,840 parameters.
 
     torchvision's form, which is the paper's second one. Images of 63 pixels or more along each axis
@@ -78,18 +78,11 @@ class AlexNet(nnx.Module):
             "AlexNet", _LAYERS, (6, 6, 256), num_classes, hidden_features, dropout, options
         )
 
-    def __call__(
-        self, inputs: Num[Array, "*batch height width in_features"]
-    ) -> Inexact[Array, "*batch num_classes"]:
-        """Gives one logit per class for images `(*batch, height, width, in_features)`."""
-        inputs = _network.image("AlexNet", inputs, (-1, -1, self.in_features))
-        return self.classifier(self.features(inputs))
-
     def feature_maps(
         self, inputs: Num[Array, "*batch height width in_features"]
     ) -> dict[str, Array]:
         """What the convolutions (after their ReLU) and the pools give, by name, in order."""
-        outputs = self.features.outputs(inputs)
+        outputs = super().feature_maps(inputs)
         return {
             name.replace("relu", "conv"): maps
             for name, maps in outputs.items()

@@ -77,7 +77,7 @@ class ConvNeXtBlock(nnx.Module):
         return outputs + inputs.astype(outputs.dtype)
 
 
-class ConvNeXtTiny(nnx.Module):
+class ConvNeXtTiny(_network.Classifier):
     """ConvNeXt-T, torchvision's form: 28,589,128 parameters.
 
     Other depths and widths give the rest of the family; Small has depths (3, 3, 27, 3), and Base
@@ -178,17 +178,3 @@ class ConvNeXtTiny(nnx.Module):
             norm=norm(sizes[-1]),
             fc=nnx.Linear(sizes[-1], self.num_classes, kernel_init=INIT, **options),
         )
-
-    def __call__(
-        self, inputs: Num[Array, "*batch height width in_features"]
-    ) -> Inexact[Array, "*batch num_classes"]:
-        """Gives one logit per class for images `(*batch, height, width, in_features)`."""
-        inputs = _network.image("ConvNeXtTiny", inputs, (-1, -1, self.in_features))
-        return self.classifier(self.features(inputs))
-
-    def feature_maps(
-        self, inputs: Num[Array, "*batch height width in_features"]
-    ) -> dict[str, Array]:
-        """What the stem and every stage give, by name, in order."""
-        inputs = _network.image("ConvNeXtTiny", inputs, (-1, -1, self.in_features))
-        return self.features.outputs(inputs)

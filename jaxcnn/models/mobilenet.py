@@ -6,7 +6,6 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
-from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry, nn
 from jaxcnn.functional import _arguments as _arrays
@@ -25,7 +24,7 @@ STAGES = (
 )
 
 
-class MobileNetV2(nnx.Module):
+class MobileNetV2(_network.Classifier):
     """Seventeen inverted residual blocks in seven stages: 3,504,872 parameters, torchvision's form.
 
     Args:
@@ -105,20 +104,6 @@ class MobileNetV2(nnx.Module):
                 top, self.num_classes, kernel_init=nnx.initializers.normal(0.01), **options
             ),
         )
-
-    def __call__(
-        self, inputs: Num[Array, "*batch height width in_features"]
-    ) -> Inexact[Array, "*batch num_classes"]:
-        """Gives one logit per class for images `(*batch, height, width, in_features)`."""
-        inputs = _network.image("MobileNetV2", inputs, (-1, -1, self.in_features))
-        return self.classifier(self.features(inputs))
-
-    def feature_maps(
-        self, inputs: Num[Array, "*batch height width in_features"]
-    ) -> dict[str, Array]:
-        """What the stem, every stage and the top give, by name, in order."""
-        inputs = _network.image("MobileNetV2", inputs, (-1, -1, self.in_features))
-        return self.features.outputs(inputs)
 
 
 def _rounded(channels: float) -> int:

@@ -6,7 +6,6 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
-from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry, nn
 from jaxcnn.functional import _arguments as _arrays
@@ -22,11 +21,8 @@ BLOCKS = {
 }
 
 
-class _Residual(nnx.Module):
+class _Residual(_network.Classifier):
     """What both kinds have in common: stem, stages, average, one fully connected layer."""
-
-    in_features: int
-    num_classes: int
 
     def _build(
         self,
@@ -54,19 +50,6 @@ class _Residual(nnx.Module):
             pool=nn.GlobalAvgPool(spatial_axes=(-3, -2)),
             fc=nnx.Linear(inside, self.num_classes, **options),
         )
-
-    def __call__(
-        self, inputs: Num[Array, "*batch height width in_features"]
-    ) -> Inexact[Array, "*batch num_classes"]:
-        """Gives one logit per class for images `(*batch, height, width, in_features)`."""
-        inputs = _network.image(type(self).__name__, inputs, (-1, -1, self.in_features))
-        return self.classifier(self.features(inputs))
-
-    def feature_maps(
-        self, inputs: Num[Array, "*batch height width in_features"]
-    ) -> dict[str, Array]:
-        """What the stem and every stage give, by name, in order."""
-        return self.features.outputs(inputs)
 
 
 class ResNet(_Residual):

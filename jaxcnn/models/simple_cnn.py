@@ -6,14 +6,13 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
-from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry, nn
 from jaxcnn.functional import _arguments as _arrays
 from jaxcnn.models import _network
 
 
-class SimpleCNN(nnx.Module):
+class SimpleCNN(_network.Classifier):
     """Convolutions with strides 2 until one pixel is left, whose channels are the logits.
 
     The defaults are the chapter's network for ten digits; its first, for threes and sevens, is
@@ -96,17 +95,3 @@ class SimpleCNN(nnx.Module):
             ),
             pool=nn.GlobalAvgPool(spatial_axes=(-3, -2)),
         )
-
-    def __call__(
-        self, inputs: Num[Array, "*batch height width in_features"]
-    ) -> Inexact[Array, "*batch num_classes"]:
-        """Gives one logit per class for images `(*batch, height, width, in_features)`."""
-        inputs = _network.image("SimpleCNN", inputs, (-1, -1, self.in_features))
-        return self.classifier(self.features(inputs))
-
-    def feature_maps(
-        self, inputs: Num[Array, "*batch height width in_features"]
-    ) -> dict[str, Array]:
-        """What every convolution but the last gives, by name, in order."""
-        inputs = _network.image("SimpleCNN", inputs, (-1, -1, self.in_features))
-        return self.features.outputs(inputs)

@@ -107,7 +107,7 @@ class Whitening(nnx.Module):
         return functional.conv(inputs, kernel, bias, padding="VALID")
 
 
-class CifarSpeedNet(nnx.Module):
+class CifarSpeedNet(_network.Classifier):
     """Whitening, three blocks, one fully connected layer whose outputs are scaled.
 
     Each block is convolution, max pool of 2x2, batch normalisation, GELU, then convolution, batch
@@ -196,19 +196,11 @@ class CifarSpeedNet(nnx.Module):
         kernel = self.features.whitening.kernel  # type: ignore[attr-defined]
         kernel[...] = whitening_kernel(images).astype(kernel[...].dtype)
 
-    def __call__(
-        self, inputs: Num[Array, "*batch height width in_features"]
-    ) -> Inexact[Array, "*batch num_classes"]:
-        """Gives one logit per class for images `(*batch, height, width, in_features)`."""
-        inputs = _network.image("CifarSpeedNet", inputs, (-1, -1, self.in_features))
-        return self.classifier(self.features(inputs))
-
     def feature_maps(
         self, inputs: Num[Array, "*batch height width in_features"]
     ) -> dict[str, Array]:
         """What the whitening, after its GELU, and every block give, by name, in order."""
-        inputs = _network.image("CifarSpeedNet", inputs, (-1, -1, self.in_features))
-        maps = self.features.outputs(inputs)
+        maps = super().feature_maps(inputs)
         return {"whitening": maps.pop("gelu"), **{n: m for n, m in maps.items() if n[0] == "b"}}
 
 

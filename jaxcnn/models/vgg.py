@@ -5,7 +5,6 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
-from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import nn
 from jaxcnn.functional import _arguments as _arrays
@@ -18,7 +17,7 @@ HE_INIT = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 _LAYERS = ("fc1", "relu1", "dropout1", "fc2", "relu2", "dropout2", "fc3")
 
 
-class VGG(nnx.Module):
+class VGG(_network.Classifier):
     """Five stages of 3x3 convolutions with a max pool after each: VGG-11, 13, 16 and 19.
 
     Parameters with 1000 classes: 132,863,336 (11), 133,047,848 (13), 138,357,544 (16) and
@@ -98,16 +97,3 @@ class VGG(nnx.Module):
         self.classifier = _classifier.head(
             "VGG", _LAYERS, (7, 7, 512), num_classes, hidden_features, dropout, options
         )
-
-    def __call__(
-        self, inputs: Num[Array, "*batch height width in_features"]
-    ) -> Inexact[Array, "*batch num_classes"]:
-        """Gives one logit per class for images `(*batch, height, width, in_features)`."""
-        inputs = _network.image("VGG", inputs, (-1, -1, self.in_features))
-        return self.classifier(self.features(inputs))
-
-    def feature_maps(
-        self, inputs: Num[Array, "*batch height width in_features"]
-    ) -> dict[str, Array]:
-        """What every stage gives, by name, in order."""
-        return self.features.outputs(inputs)
