@@ -4,5 +4,15 @@ from experiments.data.arrays import load_arrays
 from experiments.data.named import load
 from experiments.data.source import DATA_DIR, from_tfds
 from experiments.data.split import Dataset, Split
+from experiments.data.streaming import read_once, stream
 
-__all__ = ["DATA_DIR", "Dataset", "Split", "from_tfds", "load", "load_arrays"]
+__all__ = [
+    "DATA_DIR",
+    "Dataset",
+    "Split",
+    "from_tfds",
+    "load",
+    "load_arrays",
+    "read_once",
+    "stream",
+]

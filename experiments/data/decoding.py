@@ -10,41 +10,36 @@ from PIL import Image
 MOST_PIXELS = 80_000_000
 
 
-def decode_image(encoded: bytes, channels: int) -> np.ndarray:
+def to_image(content: bytes | np.ndarray, channels: int) -> Image.Image:
     """Decodes in one way for all colour modes: palettes, CMYK, alpha and 1 bit become `channels`.
 
     Args:
-      encoded: the content of an image file.
+      content: of an image file; or the pixels, which are taken as they are.
       channels: 1 for grey, 3 for red, green and blue.
     Returns:
-      `(height, width, channels)`, uint8.
+      An image of Pillow of mode "L" or "RGB".
     Raises:
       ValueError: more than `MOST_PIXELS` pixels, seen before a single one is decoded.
     """
-    return to_array(open_image(encoded, channels))
+    if isinstance(content, np.ndarray):
+        return Image.fromarray(content[..., 0] if channels == 1 else content)
+    return _open(content).convert("L" if channels == 1 else "RGB")
 
 
-def decode_mask(encoded: bytes) -> np.ndarray:
+def to_mask(content: bytes | np.ndarray) -> Image.Image:
     """Decodes a mask as the numbers that are in the file: no colour is ever converted.
 
     Args:
-      encoded: the content of an image file of one channel or with a palette, whose numbers count.
+      content: of an image file of one channel or with a palette, whose numbers count; or the
+        numbers, `(height, width)`.
     Returns:
-      `(height, width)`, uint8.
+      An image of Pillow of mode "L", whose pixels are those numbers.
     Raises:
       ValueError: more than `MOST_PIXELS` pixels, or a file that holds colours, not classes.
     """
-    return np.asarray(open_mask(encoded), np.uint8)
-
-
-def open_image(encoded: bytes, channels: int) -> Image.Image:
-    """As `decode_image`, still an image of Pillow, which can be cut and resized."""
-    return _open(encoded).convert("L" if channels == 1 else "RGB")
-
-
-def open_mask(encoded: bytes) -> Image.Image:
-    """As `decode_mask`, still an image of Pillow, in a mode whose pixels are the classes."""
-    image = _open(encoded)
+    if isinstance(content, np.ndarray):
+        return Image.fromarray(content)
+    image = _open(content)
     if image.mode not in ("1", "L", "P"):
         raise ValueError(f"a mask must have one number a pixel; received mode {image.mode}")
     return Image.fromarray(np.asarray(image, np.uint8))

@@ -2,14 +2,14 @@
 
 import dataclasses
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from experiments.command import UserError
-from experiments.data.decoding import decode_image, decode_mask
+from experiments.data.decoding import to_array, to_image, to_mask
 
 DEVICE_BYTES = 10**9
 """Splits of up to this many bytes live on the device; larger ones are streamed."""
@@ -39,6 +39,30 @@ class Layout:
     first_class: int = 0
     """The number that stands for the first class in the files."""
 
+    def decode(
+        self, image: Any, target: Any, change: Callable | None = None
+    ) -> tuple[np.ndarray, int | np.ndarray]:
+        """An image and its target as arrays, and classes from 0 on.
+
+        Args:
+          image: the content of an image file, or an array.
+          target: a number, the content of a mask's file, or an array.
+          change: `(image, mask or None) -> (image, mask or None)`, of Pillow; not for signals.
+        """
+        try:
+            mask = to_mask(target) if self.is_mask else None
+            if isinstance(image, bytes) or change:
+                image = to_image(image, self.shape[-1])
+                if mask and mask.size != image.size:
+                    raise ValueError(f"a mask of {mask.size} pixels, an image of {image.size}")
+                image, mask = change(image, mask) if change else (image, mask)
+                image = to_array(image)
+            if mask is None:
+                return image, int(target) - self.first_class
+            return image, np.asarray(mask) - np.uint8(self.first_class)
+        except Exception as error:  # Pillow has its own for every format
+            raise damaged(self.folder, error) from error
+
 
 class Split:
     """Examples by number: an image, uint8 `(height, width, channels)`, and its target.
@@ -56,19 +80,7 @@ class Split:
         return len(self._rows)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int | np.ndarray]:
-        layout = self.layout
-        image, target = self.encoded(index)
-        try:
-            if isinstance(image, bytes):
-                image = decode_image(image, layout.shape[-1])
-            if not layout.is_mask:
-                return np.asarray(image), int(target) - layout.first_class
-            mask = decode_mask(target) if isinstance(target, bytes) else np.asarray(target)
-            if mask.shape != image.shape[:2]:
-                raise ValueError(f"a mask {mask.shape} of an image {image.shape[:2]}")
-            return np.asarray(image), mask - np.uint8(layout.first_class)
-        except Exception as error:  # Pillow has its own for every format
-            raise damaged(layout.folder, error) from error
+        return self.layout.decode(*self.encoded(index))
 
     def encoded(self, index: int) -> tuple[Any, Any]:
         """The image and the target as the files hold them: the content of image files."""
