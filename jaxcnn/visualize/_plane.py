@@ -75,11 +75,6 @@ def meets_along(windows: Windows, axis: int, mode: str) -> Callable[[int], tuple
     """A function from a position along `axis` of the dilated input to its kind and its pixel."""
     size, rate = windows.dilated_sizes[axis], windows.input_dilation[axis]
     low, high = windows.padding[axis]
-    if mode == "reflect" and size == 1 and (low or high):
-        raise ValueError(
-            f"sliding_window: `padding_mode` (='reflect') needs at least two pixels along a "
-            f"padded axis; received one along spatial axis {axis}; use 'replicate'"
-        )
 
     def pixel(u: int) -> int | None:
         return u // rate if u % rate == 0 else None
@@ -95,8 +90,9 @@ def meets_along(windows: Windows, axis: int, mode: str) -> Callable[[int], tuple
             return "copy", pixel(min(max(u, 0), size - 1))
         if mode == "circular":
             return "copy", pixel(u % size)
-        u %= 2 * (size - 1)
-        return "copy", pixel(min(u, 2 * (size - 1) - u))
+        period = max(2 * (size - 1), 1)  # one pixel alone is repeated
+        u %= period
+        return "copy", pixel(min(u, period - u) if size > 1 else 0)
 
     return meets
 

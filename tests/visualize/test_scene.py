@@ -18,6 +18,7 @@ CASES = [
     ("conv", (5, 6), (2, 3), dict(strides=(1, 2), kernel_dilation=(2, 1))),
     ("conv", (5, 4), (3, 2), dict(padding="FULL", input_dilation=(1, 2))),
     ("conv", (5, 6), (3, 3), dict(padding=((2, 1), (0, 3)), padding_mode="reflect")),
+    ("conv", (1, 4), (3, 2), dict(padding=((2, 1), (0, 1)), padding_mode="reflect")),
     ("conv", (3, 4), (3, 3), dict(padding=2, padding_mode="circular", strides=2)),
     ("conv", (3, 4), (3, 3), dict(padding=2, padding_mode="replicate", input_dilation=2)),
     ("conv", (6, 5), (3, 2), dict(padding=((-1, 1), (2, -2)))),
@@ -164,12 +165,6 @@ BAD = [
     (("conv", (4,), (2,)), dict(padding_mode="mirror"), ValueError, "`padding_mode`.*'mirror'"),
     (("conv", (4,), (2,)), dict(strides=0), ValueError, r"`strides` \(=0\) must be at least 1"),
     (("max_pool", (4,), (2,)), dict(padding=4), ValueError, "without a pixel of the input"),
-    (
-        ("conv", (1,), (3,)),
-        dict(padding_mode="reflect"),
-        ValueError,
-        "needs at least two pixels",
-    ),
     (
         ("avg_pool", (4,), (2,)),
         dict(padding=1, padding_mode="reflect", count_include_pad=False),
