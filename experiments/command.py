@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 
@@ -31,6 +32,19 @@ def require(holds: bool, option: str, value: object, rule: str) -> None:
     """
     if not holds:
         raise UserError(f"--{option.replace('_', '-')} (={value}) {rule}")
+
+
+def reserve(path: Path) -> None:
+    """Creates an empty file, so that one that cannot be written is known before the work begins.
+
+    Raises:
+      UserError: it cannot be created.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}; name another file") from None
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 config.json         the options that decide the result
 environment.json    versions and device
 metrics.jsonl       one JSON object an epoch
-checkpoints/        the newest few states, see `Checkpoints`
+checkpoints/        the newest few states and the best one
+tensorboard/        the metrics again, and
+profile/            a trace for Perfetto, where they were asked for
 *.png               pictures
 """
 
@@ -71,6 +73,11 @@ class Run:
         with writing(self.folder):
             _write(self.folder / "metrics.jsonl", "".join(lines))
 
+    def save_json(self, name: str, value: dict) -> None:
+        """Writes `<name>.json`."""
+        with writing(self.folder):
+            _write(self.folder / f"{name}.json", json.dumps(value, indent=2))
+
     def save_picture(self, name: str, figure) -> None:
         """Writes a matplotlib figure as `<name>.png`."""
         with writing(self.folder):
@@ -103,11 +110,14 @@ def environment() -> dict:
         "device": device.device_kind,
         "platform": device.platform,
         "devices": jax.device_count(),
-        "cpu_cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cpu_cores": available_cores(),
         "system": platform.platform(),
     }
+
+
+def available_cores() -> int:
+    """CPU cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager

@@ -100,7 +100,7 @@ def run(options: Options) -> int:
     use_platform(options)
     for path in (options.json, options.picture):
         if path:
-            results.prepare(path)
+            command.reserve(path)
     committed = results.path_of(options.results, results.device(), jax.__version__)
     before = results.read(committed)[1] if committed.exists() else []
     with tempfile.TemporaryDirectory() as folder:

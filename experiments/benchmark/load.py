@@ -38,11 +38,6 @@ def cores_taken(since: Moment, children: float = 0.0) -> float | None:
     return max(others, 0.0) / max(end.wall - since.wall, 1e-9)
 
 
-def available_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def process_seconds(pid: int) -> float:
     """CPU time of another process so far; 0 where that is not known."""
     try:

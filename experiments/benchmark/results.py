@@ -12,9 +12,9 @@ from typing import Any
 
 import jax
 
-from experiments.benchmark import load
 from experiments.benchmark.programs import SCAN, STEP
 from experiments.command import UserError
+from experiments.runs import available_cores
 
 OURS = "jaxcnn"
 FOLDER = Path(__file__).parent / "results"
@@ -118,7 +118,7 @@ def device() -> str:
         model = found.group(1).strip() if found else model
     except OSError:
         pass
-    cores = load.available_cores()
+    cores = available_cores()
     return f"{model}, {cores} core{'s' if cores > 1 else ''}"
 
 
@@ -158,19 +158,6 @@ def read(path: Path) -> tuple[dict[str, Any], list[Result]]:
         return head, rows
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path} is no file of results ({error}); delete it or mend it") from None
-
-
-def prepare(path: Path) -> None:
-    """Creates an empty file, so that one that can't be written is known before measuring.
-
-    Raises:
-      UserError: it can't be created.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}; name another file") from None
 
 
 def write(path: Path, text: str) -> None:

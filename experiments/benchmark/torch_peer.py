@@ -17,6 +17,7 @@ import numpy as np
 
 from experiments.benchmark import load
 from experiments.command import UserError
+from experiments.runs import available_cores
 
 WORKER = Path(__file__).parent / "torch_worker"
 
@@ -47,7 +48,7 @@ class TorchPeer:
                 )
         except OSError as error:
             raise UserError(f"--torch-python {python} cannot be run: {error.strerror}") from None
-        threads = load.available_cores() if platform == "cpu" else 0
+        threads = available_cores() if platform == "cpu" else 0
         try:
             self.about = self._ask("hello", platform=platform, threads=threads)
         except TorchError as error:

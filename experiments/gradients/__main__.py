@@ -52,7 +52,7 @@ def main(options: Options) -> int:
         return 0
     for path in (options.json, options.csv):
         if path:
-            table.prepare(path)
+            command.reserve(path)
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
     )  # fmt: skip

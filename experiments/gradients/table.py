@@ -11,7 +11,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from experiments.command import UserError
 from experiments.gradients.comparison import Row
 
 # Heading -> the checks whose largest error stands under it.
@@ -57,19 +56,6 @@ def show(rows: Sequence[Row], target: Console) -> None:
         target.print(f"\n{row.primitive}: {row.case} ({row.dtype})", style="bold", markup=False)
         target.print(row.message, markup=False, highlight=False, soft_wrap=True)
     target.print(f"\n{len(rows) - len(failed)} of {len(rows)} rows agree", highlight=False)
-
-
-def prepare(path: Path) -> None:
-    """Creates an empty file, so that one that cannot be written is known before the rows are run.
-
-    Raises:
-      UserError: it cannot be created.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}; name another file") from None
 
 
 def write_json(rows: Sequence[Row], path: Path) -> None:
