@@ -68,7 +68,7 @@ def measure(row: Row, settings: Settings, ceiling: Ceiling) -> Iterator[Result]:
             for mode in together
             for name, build in _builders(row, mode, settings, data).items()
         }
-        _compare(candidates, check.TOLERANCES[settings.dtype])
+        _compare(row.suite, candidates, check.TOLERANCES[settings.dtype])
         begun, children = load.now(), _torch_seconds(settings)
         timings = timing.interleaved(
             {key: c.sample for key, c in candidates.items() if c.sample}, settings.plan
@@ -190,14 +190,15 @@ def _build_torch(
     return _Candidate(functools.partial(torch.sample, name), results, figures)
 
 
-def _compare(candidates: dict[tuple[str, str], _Candidate], tolerance: float) -> None:
+def _compare(suite: str, candidates: dict[tuple[str, str], _Candidate], tolerance: float) -> None:
     """Notes how far the results of each candidate are from ours; one that is far is not timed."""
     for (mode, name), candidate in candidates.items():
         ours = candidates[mode, OURS].results
         if name == OURS or ours is None or candidate.results is None:
             continue
         found = check.difference(candidate.results, ours)
-        wrong = not found <= tolerance * (check.EPOCH_FACTOR if mode == EPOCH else 1)
+        factor = check.MODEL_FACTORS[mode] if suite == "models" else 1
+        wrong = not found <= factor * tolerance
         candidate.figures = dataclasses.replace(
             candidate.figures, difference=found if math.isfinite(found) else None, wrong=wrong
         )

@@ -1,60 +1,81 @@
-"""The networks in plain Flax, as its own examples write them, under the same parameter names."""
+"""The networks on Flax's own layers and plain `lax`, under the same parameter names.
+
+No network is written twice: ours is built, and each of its layers takes the class that Flax has for
+it. What holds the layers together stays, as it computes nothing but sums.
+"""
+
+from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
+from jax import lax
+
+from jaxcnn import nn
+from jaxcnn.models.speed_net import Scale, Whitening
+from jaxcnn.nn import _arguments
 
 
-class Layers(nnx.Module):
-    """Layers by name."""
+class MaxPool(nn.MaxPool):
+    """Flax's pool in place of ours."""
 
-    def __init__(self, **layers: nnx.Module):
-        for name, layer in layers.items():
-            setattr(self, name, layer)
-
-
-class LeNet5(nnx.Module):
-    """What `jaxcnn.models.LeNet5` is."""
-
-    def __init__(self, rngs: nnx.Rngs):
-        self.features = Layers(
-            conv1=nnx.Conv(1, 6, (5, 5), padding=2, rngs=rngs),
-            conv2=nnx.Conv(6, 16, (5, 5), padding="VALID", rngs=rngs),
-        )
-        self.classifier = Layers(
-            fc1=nnx.Linear(400, 120, rngs=rngs),
-            fc2=nnx.Linear(120, 84, rngs=rngs),
-            fc3=nnx.Linear(84, 10, rngs=rngs),
-        )
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        x = nnx.max_pool(nnx.relu(self.features.conv1(x)), (2, 2), (2, 2))
-        x = nnx.max_pool(nnx.relu(self.features.conv2(x)), (2, 2), (2, 2))
-        x = x.reshape(len(x), -1)
-        x = nnx.relu(self.classifier.fc1(x))
-        x = nnx.relu(self.classifier.fc2(x))
-        return self.classifier.fc3(x)
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        strides = _arguments.spread(self.strides, len(self.window_shape))
+        return nnx.max_pool(inputs, self.window_shape, strides, self.padding)
 
 
-class SmallVGG(nnx.Module):
-    """What `jaxcnn.models.PatternCNN((32, 32, 3), stages=3, features=32)` is."""
+class GlobalAvgPool(nn.GlobalAvgPool):
+    """NumPy's mean in place of ours."""
 
-    def __init__(self, rngs: nnx.Rngs):
-        stages, channels = {}, 3
-        for stage, features in enumerate((32, 64, 128), 1):
-            stages[f"stage{stage}"] = Layers(
-                conv1=nnx.Conv(channels, features, (3, 3), rngs=rngs),
-                conv2=nnx.Conv(features, features, (3, 3), rngs=rngs),
-            )
-            channels = features
-        self.features = Layers(**stages)
-        self.classifier = Layers(
-            fc1=nnx.Linear(4 * 4 * 128, 128, rngs=rngs), fc2=nnx.Linear(128, 10, rngs=rngs)
-        )
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        return jnp.mean(inputs, self.spatial_axes, keepdims=self.keepdims)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        for stage in ("stage1", "stage2", "stage3"):
-            layers = getattr(self.features, stage)
-            x = nnx.relu(layers.conv2(nnx.relu(layers.conv1(x))))
-            x = nnx.max_pool(x, (2, 2), (2, 2))
-        x = x.reshape(len(x), -1)
-        return self.classifier.fc2(nnx.relu(self.classifier.fc1(x)))
+
+class GlobalMaxPool(nn.GlobalMaxPool):
+    """NumPy's maximum in place of ours."""
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        return jnp.max(inputs, self.spatial_axes, keepdims=self.keepdims)
+
+
+class PlainWhitening(Whitening):
+    """The convolution of `lax` in place of ours."""
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        numbers = ("NHWC", "HWIO", "NHWC")
+        kernel = self.kernel[...]
+        maps = lax.conv_general_dilated(inputs, kernel, (1, 1), "VALID", dimension_numbers=numbers)
+        return maps + self.bias[...]
+
+
+REPLACED = {
+    nn.Conv: nnx.Conv,
+    nn.ConvTranspose: nnx.ConvTranspose,
+    nn.MaxPool: MaxPool,
+    nn.GlobalAvgPool: GlobalAvgPool,
+    nn.GlobalMaxPool: GlobalMaxPool,
+    Whitening: PlainWhitening,
+}
+KEPT = (nn.Activation, nn.Flatten, Scale)  # they compute as Flax's own examples do
+
+
+def plain(make: Callable[..., nnx.Module]) -> Callable[..., nnx.Module]:
+    """Makes what `make(rngs=...)` makes, on Flax's own layers.
+
+    Raises:
+      ValueError: a layer has no counterpart here.
+    """
+
+    def made(rngs: nnx.Rngs) -> nnx.Module:
+        model = make(rngs=rngs)
+        for path, module in list(nnx.iter_modules(model)):
+            kind = type(module)
+            inner = next(nnx.iter_module_children(module), None)
+            if kind in REPLACED:
+                module.__class__ = REPLACED[kind]
+            elif inner is None and kind.__module__.startswith("jaxcnn") and kind not in KEPT:
+                where = ".".join(map(str, path))
+                raise ValueError(f"plain: {kind.__name__} at {where} has no plain form; add one")
+        return model
+
+    return made

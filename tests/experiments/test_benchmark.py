@@ -1,6 +1,7 @@
 """The benchmark's own machinery, on rows so small that no time is worth looking at."""
 
 import functools
+import importlib
 import json
 import math
 import runpy
@@ -29,7 +30,7 @@ from experiments.benchmark import (
 from experiments.benchmark.programs import BOTH, EPOCH, FORWARD, SCAN, STEP
 from experiments.benchmark.results import Figures, Result
 from experiments.command import UserError
-from jaxcnn import functional
+from jaxcnn import functional, models, nn
 
 selection.load_rows("primitives")
 ALL = dict(registry.ROWS)
@@ -197,25 +198,14 @@ def test_without_pytorch_the_others_are_measured(monkeypatch, capsys):
 
 
 def test_training_steps_of_a_network(tmp_path):
-    from experiments.benchmark import rows_models
-    from jaxcnn import models
-
-    class Plain(nnx.Module):
-        def __init__(self, rngs):
-            layers = rows_models.plain_flax.Layers
-            self.features = layers(stage1=layers(conv1=nnx.Conv(1, 2, (3, 3), rngs=rngs)))
-            self.classifier = layers(fc1=nnx.Linear(24, 3, rngs=rngs))
-
-        def __call__(self, x):
-            x = nnx.max_pool(nnx.relu(self.features.stage1.conv1(x)), (2, 2), (2, 2))
-            return self.classifier.fc1(x.reshape(len(x), -1))
+    from experiments.benchmark import plain_flax, rows_models
 
     registry.ROWS.clear()
     tiny = functools.partial(
         models.PatternCNN, (6, 8, 1), 3, convs=1, stages=1, hidden=0, features=2
     )
-    rows_models.model("step", (5, 6, 8, 1), tiny, Plain)
-    rows_models.model("epoch", (5, 6, 8, 1), tiny, Plain, batches=4)
+    rows_models.model("step", (5, 6, 8, 1), tiny)
+    rows_models.model("epoch", (5, 6, 8, 1), tiny, batches=4)
     path = tmp_path / "rows.json"
     options = ("--suite", "models", "--in-scan", "--quick", "--peers", "flax")
     assert run(*options, "--json", str(path)) == 0
@@ -223,8 +213,90 @@ def test_training_steps_of_a_network(tmp_path):
     assert [result.mode for result in found] == [STEP, SCAN, EPOCH]
     assert all(result.figures["flax"].difference < 1e-5 for result in found)
     assert {row.name for row in selection.select("models", "")} == {"step", "epoch"}
-    with pytest.raises(ValueError, match="renamed: the plain network has parameters of other"):
-        rows_models.model("renamed", (5, 6, 8, 1), tiny, lambda rngs: nnx.Linear(1, 2, rngs=rngs))
+    with pytest.raises(ValueError, match="plain: AvgPool at block1.pool has no plain form"):
+        plain = plain_flax.plain(lambda rngs: nn.Chain(block1=nn.Chain(pool=nn.AvgPool((2,)))))
+        rows_models.model("pooled", (5, 6, 8, 1), plain)
+
+
+def test_a_plain_network_has_no_layer_of_ours_and_the_same_parameters():
+    from experiments.benchmark import plain_flax
+
+    def make(rngs):
+        return models.CifarSpeedNet(widths=(4, 4, 4), rngs=rngs)
+
+    ours, plain = make(nnx.Rngs(0)), plain_flax.plain(make)(nnx.Rngs(0))
+    kinds = {type(module) for _, module in nnx.iter_modules(plain)}
+    assert nnx.Conv in kinds and plain_flax.MaxPool in kinds
+    assert not kinds & set(plain_flax.REPLACED)
+    images = jax.random.normal(jax.random.key(0), (2, 32, 32, 3))
+    logits = nnx.jit(lambda one, other, x: (one(x), other(x)))(ours, plain, images)
+    np.testing.assert_allclose(*logits, rtol=1e-4, atol=1e-4)
+    paths = [[path for path, _ in nnx.to_flat_state(nnx.state(m))] for m in (ours, plain)]
+    assert paths[0] == paths[1]
+
+
+def test_networks_of_pytorch_are_ours(monkeypatch):
+    torch = pytest.importorskip("torch")
+    from experiments.benchmark import rows_models
+
+    registry.ROWS.clear()
+    widths = (2, 3, 4, 5)
+    small = {
+        "speed_net": (functools.partial(models.CifarSpeedNet, widths=(3, 4, 5)), 32),
+        "resnet": (functools.partial(_thin_resnet, widths), 8),
+        "mobilenet": (
+            functools.partial(
+                models.MobileNetV2, 3, width_multiplier=0.1, dropout=0.0,
+                stages=((1, 8, 1, 1), (2, 8, 2, 2)),
+            ),
+            12,
+        ),
+        "convnext": (
+            functools.partial(
+                models.ConvNeXtTiny, 3, depths=(1, 1), widths=(4, 6), stochastic_depth=0.0,
+                layer_scale=1.0,
+            ),
+            16,
+        ),
+    }  # fmt: skip
+    monkeypatch.syspath_prepend(torch_peer.WORKER)
+    functions, theirs = (importlib.import_module(name) for name in ("functions", "models"))
+    assert theirs.RATE == rows_models.RATE
+    rng = np.random.default_rng(0)
+    for name, (build, size) in small.items():
+        row = rows_models.model(name, (3, size, size, 3), build, name)
+        images, labels, *state = (draw(rng) for draw in row.draws)
+        network, peer = rows_models._Network(build), theirs.PEERS["step"]
+        layouts, options = peer.all_layouts(row.torch[1]), row.torch[1]
+        tensors = [
+            functions.to_torch(array, layout, torch.float64, "cpu", {})
+            for array, layout in zip((images, labels, *state), layouts, strict=True)
+        ]
+        with jax.enable_x64(True):
+            wide = [jnp.asarray(array, jnp.float64) for array in (images, *state)]
+            ours = jax.jit(network.logits)(wide[1:], wide[0])
+        found = theirs.NETWORKS[name](
+            tensors[0], dict(zip(network.names, tensors[2:], strict=True))
+        )
+        np.testing.assert_allclose(found, ours, rtol=1e-9, atol=1e-9)
+        after = peer.call(*tensors, **options)
+        stood = [torch.equal(a, b) for a, b in zip(after[1:], tensors[2:], strict=True)]
+        fixed = [name for name, same in zip(network.names, stood, strict=True) if same]
+        # Beside it only biases whose effect a normalisation takes away.
+        assert ("features/whitening/kernel" in fixed) == (name == "speed_net")
+        assert len(fixed) < len(stood) / 4
+
+
+def _thin_resnet(widths, rngs):
+    stem = nn.ConvBlock(3, widths[0], (3, 3), padding=1, rngs=rngs)
+    stages, inside = {}, widths[0]
+    for stage, width in enumerate(widths[:2], 1):
+        strides = 1 if stage == 1 else 2
+        stages[f"stage{stage}"] = nn.Chain(block1=nn.BasicBlock(inside, width, strides, rngs=rngs))
+        inside = width
+    fc = nnx.Linear(inside, 3, rngs=rngs)
+    classifier = nn.Chain(pool=nn.GlobalAvgPool(spatial_axes=(-3, -2)), fc=fc)
+    return nn.Chain(features=nn.Chain(stem=stem, **stages), classifier=classifier)
 
 
 @pytest.mark.parametrize(
