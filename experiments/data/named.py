@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from experiments.command import UserError
+from experiments.data.masks import MASKS
+from experiments.data.mock import PREFIX, TRAIN, fit_masks, mock_examples
 from experiments.data.source import DATA_DIR, import_tfds, open_builder, open_split
 from experiments.data.split import Dataset, Layout, Split
 
-# The segmentation sets: in no file stands which number is the first class, nor the names of all.
-MASKS = {"oxford_iiit_pet": (1, ("pet", "background", "outline"))}
 _TESTS = {"imagenet2012": "validation"}  # the labels of its split "test" are not published
 _HELD_OUT = 10  # of a set that has nothing to test with, every tenth example
 
@@ -24,7 +24,8 @@ def load(
     training examples, always the same. In segmentation sets the class of every pixel is learnt.
 
     Args:
-      name: `name`, `name/config` or `name:version`, as for `tfds.builder`.
+      name: `name`, `name/config` or `name:version`, as for `tfds.builder`. With "mock:" before it:
+        noise in the form of that data set, to try a program with.
       data_dir: folder of all data sets, `<data_dir>/<name>/<version>/`; "~" is the home folder.
       say: is told when something is prepared, which takes a while.
     Returns:
@@ -33,21 +34,24 @@ def load(
       UserError: the data set is unknown, cannot be had here (the message says how to get it),
         is damaged, or has no image and integer label.
     """
-    builder = open_builder(name, data_dir, say)
-    layout, classes = describe(name, builder.info.features, Path(builder.data_path))
-    return Dataset(
-        name=name,
-        task="segmentation" if layout.is_mask else "classification",
-        classes=classes,
-        image_shape=layout.shape,
-        **_splits(builder, layout),
-    )
+    if name.startswith(PREFIX):
+        features, examples = mock_examples(name.removeprefix(PREFIX))
+        layout, classes = describe(name, features, Path("no files"))
+        if layout.is_mask:
+            fit_masks(examples, layout.inputs, layout.target, layout.first_class, len(classes))
+        splits = [Split(examples[:TRAIN], layout), Split(examples[TRAIN:], layout)]
+    else:
+        builder = open_builder(name, data_dir, say)
+        layout, classes = describe(name, builder.info.features, Path(builder.data_path))
+        splits = _splits(builder, layout)
+    task = "segmentation" if layout.is_mask else "classification"
+    return Dataset(name, task, classes, layout.shape, *splits)
 
 
 def describe(name: str, features, folder: Path) -> tuple[Layout, tuple[str, ...]]:
     """What is to be learnt from which features, and the names of the classes."""
     tfds = import_tfds()
-    base_name = name.partition("/")[0].partition(":")[0]
+    base_name = name.removeprefix(PREFIX).partition("/")[0].partition(":")[0]
     inputs = "signal" if "signal" in features else "image"
     target = "segmentation_mask" if base_name in MASKS else "label"
     wanted = [features[key] if key in features else None for key in (inputs, target)]
@@ -70,7 +74,7 @@ def describe(name: str, features, folder: Path) -> tuple[Layout, tuple[str, ...]
     return Layout(name, folder, inputs, target, shape, is_mask=False), classes
 
 
-def _splits(builder, layout: Layout) -> dict[str, Split]:
+def _splits(builder, layout: Layout) -> tuple[Split, Split]:
     names = list(builder.info.splits)
     test = _TESTS.get(builder.name)
     test = test or next((each for each in ("test", "validation") if each in names), None)
@@ -80,5 +84,5 @@ def _splits(builder, layout: Layout) -> dict[str, Split]:
     if test is None:
         held = np.arange(len(train)) % _HELD_OUT == _HELD_OUT - 1
         rows = np.flatnonzero(~held), np.flatnonzero(held)
-        return {"train": Split(train, layout, rows[0]), "test": Split(train, layout, rows[1])}
-    return {"train": Split(train, layout), "test": Split(open_split(builder, test), layout)}
+        return Split(train, layout, rows[0]), Split(train, layout, rows[1])
+    return Split(train, layout), Split(open_split(builder, test), layout)

@@ -15,7 +15,10 @@ DATA_DIR = Path("~/.cache/jaxcnn")
 
 # Data sets prepared by this project, without a network: name -> module of the builder.
 OWN_BUILDERS = {
+    "digits8x8": "experiments.data.digits8x8",
     "mnist5k": "experiments.data.mnist5k",
+    "scenes": "experiments.data.scenes",
+    "signals": "experiments.data.signals",
 }
 
 

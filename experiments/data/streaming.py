@@ -10,14 +10,16 @@ only: not on the number of processes, and not on where a run was stopped.
 import functools
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import grain
 import numpy as np
 
-from experiments.command import UserError, require
+from experiments.command import UserError, extra, require
 from experiments.data.crops import Pair, middle_crop, random_crop
 from experiments.data.split import Split
+
+if TYPE_CHECKING:
+    import grain
 
 THREADS = min(8, max(1, (os.cpu_count() or 2) // 2))
 """More of them only wait for each other: measured with 28 x 28 PNG on 2 cores, 1 thread read 7,100
@@ -33,7 +35,7 @@ def stream(
     process_index: int = 0,
     process_count: int = 1,
     threads: int = THREADS,
-) -> grain.DatasetIterator:
+) -> "grain.DatasetIterator":
     """Batches to train on, without end.
 
     Images that are not of `image_size` are cut and resized to it: a random part, mirrored half of
@@ -57,6 +59,7 @@ def stream(
     """
     size = _check(split, batch_size, image_size, process_index, process_count, threads)
     require(0 <= seed < 2**32, "seed", seed, "must be 0 or more and below 2**32")
+    grain = _import_grain()
     examples = grain.MapDataset.source(_Encoded(split)).seed(seed)
     if len(split) > 1:
         examples = examples.shuffle()
@@ -92,10 +95,18 @@ def read_once(
       UserError: as `stream`.
     """
     size = _check(split, batch_size, image_size, process_index, process_count, threads)
+    grain = _import_grain()
     count = -(-len(split) // (batch_size * process_count)) * process_count
     batches = grain.MapDataset.source(_Batches(split, size, batch_size, count))
     batches = batches[process_index::process_count]
     return iter(batches.to_iter_dataset(grain.ReadOptions(threads, 2 * threads)))
+
+
+def _import_grain():
+    """Only where it is needed: it takes a second."""
+    with extra("experiments"):
+        import grain
+    return grain
 
 
 class _Encoded:

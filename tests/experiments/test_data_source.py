@@ -46,7 +46,7 @@ def test_images_are_left_encoded(data_dir):
 @pytest.mark.parametrize(
     ("name", "split", "message"),
     [
-        ("nonsense", "train", r"`name` \(='nonsense'\) must be a data set of .*\['mnist5k'\]"),
+        ("nonsense", "train", r"`name` \(='nonsense'\) must be a data set of .*'mnist5k'"),
         ("mnist5k", "validation", r"`split` \(='validation'\) must be one of \['test', 'train'\]"),
         ("mnist5k:9.9.9", "train", "cannot open the data set mnist5k:9.9.9 .*correct the name"),
         ("mnist", "train", "mnist is not prepared in .*tfds build mnist .*array_record.*copy"),
