@@ -1,12 +1,15 @@
 """What a unit sees of the image, layer by layer, from geometry alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from fractions import Fraction
 from typing import Any
 
 from flax import nnx
 
 from jaxcnn import geometry, models, nn
+from jaxcnn.analysis._sight import Sight
 from jaxcnn.models.convnext import ConvNeXtBlock
 from jaxcnn.models.speed_net import PATCH, Scale, Whitening
 from jaxcnn.models.unet import UNetFeatures
@@ -21,19 +24,29 @@ class Field:
     """Where the units of a feature map look, along each spatial axis.
 
     Unit i sees the pixels from `start + i * strides`, `size` of them; those outside the image are
-    padding.
+    padding. Behind an upsampling neighbouring units may look at the same pixels: these numbers then
+    bound what each sees, and `sees` is exact.
 
     Attributes:
       size: pixels that a unit sees.
-      strides: pixels between what a unit and the next one see.
+      strides: pixels between what a unit and the next one see; fractions where an upsampling gives
+        more units than there are pixels.
       start: the first pixel that the first unit sees; negative in the padding.
       output_shape: units.
     """
 
     size: tuple[int, ...]
-    strides: tuple[int, ...]
+    strides: tuple[int | Fraction, ...]
     start: tuple[int, ...]
     output_shape: tuple[int, ...]
+    _axes: tuple[Sight, ...] = dataclass_field(repr=False)
+
+    def sees(self, unit: Sequence[int]) -> tuple[tuple[int, int], ...]:
+        """The first pixel of the image and the one past the last that a unit sees, per axis.
+
+        Both are 0 where it sees padding alone.
+        """
+        return tuple(axis.real[index] for axis, index in zip(self._axes, unit, strict=True))
 
 
 def receptive_field(
@@ -44,8 +57,8 @@ def receptive_field(
         size' = size + (e - 1) * strides,   strides' = strides * s,   start' = start - p * strides
 
     for a layer whose windows span e pixels of its own inputs, s apart, after p of padding. Where
-    branches are added, a unit sees what any of them sees. Beware of what a unit can see and what it
-    does see: the gradient is large in the middle of the field alone.
+    branches are added or put beside each other, a unit sees what any of them sees. Beware of what a
+    unit can see and what it does see: the gradient is large in the middle of the field alone.
 
     Args:
       model: a layer, an `nn.Chain`, a block of `nn`, or a network or the `features` of one.
@@ -62,6 +75,9 @@ def receptive_field(
       >>> model = nnx.eval_shape(lambda: models.VGG(16, rngs=nnx.Rngs(0)))
       >>> analysis.receptive_field(model.features, (224, 224))
       Field(size=(212, 212), strides=(32, 32), start=(-90, -90), output_shape=(7, 7))
+      >>> doubled = nnx.eval_shape(lambda: models.UNet(widths=(4, 8), rngs=nnx.Rngs(0)))
+      >>> analysis.receptive_field(doubled, (64, 64)).sees((32, 33))
+      ((23, 43), (23, 43))
 
     References:
       A. Araujo, W. Norris and J. Sim, Computing receptive fields of convolutional neural networks,
@@ -75,10 +91,9 @@ def fields(
     model: Any, sizes: tuple[int, ...], *, partial: bool = False
 ) -> dict[tuple[Any, ...], Field | None]:
     """The field after every module, by its path; with `partial` as far as geometry is known."""
-    ones = (1,) * len(sizes)
     seen: dict[tuple[Any, ...], Field | None] = {}
     try:
-        _after(model, (), Field(ones, ones, (0,) * len(sizes), sizes), seen)
+        _after(model, (), _field(map(Sight.of_image, sizes)), seen)
     except TypeError:
         if not partial:
             raise
@@ -122,16 +137,41 @@ def _inside(layer: Any, path: tuple[Any, ...], field: Field | None, seen: dict) 
         through("features", "classifier")
         raise _unknown(layer)  # the interpolation's windows aren't all alike
     if isinstance(layer, UNetFeatures):
-        levels = range(1, len(layer.widths) + 1)
-        through("down1", *(name for n in levels[1:] for name in ("pool", f"down{n}")))
-        raise _unknown(layer)  # nor are those of the way up
+        return _both_ways(layer, path, field, seen)
     if hasattr(layer, "features") and hasattr(layer, "classifier"):
         return through("features", "classifier")
     if isinstance(layer, _SINGLE) or field is None:
         return field
     if isinstance(layer, _ALL):
         return None
+    if isinstance(layer, nn.ConvTranspose):
+        return _transposed(field, layer)
+    if isinstance(layer, nn.ResizeConv):
+        scales = _arguments.spread(layer.scale, len(field.output_shape))
+        axes = zip(field._axes, scales, strict=True)
+        field = _field(axis.resized(scale, layer.method == "linear") for axis, scale in axes)
     return _windowed(field, *_windows_of(layer, field))
+
+
+def _both_ways(
+    layer: UNetFeatures, path: tuple[Any, ...], field: Field | None, seen: dict
+) -> Field | None:
+    """The field after the way down and the way up of a U-Net."""
+    beside: dict[int, Field | None] = {}
+    for level in range(1, len(layer.widths) + 1):
+        for name in ("pool", f"down{level}") if level > 1 else ("down1",):
+            field = _after(getattr(layer, name), (*path, name), field, seen)
+        beside[level] = field
+    for level in range(len(layer.widths) - 1, 0, -1):
+        name = f"double{level}"
+        field = _after(getattr(layer, name), (*path, name), field, seen)
+        one, other = beside[level], field
+        if one is not None and other is not None:
+            sizes = tuple(map(min, one.output_shape, other.output_shape))
+            field = _union(_centre(one, sizes), _cropped(other, sizes))
+        name = f"up{level}"
+        field = _after(getattr(layer, name), (*path, name), field, seen)
+    return field
 
 
 _SINGLE = (nn.Activation, nnx.BatchNorm, nnx.LayerNorm, nnx.Dropout, nnx.Linear, Scale)
@@ -147,7 +187,7 @@ def _windows_of(layer: Any, field: Field) -> tuple[Any, Any, Any, Any, bool]:
             size, spacing = tuple(layer.kernel_size), spread(layer.kernel_dilation, rank)
             amounts, _ = geometry.fill_and_amounts("Conv", layer.padding, "zeros", size, spacing)  # type: ignore[arg-type]
             return size, spread(layer.strides, rank), amounts, spacing, False
-    elif isinstance(layer, ConvLayer) and not isinstance(layer, (nn.DeformConv, nn.ResizeConv)):
+    elif isinstance(layer, ConvLayer) and not isinstance(layer, nn.DeformConv):
         size, spacing = layer.kernel_size, layer.kernel_dilation
         amounts, _ = geometry.fill_and_amounts(
             type(layer).__name__, layer.padding, "zeros", size, spacing
@@ -188,26 +228,76 @@ def _windowed(
         ceil_mode=ceil_mode,
         crop=True,
     )
+    return _field(
+        axis.windows([tap * space - low for tap in range(taps)], stride, units)
+        for axis, taps, space, (low, _), stride, units in zip(
+            field._axes,
+            where.window_shape,
+            where.dilation,
+            where.padding,
+            where.strides,
+            where.output_shape,
+            strict=True,
+        )
+    )
+
+
+def _transposed(field: Field, layer: nn.ConvTranspose) -> Field:
+    """The field after a transposed convolution."""
+    rank = len(field.output_shape)
+    padding = layer._transposed_padding()
+    if padding == "CIRCULAR" or len(layer.kernel_size) != rank:
+        raise _unknown(layer)
+    where = geometry.transposed_windows(
+        _NAME,
+        field.output_shape,
+        tuple(layer.kernel_size),
+        strides=_arguments.spread(layer.strides, rank),
+        padding=padding,
+        dilation=_arguments.spread(layer.kernel_dilation, rank),
+        crop=True,
+    )
     axes = zip(
-        *(field.size, field.strides, field.start, where.effective_shape, where.padding),
+        *(field._axes, where.window_shape, where.dilation, where.padding),
+        *(where.strides, where.sizes),
         strict=True,
     )
-    size, start = [], []
-    for pixels, step, first, span, (low, _) in axes:
-        size.append(pixels + (span - 1) * step)
-        start.append(first - low * step)
-    steps = tuple(a * b for a, b in zip(field.strides, where.strides, strict=True))
-    return Field(tuple(size), steps, tuple(start), where.output_shape)
+    try:
+        return _field(
+            axis.transposed([tap * space - low for tap in range(taps)], stride, units)
+            for axis, taps, space, (low, _), stride, units in axes
+        )
+    except ValueError:  # taps too few for the strides leave gaps
+        raise _unknown(layer) from None
+
+
+def _field(axes: Iterable[Sight]) -> Field:
+    """The field of its axes."""
+    axes = tuple(axes)
+    hulls = [axis.hull() for axis in axes]
+    strides = (axis.stride() for axis in axes)
+    return Field(
+        tuple(size for _, size in hulls),
+        tuple(int(s) if s.denominator == 1 else s for s in strides),
+        tuple(first for first, _ in hulls),
+        tuple(len(axis.real) for axis in axes),
+        axes,
+    )
+
+
+def _centre(field: Field, sizes: tuple[int, ...]) -> Field:
+    """The middle of a map, as large as `sizes`."""
+    lows = [(n - m) // 2 for n, m in zip(field.output_shape, sizes, strict=True)]
+    return _field(a.cropped(low, m) for a, low, m in zip(field._axes, lows, sizes, strict=True))
+
+
+def _cropped(field: Field, sizes: tuple[int, ...]) -> Field:
+    """The beginning of a map, as large as `sizes`."""
+    return _field(axis.cropped(0, m) for axis, m in zip(field._axes, sizes, strict=True))
 
 
 def _union(one: Field | None, other: Field | None) -> Field | None:
     """What a sum of two maps sees."""
     if one is None or other is None:
         return None
-    start = tuple(map(min, one.start, other.start))
-    ends = (
-        max(a + n, b + m)
-        for a, n, b, m in zip(one.start, one.size, other.start, other.size, strict=True)
-    )
-    size = tuple(end - first for end, first in zip(ends, start, strict=True))
-    return Field(size, one.strides, start, one.output_shape)
+    return _field(a.union(b) for a, b in zip(one._axes, other._axes, strict=True))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from fractions import Fraction
 from typing import Any
 
 import jax
@@ -209,7 +210,7 @@ def _bytes(outputs: Any) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
 
 
-def _sizes(sizes: tuple[int, ...]) -> str:
+def _sizes(sizes: tuple[int | Fraction, ...]) -> str:
     """Sizes per axis, or one for all that agree."""
     return str(sizes[0]) if len(set(sizes)) == 1 else "x".join(map(str, sizes))
 

@@ -38,10 +38,13 @@ def positive(build):
     return module
 
 
-def expected(field, axis, unit, size):
-    """The pixels of the image along one axis that the unit sees."""
-    first = field.start[axis] + unit * field.strides[axis]
-    return [max(first, 0), min(first + field.size[axis], size)]
+def expected(field, unit):
+    """The pixels of the image that the unit sees, along each axis."""
+    spans = field.sees(unit)
+    for axis, (first, past) in enumerate(spans):
+        bound = field.start[axis] + unit[axis] * field.strides[axis]
+        assert bound <= first < past <= bound + field.size[axis]
+    return [list(span) for span in spans]
 
 
 class Blocks(nn.Chain):
@@ -55,6 +58,19 @@ class Blocks(nn.Chain):
             inverted=nn.InvertedResidual(6, 6, expansion=2, rngs=rngs),
             next=models.convnext.ConvNeXtBlock(6, layer_scale=1.0, rngs=rngs),
             blur=nn.BlurPool((3, 3), 2, padding_mode="zeros"),
+        )
+
+
+class Ups(nn.Chain):
+    """Transposed convolutions and copied or blended pixels, between windows of other strides."""
+
+    def __init__(self, *, rngs):
+        super().__init__(
+            down=nn.Conv(1, 2, (3, 2), (2, 3), padding="SAME", rngs=rngs),
+            up=nn.ConvTranspose(2, 2, (4, 3), (2, 3), padding=((2, 2), (1, 3)), rngs=rngs),
+            average=nn.AvgPool((2, 3), strides=(3, 2)),
+            blended=nn.ResizeConv(2, 2, (1, 2), scale=(2, 3), method="linear", rngs=rngs),
+            dilated=nn.ConvTranspose(2, 1, (3, 2), (2, 1), kernel_dilation=(3, 2), rngs=rngs),
         )
 
 
@@ -75,6 +91,7 @@ class Layers(nn.Chain):
 BUILD = {
     "blocks": (Blocks, (41, 46, 2)),
     "layers": (Layers, (27, 23, 2)),
+    "ups": (Ups, (26, 33, 1)),
     "context": (
         functools.partial(nn.ContextBlock, 1, dilations=(1, 2, 4), noise=0.1),
         (31, 29, 1),
@@ -99,10 +116,9 @@ def test_geometry_finds_the_support_of_the_gradient(name, rng):
         one = np.zeros(field.output_shape, np.float32)
         one[unit] = 1
         seen = np.any(gradient(images, one) != 0, axis=-1)
-        for axis in range(2):
-            where = np.flatnonzero(seen.any(1 - axis))
-            first, last = expected(field, axis, unit[axis], shape[axis])
-            assert [where[0], where[-1] + 1] == [first, last], (unit, axis)
+        found = [np.flatnonzero(seen.any(1 - axis)) for axis in range(2)]
+        spans = [[where[0], where[-1] + 1] for where in found]
+        assert spans == expected(field, unit), unit
 
 
 NETWORKS = {
@@ -111,6 +127,17 @@ NETWORKS = {
     "CifarResNet": (functools.partial(models.CifarResNet, 8, widths=(2, 2, 2)), (33, 30), 3),
     "SimpleCNN": (functools.partial(models.SimpleCNN, widths=(2, 2, 2)), (28, 33), 1),
     "CifarSpeedNet": (functools.partial(models.CifarSpeedNet, widths=(2, 2, 2)), (32, 34), 3),
+    "UNet": (functools.partial(models.UNet, in_features=1, widths=(2, 2, 2)), (27, 12), 1),
+    "UNet, VALID": (
+        functools.partial(models.UNet, in_features=1, widths=(2, 2, 2), padding="VALID"),
+        (50, 44),
+        1,
+    ),
+    "UNet, resized": (
+        functools.partial(models.UNet, in_features=1, widths=(2, 2, 2), upsampling="resize"),
+        (30, 12),
+        1,
+    ),
 }
 
 
@@ -125,7 +152,7 @@ def test_a_nan_in_a_row_reaches_what_sees_it(name):
     assert field.output_shape[0] == reached.shape[1]
     for unit in range(field.output_shape[0]):
         where = np.flatnonzero(reached[:, unit])
-        assert [where[0], where[-1] + 1] == expected(field, 0, unit, sizes[0])
+        assert [where[0], where[-1] + 1] == expected(field, (unit, 0))[0]
 
 
 KNOWN = [
@@ -146,10 +173,21 @@ def test_fields_of_the_networks(build, known):
     assert analysis.receptive_field(model, (224, 224)) is None
 
 
+def test_strides_are_fractions_where_units_are_more_than_pixels():
+    layer = nn.ConvTranspose(3, 3, (2, 4), strides=2, rngs=nnx.Rngs(0))
+    field = analysis.receptive_field(layer, (8, 5))
+    assert str(field.strides) == "(Fraction(1, 2), Fraction(1, 2))"
+    assert field.output_shape == (16, 10)
+    assert [field.sees((unit, unit)) for unit in range(3)] == [
+        ((0, 1), (0, 1)), ((0, 1), (0, 2)), ((1, 2), (0, 2)),
+    ]  # fmt: skip
+
+
 def test_what_has_no_field_is_refused():
-    layer = nn.ConvTranspose(3, 3, (2, 2), strides=2, rngs=nnx.Rngs(0))
-    with pytest.raises(TypeError, match="receptive_field: `model` holds ConvTranspose, whose wind"):
-        analysis.receptive_field(layer, (8, 8))
+    for options in (dict(padding="CIRCULAR"), dict(strides=3)):  # with gaps
+        layer = nn.ConvTranspose(3, 3, (2, 2), rngs=nnx.Rngs(0), **options)
+        with pytest.raises(TypeError, match="receptive_field: `model` holds ConvTranspose, whose"):
+            analysis.receptive_field(layer, (8, 8))
     dilated = nn.Conv(3, 3, (2, 2), input_dilation=2, rngs=nnx.Rngs(0))
     with pytest.raises(TypeError, match="receptive_field: `model` holds Conv, whose windows"):
         analysis.receptive_field(dilated, (8, 8))
