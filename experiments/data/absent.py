@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from experiments.command import UserError
+from experiments.data.library import silence
 from experiments.data.split import first_line
 
 _PATIENCE = 1.0  # seconds for the network to answer
@@ -69,7 +70,8 @@ def wanted_archives(builder) -> dict[str, str]:
     known = {url: info.filename for url, info in builder.url_infos.items()}
     asked = _Asked()
     try:
-        builder._split_generators(asked)
+        with silence():
+            builder._split_generators(asked)
     except Exception:  # it goes on with paths that are not there
         pass
     names = {known.get(url) or Path(urllib.parse.urlsplit(url).path).name: url for url in asked}
@@ -117,7 +119,8 @@ class _Asked(list):
 
 def _prepare(builder, name: str, data_dir: Path) -> None:
     try:
-        builder.download_and_prepare(file_format="array_record")
+        with silence():
+            builder.download_and_prepare(file_format="array_record")
     except Exception as error:  # of the network, the archives, the disk, TensorFlow
         raise UserError(
             f"cannot prepare {name} in {builder.data_path} ({type(error).__name__}: "

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from experiments.data.source import find_builder, import_tfds, silence
+from experiments.data.library import import_tfds, silence
+from experiments.data.source import find_builder
 
 PREFIX = "mock:"
 TRAIN, TEST = 96, 32
@@ -24,7 +25,7 @@ def mock_examples(name: str) -> tuple[object, Sequence[dict]]:
       UserError: there is no such data set.
     """
     tfds = import_tfds()
-    find_builder(tfds, name, Path("nowhere", name))
+    find_builder(tfds, name, Path("no files"))
     with silence(), tfds.testing.mock_data(TRAIN + TEST, policy=tfds.testing.MockPolicy.USE_CODE):
         builder = tfds.builder(name)
         source = builder.as_data_source("train")

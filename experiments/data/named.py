@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from experiments.command import UserError
+from experiments.data.library import import_tfds
 from experiments.data.masks import MASKS
 from experiments.data.mock import PREFIX, TRAIN, fit_masks, mock_examples
-from experiments.data.source import DATA_DIR, import_tfds, open_builder, open_split
+from experiments.data.source import DATA_DIR, open_builder, open_split
 from experiments.data.split import Dataset, Layout, Split
 
 _TESTS = {"imagenet2012": "validation"}  # the labels of its split "test" are not published
@@ -41,8 +42,12 @@ def load(
             fit_masks(examples, layout.inputs, layout.target, layout.first_class, len(classes))
         splits = [Split(examples[:TRAIN], layout), Split(examples[TRAIN:], layout)]
     else:
-        builder = open_builder(name, data_dir, say)
-        layout, classes = describe(name, builder.info.features, Path(builder.data_path))
+
+        def described(builder):
+            return describe(name, builder.info.features, Path(builder.data_path))
+
+        builder = open_builder(name, data_dir, say, suits=described)
+        layout, classes = described(builder)
         splits = _splits(builder, layout)
     task = "segmentation" if layout.is_mask else "classification"
     return Dataset(name, task, classes, layout.shape, *splits)

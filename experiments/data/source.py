@@ -1,13 +1,14 @@
 """Data sources from tensorflow-datasets: what is prepared on the disk, read without TensorFlow."""
 
 import contextlib
+import difflib
 import importlib
-import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from experiments.command import UserError, extra
+from experiments.command import UserError
 from experiments.data.absent import prepare_stock
+from experiments.data.library import import_tfds, silence
 from experiments.data.split import AGAIN, damaged, first_line
 
 DATA_DIR = Path("~/.cache/jaxcnn")
@@ -43,7 +44,12 @@ def from_tfds(name: str, split: str, data_dir: Path | str) -> Sequence[dict]:
     return open_split(builder, split)
 
 
-def open_builder(name: str, data_dir: Path | str, say: Callable[[str], object] = lambda text: None):
+def open_builder(
+    name: str,
+    data_dir: Path | str,
+    say: Callable[[str], object] = lambda text: None,
+    suits: Callable = lambda builder: None,
+):
     """Opens what TFDS knows of a data set whose files are there, and whole as far as one can see.
 
     This project's own data sets are prepared when they are absent. The others are where TensorFlow
@@ -53,6 +59,7 @@ def open_builder(name: str, data_dir: Path | str, say: Callable[[str], object] =
       name: as for `from_tfds`.
       data_dir: as for `from_tfds`.
       say: is told when something is prepared, which takes a while.
+      suits: raises unless the builder is of use, before anything is fetched or prepared for it.
     Returns:
       The builder.
     Raises:
@@ -60,17 +67,14 @@ def open_builder(name: str, data_dir: Path | str, say: Callable[[str], object] =
     """
     data_dir = Path(data_dir).expanduser()
     tfds = import_tfds()
-    base_name = name.partition("/")[0].partition(":")[0]
-    if base_name in OWN_BUILDERS:
-        importlib.import_module(OWN_BUILDERS[base_name])  # registers the builder by its name
-    builder = find_builder(tfds, name, data_dir / base_name)
+    builder = find_builder(tfds, name, data_dir)
     folder = Path(builder.data_path)
     if not folder.exists():
-        if base_name in OWN_BUILDERS:
+        suits(builder)
+        if builder.name in OWN_BUILDERS:
             _prepare_own(builder, folder)
         else:
-            with silence():
-                prepare_stock(builder, name, data_dir, say)
+            prepare_stock(builder, name, data_dir, say)
     if not (folder / "dataset_info.json").is_file():
         raise damaged(folder, "dataset_info.json is missing")
     with silence(), _explain_damage(folder):
@@ -99,43 +103,30 @@ def open_split(builder, split: str) -> Sequence[dict]:
         return builder.as_data_source(split, decoders=decoders)
 
 
-def import_tfds():
-    """The package, or the message that says what to install."""
-    with extra("experiments"):
-        import tensorflow_datasets as tfds
-    if not hasattr(tfds, "builder"):  # what an old protobuf leaves of it
-        raise UserError(
-            "tensorflow-datasets is unusable with the installed protobuf; "
-            "get a newer one with: pip install 'protobuf>=6.31.1'"
-        )
-    return tfds
-
-
-def find_builder(tfds, name: str, folder: Path):
+def find_builder(tfds, name: str, data_dir: Path):
     """The builder of that name, whether its files are there or not."""
+    base_name = name.partition("/")[0].partition(":")[0]
+    folder = data_dir / base_name
+    if base_name in OWN_BUILDERS:
+        importlib.import_module(OWN_BUILDERS[base_name])  # registers the builder by its name
     with silence():
         try:
-            return tfds.builder(name, data_dir=folder.parent)
+            return tfds.builder(name, data_dir=data_dir)
         except tfds.core.registered.DatasetNotFoundError:
+            known = [*OWN_BUILDERS, *tfds.list_builders(with_community_datasets=False)]
+            near = difflib.get_close_matches(name, known, n=1)
             raise UserError(
-                f"from_tfds: `name` (={name!r}) must be a data set of tensorflow-datasets or one "
-                f"of {sorted(OWN_BUILDERS)}"
+                f"load: `name` (={name!r}) must be a data set of tensorflow-datasets or one of "
+                f"{sorted(OWN_BUILDERS)}" + (f"; perhaps {near[0]}" if near else "")
             ) from None
         except Exception as error:  # of many types: it reads dataset_info.json as well
+            reason = error.__cause__ or error
+            fix = f"correct the name, or {AGAIN}" if folder.exists() else "correct the name"
+            if isinstance(reason, ModuleNotFoundError):
+                fix = f"install {reason.name}, which it needs"
             raise UserError(
-                f"cannot open the data set {name} in {folder} "
-                f"({first_line(error.__cause__ or error)}); correct the name, or {AGAIN}"
+                f"cannot open the data set {name} in {folder} ({first_line(reason)}); {fix}"
             ) from error
-
-
-@contextlib.contextmanager
-def silence() -> Iterator[None]:
-    """Keeps TFDS's progress bars and prints out of an experiment's output."""
-    import tensorflow_datasets as tfds
-
-    tfds.disable_progress_bar()
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield
 
 
 def _prepare_own(builder, folder: Path) -> None:

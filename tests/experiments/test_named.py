@@ -1,5 +1,6 @@
 """Data sets by name: what is in them, whatever features they have."""
 
+import importlib.util
 import json
 import shutil
 
@@ -63,6 +64,7 @@ MOCKED = {
     "imagenette": ((None, None, 3), 10),
     "imagenet2012": ((None, None, 3), 1000),
     "svhn_cropped": ((32, 32, 3), 10),
+    "digits8x8": ((8, 8, 1), 10),
     "oxford_iiit_pet": ((None, None, 3), 3),
 }
 
@@ -87,6 +89,25 @@ def test_mocked(name):
     if name == "imagenette":
         with pytest.raises(UserError, match="mock:imagenette: all images must have one size"):
             data.train.arrays()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("cifar11", r"`name` \(='cifar11'\) must be a data set of .*; perhaps cifar10"),
+        ("imdb_reviews", r"`name` .* with a grey or coloured image .* features are text: "),
+        ("mnist/nope", r"cannot open the data set mnist/nope .*; correct the name$"),
+        ("coco", "cannot open the data set coco .*; install tensorflow, which it needs$"),
+        ("../mnist", r"cannot open the data set ../mnist .*; correct the name$"),
+        ("", "cannot open the data set .*; correct the name$"),
+    ],
+)
+def test_names_of_nothing_to_learn_from(name, message, tmp_path):
+    """Told before anything would be fetched for them."""
+    if name == "coco" and importlib.util.find_spec("tensorflow"):
+        pytest.skip("TensorFlow is installed")
+    with pytest.raises(UserError, match=message):
+        load(name, data_dir=tmp_path / "data")
 
 
 def test_mock_of_nothing():

@@ -1,0 +1,29 @@
+"""tensorflow-datasets itself: imported, and kept from talking."""
+
+import contextlib
+import io
+from collections.abc import Iterator
+
+from experiments.command import UserError, extra
+
+
+def import_tfds():
+    """The package, or the message that says what to install."""
+    with extra("experiments"):
+        import tensorflow_datasets as tfds
+    if not hasattr(tfds, "builder"):  # what an old protobuf leaves of it
+        raise UserError(
+            "tensorflow-datasets is unusable with the installed protobuf; "
+            "get a newer one with: pip install 'protobuf>=6.31.1'"
+        )
+    return tfds
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Keeps TFDS's progress bars and prints out of an experiment's output."""
+    import tensorflow_datasets as tfds
+
+    tfds.disable_progress_bar()
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
