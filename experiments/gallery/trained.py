@@ -1,5 +1,6 @@
 """Pictures of a trained LeNet-5, and of how it learned."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import optax
 from flax import nnx
 
 from experiments import lenet
-from experiments.checkpoints import Checkpoints
-from experiments.data import from_tfds, load_arrays
-from experiments.fitting import Data
+from experiments.data import load
 from experiments.gallery.pictures import Picture, Section
 from experiments.runs import Run, new_folder
-from experiments.training import one_cycle, scale, split_model
+from experiments.trainer import Network, restore, scale
+
+Examples = tuple[jax.Array, jax.Array]
+"""Images `(n, 28, 28, 1)`, bytes, and labels `(n,)`."""
 
 _METHODS = (
     ("saliency", "Saliency: how much each pixel moves the logit, up or down.", "abs(dz/dx)"),
@@ -113,13 +115,12 @@ def names(folder: Path, run: Path | None, epochs: int, data_dir: Path) -> dict[s
     """
     if run is None:
         run = new_folder("lenet", folder)
-        lenet.train(lenet.Train(lenet.Recipe(epochs=epochs), run=run, data_dir=data_dir))
-    data = Data(
-        train=load_arrays(from_tfds("mnist5k", "train", data_dir)),
-        test=load_arrays(from_tfds("mnist5k", "test", data_dir)),
-    )
-    model, lines = network(Run(run))
-    pixels, labels = data.test
+        recipe = dataclasses.replace(lenet.RECIPE, epochs=epochs)
+        lenet.train(lenet.Train(run=run, data_dir=data_dir, recipe=recipe))
+    data = load(lenet.SUBJECT.data, data_dir=data_dir)
+    examples = jax.device_put(data.train.arrays())
+    model, lines = restore(Run(run), lenet.make_model), Run(run).metrics()
+    pixels, labels = data.test.arrays()
     images = scale(pixels)
     probabilities = np.asarray(jax.nn.softmax(model(images)))
     known = np.flatnonzero(np.asarray(labels) == 3)
@@ -129,7 +130,7 @@ def names(folder: Path, run: Path | None, epochs: int, data_dir: Path) -> dict[s
         for kind in ("loss", "accuracy")
     }
     edges = np.concatenate([[0.0, 0.01], np.linspace(0.1, 3, 30)])
-    rates, rate_losses = sweep(data)
+    rates, rate_losses = sweep(examples)
     return dict(
         model=model,
         image=images[clear],
@@ -141,36 +142,32 @@ def names(folder: Path, run: Path | None, epochs: int, data_dir: Path) -> dict[s
         losses=curves["loss"],
         accuracies=curves["accuracy"],
         edges=edges,
-        counts=histograms(data, edges),
+        counts=histograms(examples, edges),
         rates=rates,
         rate_losses=rate_losses,
     )
 
 
-def network(run: Run) -> tuple[nnx.Module, list[dict]]:
-    """The newest network of a run, and what was measured at each epoch."""
-    graph, like = split_model(lenet.make_model(nnx.Rngs(0)))
-    checkpoints = Checkpoints(run.checkpoints, read_only=True)
-    _, items = checkpoints.restore_newest({"model": like})
-    return nnx.merge(graph, items["model"]), run.metrics()
-
-
-def _steps(data: Data, optimizer: optax.GradientTransformation, steps: int, watch):
+def _steps(examples: Examples, optimizer: optax.GradientTransformation, steps: int, watch):
     """Trains a fresh network and returns what `watch(network, images, loss)` gives at each step."""
-    graph, start = split_model(lenet.make_model(nnx.Rngs(1)))
-    pixels, labels = data.train
+    network = Network(lenet.make_model)
+    start = network.initial(1)["params"]
+    pixels, labels = examples
 
-    def loss(model, images, targets):
-        logits = nnx.merge(graph, model)(images)
+    def module(params) -> nnx.Module:
+        return network.join({"params": params, "stats": {}})
+
+    def loss(params, images, targets):
+        logits = module(params)(images)
         return optax.softmax_cross_entropy_with_integer_labels(logits, targets).mean()
 
     def step(state, rows):
-        model, moments = state
+        params, moments = state
         images, targets = scale(pixels[rows]), labels[rows]
-        value, gradient = jax.value_and_grad(loss)(model, images, targets)
-        watched = watch(nnx.merge(graph, model), images, value)
-        updates, moments = optimizer.update(gradient, moments, model)
-        return (optax.apply_updates(model, updates), moments), watched
+        value, gradient = jax.value_and_grad(loss)(params, images, targets)
+        watched = watch(module(params), images, value)
+        updates, moments = optimizer.update(gradient, moments, params)
+        return (optax.apply_updates(params, updates), moments), watched
 
     size = min(64, len(pixels))
     rows = jax.random.randint(jax.random.key(2), (steps, size), 0, len(pixels))
@@ -178,7 +175,7 @@ def _steps(data: Data, optimizer: optax.GradientTransformation, steps: int, watc
     return run((start, optimizer.init(start)))
 
 
-def histograms(data: Data, edges: np.ndarray, steps: int = 120) -> dict[str, np.ndarray]:
+def histograms(examples: Examples, edges: np.ndarray, steps: int = 120) -> dict[str, np.ndarray]:
     """Counts of the activations after each ReLU, at every step of a short training."""
 
     def watch(model, images, _):
@@ -188,13 +185,14 @@ def histograms(data: Data, edges: np.ndarray, steps: int = 120) -> dict[str, np.
         limits = jnp.asarray(edges, jnp.float32)
         return {name: jnp.histogram(array, limits)[0] for name, array in watched.items()}
 
-    counts = _steps(data, optax.adamw(one_cycle(steps, 3e-3)), steps, watch)
+    schedule = optax.cosine_onecycle_schedule(steps, 3e-3)
+    counts = _steps(examples, optax.adamw(schedule), steps, watch)
     return {name: np.asarray(array) for name, array in counts.items()}
 
 
-def sweep(data: Data, steps: int = 120) -> tuple[np.ndarray, np.ndarray]:
+def sweep(examples: Examples, steps: int = 120) -> tuple[np.ndarray, np.ndarray]:
     """Learning rates from 1e-5 to 1 and the loss at each."""
     rates = np.logspace(-5, 0, steps)
     grows = optax.exponential_decay(rates[0], 1, rates[1] / rates[0])
-    losses = _steps(data, optax.adam(grows), steps, lambda model, images, value: value)
+    losses = _steps(examples, optax.adam(grows), steps, lambda model, images, value: value)
     return rates, np.asarray(losses)

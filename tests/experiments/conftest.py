@@ -1,22 +1,35 @@
 """What the tests of the experiments share: prepared data and a run of a very small classifier."""
 
 import contextlib
+from pathlib import Path
 
 import jax
 import numpy as np
-import optax
 import pytest
 from flax import nnx
 
-from experiments.data import from_tfds
-from experiments.fitting import Data, Programs
+from experiments.augment import Augmentation
+from experiments.data import Dataset, Split, load
+from experiments.data.split import Layout
+from experiments.trainer import Programs, Recipe
+
+TINY = Recipe(
+    epochs=6,
+    batch_size=8,
+    learning_rate=0.05,
+    schedule="constant",
+    weight_decay=1e-4,
+    label_smoothing=0.1,
+    test_batch_size=6,
+    augmentation=Augmentation(shift=1),
+)
 
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory):
     """A folder in which mnist5k is prepared."""
     folder = tmp_path_factory.mktemp("data")
-    from_tfds("mnist5k", "test", folder)
+    load("mnist5k", data_dir=folder)
     return folder
 
 
@@ -39,13 +52,23 @@ def as_users_run():
 
 
 class TinyModel(nnx.Module):
-    """Linear: 6 x 5 pixels to 3 classes."""
+    """Linear: 6 x 5 pixels to 3 classes, with dropout and normalised pixels."""
 
     def __init__(self, rngs: nnx.Rngs):
+        self.norm = nnx.BatchNorm(1, rngs=rngs)
+        self.dropout = nnx.Dropout(0.1, rngs=rngs)
         self.linear = nnx.Linear(30, 3, rngs=rngs)
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
+        inputs = self.dropout(self.norm(inputs))
         return self.linear(inputs.reshape(len(inputs), -1))
+
+
+def tiny_split(images, targets, *, is_mask=False):
+    """A split that is held in memory."""
+    layout = Layout("tiny", Path("nowhere"), "image", "target", images.shape[1:], is_mask)
+    examples = [{"image": i, "target": t} for i, t in zip(images, targets, strict=True)]
+    return Split(examples, layout)
 
 
 @pytest.fixture(scope="session")
@@ -55,13 +78,14 @@ def tiny_data():
     labels = rng.integers(0, 3, 50).astype(np.int32)
     images = rng.integers(0, 60, (50, 6, 5, 1)).astype(np.uint8)
     images[np.arange(50), 2 * labels] += 190
-    split = jax.device_put(images), jax.device_put(labels)
-    return Data(train=tuple(a[:40] for a in split), test=tuple(a[40:] for a in split))
+    splits = (tiny_split(images[part], labels[part]) for part in (slice(40), slice(40, 50)))
+    return Dataset("tiny", "classification", ("low", "middle", "high"), (6, 5, 1), *splits)
 
 
 @pytest.fixture(scope="session")
 def tiny_programs(tiny_data):
     """Compiled for `tiny_data`, 5 steps of 8 images an epoch."""
-    options = {"batch_size": 8, "shift": 1, "label_smoothing": 0.1}
     with as_users_run():
-        return Programs(TinyModel, optax.adamw(0.05), tiny_data, **options)
+        programs = Programs(TinyModel, tiny_data, TINY)
+        programs.compile()
+        return programs

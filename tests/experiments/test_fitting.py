@@ -8,24 +8,26 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.checkpoints import Checkpoints
-from experiments.fitting import fit
 from experiments.runs import Run
+from experiments.trainer import Checkpoints, Watch, fit, pictures
+from experiments.trainer.loop import to_items
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
 
-EPOCHS = 6
+EPOCHS, STEPS = 6, 5
 
 
 @pytest.fixture
-def train(tiny_programs, tiny_data, tmp_path):
-    """Trains in a run folder by name, and returns the accuracy."""
+def train(tiny_programs, tmp_path, monkeypatch):
+    """Trains in a run folder by name, and returns the accuracy; draws in the folder "run" alone."""
 
-    def train(name, *, seed=3, resume=False):
+    def train(name, *, seed=3, resume=False, **watch):
         folder = tmp_path / name
+        if name != "run":
+            monkeypatch.setattr(pictures, "draw", lambda *arguments: None)
         run = Run(folder) if resume else Run.create(folder, {})
-        options = {"epochs": EPOCHS, "seed": seed, "resume": resume, "again": f"again {name}"}
-        return fit(tiny_programs, tiny_data, run, **options)
+        options = {"seed": seed, "resume": resume, "watch": Watch(**watch)}
+        return fit(tiny_programs, run, again=f"again {name}", **options)[1]["accuracy"]
 
     return train
 
@@ -36,7 +38,7 @@ def restored(tiny_programs, tmp_path):
 
     def restored(name):
         checkpoints = Checkpoints(tmp_path / name / "checkpoints", read_only=True)
-        return checkpoints.restore_newest(tiny_programs.initial_state(0)._asdict())
+        return checkpoints.restore_newest(to_items(tiny_programs.initial_state(0)))
 
     return restored
 
@@ -47,37 +49,40 @@ def metrics(folder):
     return [{k: v for k, v in json.loads(line).items() if k not in timings} for line in lines]
 
 
-def stop_after(epoch, monkeypatch):
-    """SIGTERM while this epoch is being noted."""
+def stop_after(epoch, monkeypatch, number=signal.SIGTERM):
+    """A signal while this epoch is being noted."""
     add_metrics = Run.add_metrics
 
-    def add_and_stop(self, number, **values):
-        add_metrics(self, number, **values)
-        if number == epoch:
-            os.kill(os.getpid(), signal.SIGTERM)
+    def add_and_stop(self, noted, **values):
+        add_metrics(self, noted, **values)
+        if noted == epoch:
+            os.kill(os.getpid(), number)
 
     monkeypatch.setattr(Run, "add_metrics", add_and_stop)
 
 
 def assert_same_bits(one, other):
     assert one[0] == other[0]
-    assert jax.tree.structure(one[1]) == jax.tree.structure(other[1])
-    jax.tree.map(np.testing.assert_array_equal, one[1], other[1])
+    one, other = ({k: v for k, v in items.items() if k != "facts"} for _, items in (one, other))
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
 def test_learns_and_writes(train, restored, tmp_path, capsys):
-    assert train("run") >= 0.9
+    assert train("run", tensorboard=True, profile=True) >= 0.9
     assert "training time" in capsys.readouterr().out
     folder = tmp_path / "run"
     assert [line["epoch"] for line in metrics(folder)] == [1, 2, 3, 4, 5, 6]
     first, last = metrics(folder)[0], metrics(folder)[-1]
     assert last["train_loss"] < 0.7 * first["train_loss"] and last["test_accuracy"] >= 0.9
-    assert restored("run")[0] == EPOCHS
+    assert restored("run")[0] == EPOCHS * STEPS
     assert sorted(path.name for path in folder.glob("*.png")) == [
         "confusion.png",
         "learning_curves.png",
         "misread.png",
     ]
+    assert [path.stat().st_size > 500 for path in (folder / "tensorboard").iterdir()] == [True]
+    assert list((folder / "profile").rglob("*.trace.json.gz"))
 
 
 def test_seed_decides(train, restored):
@@ -88,24 +93,28 @@ def test_seed_decides(train, restored):
         assert_same_bits(restored("a"), restored("c"))
 
 
-@pytest.mark.parametrize("damage", [False, True])
+@pytest.mark.parametrize(
+    ("number", "code", "damage"),
+    [(signal.SIGTERM, 0, False), (signal.SIGTERM, 0, True), (signal.SIGINT, 130, False)],
+)
 def test_resumed_run_ends_with_the_same_bits(
-    train, restored, tmp_path, monkeypatch, capsys, damage
+    train, restored, tmp_path, monkeypatch, capsys, number, code, damage
 ):
     accuracy = train("whole")
     with monkeypatch.context() as patch, pytest.raises(SystemExit) as exit:
-        stop_after(4, patch)
+        stop_after(4, patch, number)
         train("stopped")
-    assert exit.value.code == 128 + signal.SIGTERM
+    assert exit.value.code == code
     assert "stopped after epoch 4 of 6; go on with: again stopped" in capsys.readouterr().out
-    assert restored("stopped")[0] == 4
+    assert restored("stopped")[0] == 4 * STEPS
     if damage:
-        (path,) = (tmp_path / "stopped" / "checkpoints" / "4" / "model").glob("manifest.ocdbt")
+        checkpoint = tmp_path / "stopped" / "checkpoints" / str(4 * STEPS)
+        (path,) = (checkpoint / "model").glob("manifest.ocdbt")
         path.write_bytes(path.read_bytes()[:20])
     assert train("stopped", resume=True) == accuracy
     output = capsys.readouterr().out
     assert f"goes on after epoch {3 if damage else 4} of 6" in output
-    assert ("checkpoint 4 is damaged and passed over" in output) is damage
+    assert (f"checkpoint {4 * STEPS} is damaged and passed over" in output) is damage
     assert_same_bits(restored("stopped"), restored("whole"))
     assert metrics(tmp_path / "stopped") == metrics(tmp_path / "whole")
 
@@ -118,3 +127,10 @@ def test_resuming_a_finished_run_changes_nothing(train, restored, tmp_path):
     assert metrics(tmp_path / "run") == before[1]
     (tmp_path / "run" / "metrics.jsonl").unlink()
     assert train("run", resume=True) == accuracy
+
+
+def test_resuming_before_the_first_checkpoint_starts_anew(train, restored, tmp_path):
+    accuracy = train("whole")
+    Run.create(tmp_path / "killed", {})
+    assert train("killed", resume=True) == accuracy
+    assert_same_bits(restored("killed"), restored("whole"))

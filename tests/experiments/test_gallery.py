@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from experiments.command import UserError
-from experiments.fitting import Data
 from experiments.gallery import __main__ as gallery
 from experiments.gallery import page, trained
 from experiments.gallery.pictures import SECTIONS
@@ -100,13 +99,12 @@ def test_pictures_of_a_trained_network(rng, monkeypatch):
     labels = np.arange(40, dtype=np.int32) % 10
     split = jax.device_put(images), jax.device_put(labels)
     edges = np.linspace(0, 2, 5)
-    data = Data(train=split, test=split)
-    counts = trained.histograms(data, edges, steps=3)
+    counts = trained.histograms(split, edges, steps=3)
     assert {name: array.shape for name, array in counts.items()} == {
         name: (3, 4) for name in ("conv1", "conv2", "fc1")
     }
     assert all((array.sum(1) > 0).all() for array in counts.values())
-    rates, losses = trained.sweep(data, steps=6)
+    rates, losses = trained.sweep(split, steps=6)
     assert losses.shape == (6,) and np.isfinite(losses[:3]).all()
     np.testing.assert_allclose([rates[0], rates[-1]], [1e-5, 1])
     model = trained.lenet.make_model(trained.nnx.Rngs(0))

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from experiments.progress import EpochProgress
+from experiments.trainer.progress import EpochProgress
 
 MEASURED = {"train_loss": 0.25, "test_accuracy": 0.975, "images_per_second": 12345.6}
 

@@ -1,7 +1,11 @@
-"""Stopping between two epochs instead of in the middle of one."""
+"""Stopping where a run can go on from, instead of anywhere."""
 
 import signal
 from types import FrameType
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
 
 class Interruption:
@@ -25,7 +29,20 @@ class Interruption:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @property
+    def code(self) -> int:
+        """Exit code of a run that was stopped and saved: 0 after SIGTERM, 130 after Ctrl-C."""
+        return 0 if self.signal == signal.SIGTERM else 128 + signal.SIGINT
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
         for each in self._before:
             signal.signal(each, signal.SIG_DFL)
+
+
+def agreed(*wishes: bool) -> tuple[bool, ...]:
+    """What any process wishes: all must do it, and at the same step."""
+    if jax.process_count() == 1:
+        return wishes
+    gathered = multihost_utils.process_allgather(np.array(wishes))
+    return tuple(map(bool, gathered.any(axis=0)))

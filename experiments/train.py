@@ -1,0 +1,66 @@
+"""Trains any network on any data set.
+
+    python -m experiments.train --data mnist5k --model simple-cnn     trains; a run folder in runs/
+    python -m experiments.train --resume runs/...                     goes on with a run
+    python -m experiments.train find --data mnist5k --model vgg11     draws the loss over the rate
+
+A resumed run ends with the same bits as one that was never stopped: all that is random in a step
+follows from the seed and the step's number.
+"""
+
+from experiments import command
+from experiments.command import extra
+
+with extra("experiments"):
+    import dataclasses
+    import sys
+
+    import tyro
+
+    from experiments.trainer.config import Recipe
+    from experiments.trainer.finder import find_rate
+    from experiments.trainer.session import Session, Subject, train
+
+RECIPE = Recipe()
+
+
+@dataclasses.dataclass(frozen=True)
+class Train(Session):
+    """Trains a network. To see which learning rate suits it: `find`."""
+
+    data: str = "mnist5k"
+    """Data set: mnist5k, digits8x8, signals, scenes, or an image set of tensorflow-datasets."""
+    model: str = "lenet5"
+    """Network, for example lenet5, simple-cnn, resnet18 or, for masks, unet."""
+    image_size: tuple[int, int] | None = None
+    """Height and width that streamed images are brought to; their own when left out."""
+    recipe: tyro.conf.OmitArgPrefixes[Recipe] = RECIPE
+
+
+@dataclasses.dataclass(frozen=True)
+class Find(Train):
+    """Draws the loss over a learning rate that grows from step to step."""
+
+    lowest: float = 1e-6
+    """The rate of the first step."""
+    highest: float = 1.0
+    """The rate of the last step."""
+    steps: int = 200
+    """Steps from one to the other."""
+
+
+def main(options: Train) -> None:
+    """Trains one run a seed, or finishes the one to be resumed."""
+    subject = Subject(options.data, options.model, options.image_size)
+    train(options, subject, options.recipe, name="train", default=RECIPE)
+
+
+def find(options: Find) -> None:
+    """Writes rates.png and rates.json into the run folder, and prints the rates suggested."""
+    subject = Subject(options.data, options.model, options.image_size)
+    find_rate(options, subject, options.recipe, options.lowest, options.highest, options.steps)
+
+
+if __name__ == "__main__":
+    commands = {"train": (Train, main), "find": (Find, find)}
+    sys.exit(command.run("python -m experiments.train", commands))

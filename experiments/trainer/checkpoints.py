@@ -1,0 +1,226 @@
+"""Checkpoints of a run: Orbax writes each in a temporary folder and renames it when it is whole."""
+
+import contextlib
+import gc
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import (
+    AnyPreservationPolicy,
+    LatestN,
+    PreservationPolicy,
+)
+
+from experiments.command import UserError
+
+ITEMS = ("model", "average", "training")
+
+
+class Checkpoints:
+    """The newest few states of a run and the best one, numbered by the steps done.
+
+    A state is a mapping from names in `ITEMS` to pytrees of arrays, each of which can be restored
+    alone, and facts, which JSON can hold. Orbax keeps checksums: a file cut short, emptied or lost
+    is noticed when it is read, and the checkpoint before is taken instead.
+    """
+
+    def __init__(self, folder: Path, *, keep: int = 3, read_only: bool = False):
+        """Opens the folder, and makes it unless `read_only`.
+
+        Args:
+          folder: one subfolder a checkpoint.
+          keep: how many of the newest stay; an older one goes when a newer one is whole.
+          read_only: changes nothing on the disk.
+        """
+        self.folder = Path(folder).absolute()
+        self._read_only = read_only
+        if read_only and not self.folder.is_dir():
+            raise UserError(f"{self.folder} is missing; give a run folder that holds checkpoints")
+        handlers = {name: ocp.StandardCheckpointHandler() for name in ITEMS}
+        self._manager = ocp.CheckpointManager(
+            self.folder,
+            item_handlers={**handlers, "facts": ocp.JsonCheckpointHandler()},
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=AnyPreservationPolicy([LatestN(keep), _Best(self)]),
+                create=not read_only,
+                cleanup_tmp_directories=not read_only,
+            ),
+        )
+        self._scores = {step: self._saved_score(step) for step in self._manager.all_steps()}
+
+    def save(
+        self,
+        step: int,
+        state: Mapping[str, Any],
+        facts: Mapping[str, Any],
+        score: float | None = None,
+    ) -> None:
+        """Copies the state after `step` steps, and writes it while the program goes on.
+
+        Args:
+          step: number of the checkpoint.
+          state: pytrees of arrays.
+          facts: what JSON can hold.
+          score: the higher, the better; None where nothing was tested.
+        Raises:
+          OSError: the checkpoint before could not be written; those before it are kept.
+        """
+        items = {name: ocp.args.StandardSave(tree) for name, tree in state.items()}
+        self._scores[step] = score
+        with _as_os_error():
+            facts = ocp.args.JsonSave({**facts, "score": score})
+            self._manager.save(step, args=ocp.args.Composite(**items, facts=facts), force=True)
+
+    def wait(self) -> None:
+        """Returns when what was saved is whole on the disk.
+
+        Raises:
+          OSError: the files cannot be written; the checkpoints before are kept.
+        """
+        with _as_os_error():
+            self._manager.wait_until_finished()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was saved yet."""
+        return not self._manager.all_steps()
+
+    def restore_newest(
+        self, like: Mapping[str, Any], say: Callable[[str], None] = print
+    ) -> tuple[int, dict[str, Any]]:
+        """The newest checkpoint that is whole.
+
+        Newer ones that are not are moved beside the folder, as `damaged-checkpoint-<step>`, unless
+        `read_only`: nothing is deleted.
+
+        Args:
+          like: the items to restore, as trees with the structure, shapes and devices wanted.
+          say: called with one line for each checkpoint that cannot be read.
+        Returns:
+          The number of steps done and the items, with the facts among them.
+        Raises:
+          UserError: no checkpoint is whole, or the newest whole one is of another model.
+        """
+        return self._restore_first(sorted(self._manager.all_steps(), reverse=True), like, say)
+
+    def restore_best(
+        self, like: Mapping[str, Any], say: Callable[[str], None] = print
+    ) -> tuple[int, dict[str, Any]]:
+        """As `restore_newest`, but of the checkpoint with the highest score."""
+        newest = sorted(self._manager.all_steps(), reverse=True)
+        best = self.best(newest)
+        return self._restore_first(sorted(newest, key=lambda step: step != best), like, say)
+
+    def best(self, steps: list[int]) -> int | None:
+        """That of `steps` with the highest score, the newest of several; None if none has one."""
+        scored = [step for step in steps if self._scores.get(step) is not None]
+        return max(scored, key=lambda step: (self._scores[step], step), default=None)
+
+    def _saved_score(self, step: int) -> float | None:
+        """None where there is none, or where it cannot be read."""
+        try:
+            return json.loads((self.folder / str(step) / "facts/metadata").read_text())["score"]
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def _restore_first(self, steps: list[int], like, say) -> tuple[int, dict[str, Any]]:
+        damaged = []
+        for step in steps:
+            state = self._restore(step, like, say)
+            if state is not None:
+                self._set_aside(damaged)
+                return step, state
+            damaged.append(step)
+        raise UserError(f"no whole checkpoint in {self.folder}; start a new run")
+
+    def _restore(self, step: int, like: Mapping[str, Any], say) -> dict[str, Any] | None:
+        items = {name: ocp.args.StandardRestore(tree) for name, tree in like.items()}
+        with _no_unraisable_noise():
+            try:
+                self._check_model(step, like)
+                args = ocp.args.Composite(**items, facts=ocp.args.JsonRestore())
+                restored = self._manager.restore(step, args=args)
+                return {name: restored[name] for name in (*like, "facts")}
+            except UserError:
+                raise
+            except Exception as error:  # of many types: JSON, tensorstore, missing files
+                say(f"checkpoint {step} is damaged and passed over ({_reason(error)[:100]})")
+                return None
+
+    def _check_model(self, step: int, like: Mapping[str, Any]) -> None:
+        item = next(name for name in like if name != "training")
+        saved = _shapes(self._manager.item_metadata(step)[item].tree)
+        wanted = _shapes(like[item])
+        for name in sorted(saved.keys() | wanted.keys()):
+            if saved.get(name) != wanted.get(name):
+                raise UserError(
+                    f"the checkpoint {self.folder / str(step)} is of another model: {name} is "
+                    f"{saved.get(name, 'absent')} there and {wanted.get(name, 'absent')} in the "
+                    "model to be restored; give the run folder of this model"
+                )
+
+    def _set_aside(self, steps: list[int]) -> None:
+        if steps and not self._read_only:
+            for step in steps:
+                target = self.folder.parent / f"damaged-checkpoint-{step}"
+                (self.folder / str(step)).rename(_unused(target))
+            self._manager.reload()
+
+
+class _Best(PreservationPolicy):
+    """Keeps the best checkpoint; Orbax's own cannot open a folder with one damaged score."""
+
+    def __init__(self, checkpoints: Checkpoints):
+        self._checkpoints = checkpoints
+
+    def should_preserve(self, checkpoints, *, context) -> list[bool]:
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        best = self._checkpoints.best(steps)
+        return [step == best for step in steps]
+
+
+@contextlib.contextmanager
+def _as_os_error() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:  # tensorstore's, for example when the disk is full
+        raise OSError(_reason(error)) from error
+
+
+@contextlib.contextmanager
+def _no_unraisable_noise() -> Iterator[None]:
+    """A restore that failed leaves coroutines behind, whose end Python would report on stderr."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda unraisable: None
+    try:
+        yield
+    finally:
+        gc.collect()
+        sys.unraisablehook = hook
+
+
+def _reason(error: Exception) -> str:
+    """The first sentence; tensorstore goes on with the whole state of its drivers."""
+    return str(error).strip().partition("\n")[0].partition(". ")[0] or type(error).__name__
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): tuple(leaf.shape)
+        for path, leaf in leaves
+    }
+
+
+def _unused(path: Path) -> Path:
+    number = 2
+    candidate = path
+    while candidate.exists():
+        candidate = path.with_name(f"{path.name}-{number}")
+        number += 1
+    return candidate

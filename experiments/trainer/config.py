@@ -1,0 +1,96 @@
+"""What decides the result of a run: one frozen dataclass, which is also the command line."""
+
+import dataclasses
+import math
+from typing import Any, Literal
+
+import tyro
+
+from experiments.augment import Augmentation
+from experiments.command import UserError, require
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; each experiment has its own defaults."""
+
+    epochs: int = 30
+    """Passes over the training images."""
+    batch_size: int = 64
+    """Images in a step, on all devices together."""
+    optimizer: Literal["adamw", "sgd", "muon"] = "adamw"
+    """AdamW; SGD with Nesterov momentum; or Muon for kernels with AdamW for the rest."""
+    learning_rate: float = 3e-3
+    """Peak of the schedule."""
+    schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
+    """How the learning rate goes from step to step."""
+    warmup: float = 0.0
+    """Epochs in which the rate of `cosine` and `constant` rises from 0."""
+    momentum: float = 0.9
+    """Of SGD and Muon."""
+    weight_decay: float = 1e-2
+    """Share of the kernels taken off, per step and unit of learning rate; biases and norms stay."""
+    label_smoothing: float = 0.0
+    """Probability spread evenly over all classes in the target, 0 to 1."""
+    ema: float = 0.0
+    """Share of the past in the moving average of the model, which is then tested; 0: no average."""
+    accumulate: int = 1
+    """Parts that a batch is computed in, one after another, to save memory."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Dtype of activations; parameters are float32."""
+    remat: bool = False
+    """Whether the backward pass computes activations anew instead of keeping them."""
+    views: Literal["one", "flip", "flip-shift"] = "one"
+    """Test images as they are, mirrored too, or shifted by a pixel as well; logits are averaged."""
+    test_batch_size: int = 500
+    """Images that are tested at once."""
+    augmentation: tyro.conf.OmitArgPrefixes[Augmentation] = Augmentation()
+    seed: int = 0
+    """Of the initial parameters, the order, the augmentation and dropout."""
+
+    def __post_init__(self):
+        share = "must be 0 or more and below 1"
+        for name, holds, rule in (
+            ("epochs", self.epochs >= 1, "must be 1 or more"),
+            ("batch_size", self.batch_size >= 1, "must be 1 or more"),
+            ("learning_rate", 0 < self.learning_rate < math.inf, "must be above 0"),
+            ("warmup", 0 <= self.warmup < self.epochs, "must be 0 or more and below --epochs"),
+            ("warmup", self.schedule != "one-cycle" or not self.warmup, "is part of one-cycle"),
+            ("momentum", 0 <= self.momentum < 1, share),
+            ("weight_decay", 0 <= self.weight_decay < 1, share),
+            ("label_smoothing", 0 <= self.label_smoothing < 1, share),
+            ("ema", 0 <= self.ema < 1, share),
+            ("accumulate", self.accumulate >= 1, "must be 1 or more"),
+            ("accumulate", self.batch_size % max(self.accumulate, 1) == 0, "must divide the batch"),
+            ("test_batch_size", self.test_batch_size >= 1, "must be 1 or more"),
+            ("seed", 0 <= self.seed < 2**31, "must be 0 or more and below 2**31"),
+        ):
+            require(holds, name, getattr(self, name), rule)
+
+
+def from_config(saved: dict[str, Any]) -> Recipe:
+    """The recipe that `dataclasses.asdict` made into `saved`."""
+    try:
+        return Recipe(**{**saved, "augmentation": Augmentation(**saved["augmentation"])})
+    except (KeyError, TypeError) as error:
+        raise UserError(f"its recipe is of another experiment or version ({error})") from None
+
+
+def check_unchanged(given: Recipe, default: Recipe, kept: Recipe) -> None:
+    """Refuses options that contradict the recipe of a run to be resumed.
+
+    Args:
+      given: by the command line.
+      default: what it is without options.
+      kept: the recipe of the run.
+    """
+    given_, default_, kept_ = (_flat(recipe) for recipe in (given, default, kept))
+    for name, value in given_.items():
+        old = kept_[name]
+        rule = f"cannot be changed in a run that is resumed, where it is {old}; leave it out"
+        require(value in (old, default_[name]), name, value, rule)
+
+
+def _flat(recipe: Recipe) -> dict[str, Any]:
+    values = dataclasses.asdict(recipe)
+    return {**values.pop("augmentation"), **values}

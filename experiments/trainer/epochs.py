@@ -1,0 +1,193 @@
+"""Where the batches come from: a data set on the device, or a stream.
+
+On the device an epoch is one program: permutation, gather, augmentation and step inside a scan. A
+stream hands over one batch after another. Both have one face:
+
+    start(seed, position)      before the first step, or where a saved run was
+    advance(state, done, key)  some more steps, at most to the end of the epoch
+    position()                 what a checkpoint must hold to go on from here
+    test(model)                every test example once
+    pictured()                 the first of them
+"""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.data import Dataset, read_once, stream
+from experiments.parallel import batch_sharding, batch_share, place_batch, replicate, replicated
+from experiments.trainer.config import Recipe
+from experiments.trainer.evaluation import Sums, fill, no_class
+from experiments.trainer.network import Model
+from experiments.trainer.step import Metrics, Step, TrainState
+
+_PICTURED = 1000  # tests whose outputs are kept for the pictures
+
+Advanced = tuple[TrainState, int, Metrics]  # the steps done, and the metrics of the new ones
+
+
+class Tested:
+    """What a test gave: sums over all examples, and the outputs of the first `_PICTURED`."""
+
+    def __init__(self, sums: Sums, outputs: Any):
+        self.sums, self.outputs = sums, np.asarray(outputs)
+
+
+class _Batches:
+    """What both have in common."""
+
+    def __init__(self, dataset: Dataset, recipe: Recipe, step: Step, evaluate, mesh):
+        self.mesh, self._dataset, self._recipe = mesh, dataset, recipe
+        self.steps = len(dataset.train) // recipe.batch_size
+        self._step, self._evaluate = step, evaluate
+        self._pictured = min(len(dataset.test), _PICTURED)
+        parts = mesh.shape["data"]
+        self._test_size = -(-min(recipe.test_batch_size, len(dataset.test)) // parts) * parts
+        # A checkpoint being written reads the buffers of the CPU; it has its own copy elsewhere.
+        on_cpu = mesh.devices.flat[0].platform == "cpu"
+        self._jit = {"donate_argnums": () if on_cpu else (0,), "out_shardings": replicated(mesh)}
+
+
+class OnDevice(_Batches):
+    """A data set that every device holds whole."""
+
+    def __init__(self, dataset: Dataset, recipe: Recipe, step: Step, evaluate, mesh):
+        super().__init__(dataset, recipe, step, evaluate, mesh)
+        self.train = replicate(mesh, dataset.train.arrays())
+        images, targets = dataset.test.arrays()
+        self._first = images[: self._pictured], targets[: self._pictured]
+        test = fill(images, targets, self._test_size)
+        batches = (a.reshape(-1, self._test_size, *a.shape[1:]) for a in test)
+        self.tested = replicate(mesh, tuple(batches))
+
+    def compile(self, state: TrainState, key: jax.Array) -> None:
+        """Compiles an epoch and the test."""
+        epoch = jax.jit(self._epoch, **self._jit)
+        self.epoch = epoch.lower(state, *self.train, key).compile()
+        test = jax.jit(self._test, out_shardings=replicated(self.mesh))
+        self._whole_test = test.lower(state.model, *self.tested).compile()
+
+    def start(self, seed: int, position: Any = None) -> None:
+        """Nothing: the order follows from the key and the number of the epoch."""
+
+    def position(self) -> Any:
+        """Nothing."""
+        return None
+
+    def advance(self, state: TrainState, done: int, key: jax.Array) -> Advanced:
+        """One epoch."""
+        state, metrics = self.epoch(state, *self.train, key)
+        return state, done + self.steps, metrics
+
+    def test(self, model: Model) -> Tested:
+        """One program."""
+        sums, outputs = self._whole_test(model, *self.tested)
+        return Tested(sums, outputs.reshape(-1, *outputs.shape[2:])[: self._pictured])
+
+    def pictured(self) -> tuple[np.ndarray, np.ndarray]:
+        """Images and targets of the first tests."""
+        return self._first
+
+    def _epoch(self, state: TrainState, images, targets, key):
+        """An epoch: the images in an order drawn from `key`, but for those that fill no batch."""
+        order_key = jax.random.fold_in(jax.random.fold_in(key, 0), state.step // self.steps)
+        order = jax.random.permutation(order_key, len(images))
+        rows = order[: self.steps * self._recipe.batch_size].reshape(self.steps, -1)
+        key = jax.random.fold_in(key, 1)
+        # Not unrolled: by 4 it took the same time (1.0 s of CPU an epoch) and longer to compile.
+        return jax.lax.scan(
+            lambda state, rows: self._step(state, images[rows], targets[rows], key), state, rows
+        )
+
+    def _test(self, model: Model, images, targets):
+        def batch(total, batch):
+            sums, outputs = self._evaluate(model, *batch)
+            return jax.tree.map(jnp.add, total, sums), outputs
+
+        shapes, _ = jax.eval_shape(self._evaluate, model, images[0], targets[0])
+        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        return jax.lax.scan(batch, nothing, (images, targets))
+
+
+class Streamed(_Batches):
+    """A data set that is read while it is trained on."""
+
+    def __init__(
+        self, dataset: Dataset, recipe: Recipe, step: Step, evaluate, mesh, image_size=None
+    ):
+        super().__init__(dataset, recipe, step, evaluate, mesh)
+        index, count = batch_share(mesh)
+        self._options = {
+            "image_size": image_size,
+            "process_index": index,
+            "process_count": count,
+        }
+        self._shape = (*(image_size or dataset.image_shape[:-1]), dataset.image_shape[-1])
+        self._share = count
+
+    def compile(self, state: TrainState, key: jax.Array) -> None:
+        """Compiles a step and the test of a batch."""
+        step = jax.jit(self._keyed_step, **self._jit)
+        self._one_step = step.lower(state, *self._like(self._recipe.batch_size), key).compile()
+        test = jax.jit(self._evaluate, out_shardings=replicated(self.mesh))
+        self._test_batch = test.lower(state.model, *self._like(self._test_size)).compile()
+
+    def start(self, seed: int, position: Any = None) -> None:
+        """Opens the stream."""
+        size = self._recipe.batch_size // self._share
+        self._stream = stream(self._dataset.train, batch_size=size, seed=seed, **self._options)
+        if position is not None:
+            self._stream.set_state(position)
+
+    def position(self) -> Any:
+        """State of the stream."""
+        return self._stream.get_state()
+
+    def advance(self, state: TrainState, done: int, key: jax.Array) -> Advanced:
+        """One step, begun while the one before is computed, and no further ahead."""
+        batch = place_batch(self.mesh, next(self._stream))
+        jax.block_until_ready(state.step)
+        state, metrics = self._one_step(state, *batch, key)
+        return state, done + 1, metrics
+
+    def test(self, model: Model) -> Tested:
+        """One batch after another."""
+        total, outputs = None, []
+        for images, targets in self._tests():
+            sums, output = self._test_batch(model, *place_batch(self.mesh, (images, targets)))
+            total = sums if total is None else jax.tree.map(jnp.add, total, sums)
+            if len(outputs) * self._test_size < self._pictured:
+                outputs.append(np.asarray(output))
+        return Tested(total, np.concatenate(outputs)[: self._pictured])
+
+    def pictured(self) -> tuple[np.ndarray, np.ndarray]:
+        """Images and targets of the first tests."""
+        batches = itertools.islice(self._tests(), -(-self._pictured // self._test_size))
+        images, targets = zip(*batches, strict=True)
+        count = self._pictured
+        return np.concatenate(images)[:count], np.concatenate(targets)[:count]
+
+    def _tests(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        size = self._test_size // self._share
+        for images, targets, valid in read_once(
+            self._dataset.test, batch_size=size, **self._options
+        ):
+            valid = valid.reshape(-1, *[1] * (targets.ndim - 1))
+            yield images, np.where(valid, targets, no_class(targets))
+
+    def _like(self, size: int) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+        """A batch of images and targets, without the arrays."""
+        is_mask = self._dataset.task == "segmentation"
+        targets = (size, *self._shape[:-1]) if is_mask else (size,)
+        kinds = (((size, *self._shape), np.uint8), (targets, np.uint8 if is_mask else np.int32))
+        return tuple(
+            jax.ShapeDtypeStruct(shape, dtype, sharding=batch_sharding(self.mesh, len(shape)))
+            for shape, dtype in kinds
+        )
+
+    def _keyed_step(self, state: TrainState, images, targets, key):
+        return self._step(state, images, targets, jax.random.fold_in(key, 1))

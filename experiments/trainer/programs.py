@@ -1,0 +1,107 @@
+"""What is compiled for a network, a data set and a recipe."""
+
+import time
+from collections.abc import Callable
+
+import jax
+from flax import nnx
+from jax.sharding import Mesh
+
+from experiments.command import UserError, require
+from experiments.data import Dataset
+from experiments.parallel import make_mesh, replicate
+from experiments.trainer.config import Recipe
+from experiments.trainer.epochs import OnDevice, Streamed
+from experiments.trainer.evaluation import make_evaluate
+from experiments.trainer.network import Network
+from experiments.trainer.optimizers import make_optimizer, make_schedule
+from experiments.trainer.step import TrainState, initial_state, make_step
+
+
+class Programs:
+    """An epoch (or a step) and the test, compiled once for all seeds.
+
+    Attributes:
+      compile_seconds: how long that took.
+      dataset: which they were compiled for.
+      recipe: likewise; its seed is not part of the programs.
+      batches: where the batches come from.
+    """
+
+    def __init__(
+        self,
+        make_model: Callable[[nnx.Rngs], nnx.Module],
+        dataset: Dataset,
+        recipe: Recipe,
+        *,
+        mesh: Mesh | None = None,
+        image_size: tuple[int, int] | None = None,
+        remat: bool = False,
+        schedule=None,
+    ):
+        """Checks and prepares all but the programs.
+
+        Args:
+          make_model: makes the network with fresh parameters.
+          dataset: from `experiments.data.load`.
+          recipe: of the run.
+          mesh: devices over which batches are spread; one device when None.
+          image_size: what the images of a streamed data set are brought to.
+          remat: whether the backward pass computes the whole network anew, for one that has no
+            such option of its own.
+          schedule: in place of the recipe's.
+        Raises:
+          UserError: the recipe does not suit the data or the mesh.
+        """
+        self.dataset, self.recipe = dataset, recipe
+        images, size = len(dataset.train), recipe.batch_size
+        rule = f"must be at most the {images:,} images to train on"
+        require(size <= images, "batch_size", size, rule)
+        planar = len(dataset.image_shape) == 3
+        require(planar or recipe.views == "one", "views", recipe.views, "is for images")
+        self.mesh = make_mesh("data=1") if mesh is None else mesh
+        self.network = Network(make_model)
+        steps, classes = images // size, len(dataset.classes)
+        self._optimizer = make_optimizer(recipe, schedule or make_schedule(recipe, steps))
+        step = make_step(
+            self.network,
+            self._optimizer,
+            recipe,
+            classes=classes,
+            steps_per_epoch=steps,
+            mesh=self.mesh,
+            remat=remat,
+        )
+        evaluate = make_evaluate(self.network, classes=classes, views=recipe.views, mesh=self.mesh)
+        parts = (dataset, recipe, step, evaluate, self.mesh)
+        size = image_size and tuple(image_size)
+        self._shape = (*(size or dataset.image_shape[:-1]), dataset.image_shape[-1])
+        rule = f"must be given: the images of {dataset.name} are of several sizes"
+        require(None not in self._shape, "image_size", image_size, rule)
+        recipe.augmentation.check(self._shape, is_mask=dataset.task == "segmentation")
+        if dataset.streamed or self._shape != dataset.image_shape:
+            self.batches = Streamed(*parts, size)
+        else:
+            self.batches = OnDevice(*parts)
+
+    def compile(self) -> None:
+        """Compiles.
+
+        Raises:
+          UserError: the network does not take the images.
+        """
+        start = time.perf_counter()
+        try:
+            self.batches.compile(self.initial_state(0), self.key(0))
+        except (TypeError, ValueError) as error:  # the network's own words on what it takes
+            raise UserError(f"the network cannot see images {self._shape}: {error}") from error
+        self.compile_seconds = time.perf_counter() - start
+
+    def initial_state(self, seed: int) -> TrainState:
+        """The state before the first step."""
+        state = initial_state(self.network, self._optimizer, self.recipe, seed)
+        return replicate(self.mesh, state)
+
+    def key(self, seed: int) -> jax.Array:
+        """From which all follows that is random in a run."""
+        return replicate(self.mesh, jax.random.key(seed))

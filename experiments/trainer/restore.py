@@ -1,0 +1,33 @@
+"""The network of a run, from its checkpoints."""
+
+from collections.abc import Callable
+
+from flax import nnx
+
+from experiments.runs import Run
+from experiments.trainer.checkpoints import Checkpoints
+from experiments.trainer.network import Network
+
+
+def restore(
+    run: Run, make_model: Callable[[nnx.Rngs], nnx.Module], *, best: bool = False
+) -> nnx.Module:
+    """The network as it is tested: with the averaged parameters where the recipe has them.
+
+    Args:
+      run: its folder.
+      make_model: makes the network that was trained.
+      best: whether to take the checkpoint that did best in its test, and not the newest.
+    Returns:
+      The network, in use and not in training.
+    Raises:
+      UserError: there is no whole checkpoint, or it is of another network.
+    """
+    network = Network(make_model)
+    checkpoints = Checkpoints(run.checkpoints, read_only=True)
+    item = "average" if run.config().get("ema") else "model"
+    find = checkpoints.restore_best if best else checkpoints.restore_newest
+    _, items = find({item: network.initial(0)})
+    model = network.join(items[item])
+    model.eval()
+    return model

@@ -1,0 +1,89 @@
+"""The networks of `jaxcnn.models` by name, made for a data set."""
+
+import functools
+import inspect
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from experiments.command import require
+from experiments.data import Dataset
+from experiments.trainer.config import Recipe
+from experiments.trainer.network import scale
+from jaxcnn import models, nn
+
+_WHITENED = 2000  # images that the whitening kernel is computed from
+
+CLASSIFIERS = {
+    "alexnet": models.AlexNet,
+    "cifar-resnet20": functools.partial(models.CifarResNet, 20),
+    "cifar-resnet56": functools.partial(models.CifarResNet, 56),
+    "cifar-resnet110": functools.partial(models.CifarResNet, 110),
+    "cifar-speed-net": models.CifarSpeedNet,
+    "convnext-tiny": models.ConvNeXtTiny,
+    "lenet5": models.LeNet5,
+    "lenet5-classic": models.LeNet5Classic,
+    "mobilenet-v2": models.MobileNetV2,
+    "pattern-cnn": models.PatternCNN,
+    "resnet18": functools.partial(models.ResNet, 18),
+    "resnet34": functools.partial(models.ResNet, 34),
+    "resnet50": functools.partial(models.ResNet, 50),
+    "resnet101": functools.partial(models.ResNet, 101),
+    "simple-cnn": models.SimpleCNN,
+    "vgg11": functools.partial(models.VGG, 11),
+    "vgg16": functools.partial(models.VGG, 16),
+    "vgg16-bn": functools.partial(models.VGG, 16, batch_normalized=True),
+}
+SEGMENTERS = {
+    "dilated-context": models.DilatedContext,
+    "dilated-context-small": functools.partial(
+        models.DilatedContext, widths=(16, 32, 64, 64, 64), hidden_features=128, dropout=0.1
+    ),
+    "unet": functools.partial(models.UNet, norm=nn.batch_norm),
+    "unet-small": functools.partial(models.UNet, norm=nn.batch_norm, widths=(16, 32, 64, 128)),
+}
+
+
+def make_model(
+    name: str, dataset: Dataset, recipe: Recipe, image_shape: tuple[int, ...]
+) -> Callable[[nnx.Rngs], nnx.Module]:
+    """What makes a network for the classes and the channels of a data set.
+
+    Args:
+      name: in `CLASSIFIERS` or, where the targets are masks, in `SEGMENTERS`.
+      dataset: to be learned.
+      recipe: its precision and remat are the network's.
+      image_shape: `(height, width, channels)`, as the network is to see them.
+    Raises:
+      UserError: there is no network of that name for the task.
+    """
+    known = SEGMENTERS if dataset.task == "segmentation" else CLASSIFIERS
+    rule = f"must be one of {', '.join(known)} for {dataset.task}"
+    require(name in known, "model", name, rule)
+    options = {
+        "num_classes": len(dataset.classes),
+        "in_features": image_shape[-1],
+        "input_shape": image_shape,
+        "remat": recipe.remat,
+        "dtype": None if recipe.precision == "float32" else jnp.bfloat16,
+    }
+    taken = inspect.signature(known[name]).parameters
+    make = functools.partial(known[name], **{k: v for k, v in options.items() if k in taken})
+    if name != "cifar-speed-net":
+        return lambda rngs: make(rngs=rngs)
+    rows = range(min(_WHITENED, len(dataset.train)))
+    images = scale(jnp.asarray(np.stack([dataset.train[row][0] for row in rows])))
+
+    def whitened(rngs: nnx.Rngs) -> nnx.Module:
+        model = make(rngs=rngs)
+        model.whiten(images)
+        return model
+
+    return whitened
+
+
+def has_remat(name: str) -> bool:
+    """Whether a network has its own option for `Recipe.remat`."""
+    return "remat" in inspect.signature({**CLASSIFIERS, **SEGMENTERS}[name]).parameters
