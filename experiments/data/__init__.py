@@ -1,18 +1,8 @@
 """Data sets, all of them through tensorflow-datasets (TFDS) and none of them with TensorFlow."""
 
-from experiments.data.arrays import load_arrays
 from experiments.data.named import load
-from experiments.data.source import DATA_DIR, from_tfds
+from experiments.data.source import DATA_DIR
 from experiments.data.split import Dataset, Split
 from experiments.data.streaming import read_once, stream
 
-__all__ = [
-    "DATA_DIR",
-    "Dataset",
-    "Split",
-    "from_tfds",
-    "load",
-    "load_arrays",
-    "read_once",
-    "stream",
-]
+__all__ = ["DATA_DIR", "Dataset", "Split", "load", "read_once", "stream"]

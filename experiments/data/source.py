@@ -23,27 +23,6 @@ OWN_BUILDERS = {
 }
 
 
-def from_tfds(name: str, split: str, data_dir: Path | str) -> Sequence[dict]:
-    """Opens a split of a TFDS data set that lies prepared, as array_record, in `data_dir`.
-
-    Args:
-      name: `name`, `name/config` or `name:version`, as for `tfds.builder`.
-      split: name of the split, for example "train".
-      data_dir: folder of all data sets, `<data_dir>/<name>/<version>/`; "~" is the home folder.
-    Returns:
-      A random-access sequence of examples. Images are left encoded (bytes), because decoders
-      disagree on colour modes; `load_arrays` decodes them.
-    Raises:
-      UserError: as `open_builder`, or there is no such split.
-    """
-    builder = open_builder(name, data_dir)
-    if split not in builder.info.splits:
-        raise UserError(
-            f"from_tfds: `split` (={split!r}) must be one of {sorted(builder.info.splits)}"
-        )
-    return open_split(builder, split)
-
-
 def open_builder(
     name: str,
     data_dir: Path | str,
@@ -56,8 +35,8 @@ def open_builder(
     is installed and the archives, or a network, are there; else the error says how to get them.
 
     Args:
-      name: as for `from_tfds`.
-      data_dir: as for `from_tfds`.
+      name: `name`, `name/config` or `name:version`, as for `tfds.builder`.
+      data_dir: folder of all data sets, `<data_dir>/<name>/<version>/`; "~" is the home folder.
       say: is told when something is prepared, which takes a while.
       suits: raises unless the builder is of use, before anything is fetched or prepared for it.
     Returns:
@@ -91,7 +70,10 @@ def open_builder(
 
 
 def open_split(builder, split: str) -> Sequence[dict]:
-    """Examples of a split of `open_builder`'s, with the images still encoded."""
+    """Examples of a split of `open_builder`'s, by number.
+
+    Images and masks are left encoded (bytes), because decoders disagree on colour modes.
+    """
     tfds = import_tfds()
     with silence(), _explain_damage(Path(builder.data_path)):
         images = [

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from experiments.command import UserError
-from experiments.data import from_tfds, load_arrays
+from experiments.data import load
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
 
@@ -31,7 +31,7 @@ def copied(data_dir, tmp_path):
 
 
 def test_prepares_without_network_prints_or_leftovers(tmp_path, capfd):
-    assert len(from_tfds("mnist5k", "train", tmp_path)) == 4000
+    assert len(load("mnist5k", data_dir=tmp_path).train) == 4000
     assert capfd.readouterr().out == ""
     names = {path.name for path in (tmp_path / "mnist5k" / "1.0.0").iterdir()}
     assert "mnist5k-test.array_record-00000-of-00001" in names
@@ -39,28 +39,26 @@ def test_prepares_without_network_prints_or_leftovers(tmp_path, capfd):
 
 
 def test_images_are_left_encoded(data_dir):
-    example = from_tfds("mnist5k", "test", data_dir)[0]
-    assert example["image"].startswith(b"\x89PNG")
+    image, _ = load("mnist5k", data_dir=data_dir).test.encoded(0)
+    assert image.startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
-    ("name", "split", "message"),
+    ("name", "message"),
     [
-        ("nonsense", "train", r"`name` \(='nonsense'\) must be a data set of .*'mnist5k'"),
-        ("mnist5k", "validation", r"`split` \(='validation'\) must be one of \['test', 'train'\]"),
-        ("mnist5k:9.9.9", "train", "cannot open the data set mnist5k:9.9.9 .*correct the name"),
-        ("mnist", "train", "mnist is not prepared in .*tfds build mnist .*array_record.*copy"),
+        ("nonsense", r"`name` \(='nonsense'\) must be a data set of .*'mnist5k'"),
+        ("mnist5k:9.9.9", "cannot open the data set mnist5k:9.9.9 .*correct the name"),
     ],
 )
-def test_wrong_arguments(data_dir, name, split, message):
+def test_wrong_names(data_dir, name, message):
     with pytest.raises(UserError, match=message):
-        from_tfds(name, split, data_dir)
+        load(name, data_dir=data_dir)
 
 
 def test_unwritable_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot prepare mnist5k .*--data-dir"):
-        from_tfds("mnist5k", "train", tmp_path / "file")
+        load("mnist5k", data_dir=tmp_path / "file")
 
 
 def test_other_file_format(copied):
@@ -68,7 +66,7 @@ def test_other_file_format(copied):
     info = version / "dataset_info.json"
     info.write_text(info.read_text().replace("array_record", "tfrecord"))
     with pytest.raises(UserError, match="prepared as tfrecord, which needs TensorFlow"):
-        from_tfds("mnist5k", "train", folder)
+        load("mnist5k", data_dir=folder)
 
 
 @pytest.mark.parametrize("file", ["dataset_info.json", "mnist5k-test.array_record-00000-of-00001"])
@@ -81,6 +79,6 @@ def test_damaged_files(copied, file, damage):
     if damage != "delete":
         path.write_bytes(content[: len(content) // 2] if damage == "halve" else b"")
     with pytest.raises(UserError, match=r"mnist5k.* delete that folder.*prepare it again"):
-        load_arrays(from_tfds("mnist5k", "test", folder))
+        load("mnist5k", data_dir=folder).test.arrays()
     shutil.rmtree(folder / "mnist5k")  # what the message says
-    assert len(from_tfds("mnist5k", "test", folder)) == 1000
+    assert len(load("mnist5k", data_dir=folder).test) == 1000
