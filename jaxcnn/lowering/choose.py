@@ -12,8 +12,11 @@
 | anything else                                        | direct    |                              |
 
 On GPU and TPU "auto" is direct for all of them.
+
+On a mesh of devices (`halo`) all of this holds for the part of each device.
 """
 
+import dataclasses
 import math
 import operator
 from types import ModuleType
@@ -31,6 +34,7 @@ from jaxcnn.lowering import (
     conv_phases,
     conv_planes,
     conv_shift,
+    halo,
     pool_shift,
     pool_tree,
     pool_window,
@@ -75,6 +79,14 @@ def conv(
     Raises:
       ValueError: the algorithm named can't take the problem; the message says why.
     """
+    split = halo.parts(inputs)
+    if split is not None:
+
+        def part(windows: Windows, inputs: Array, kernel: Array) -> Array:
+            own = dataclasses.replace(problem, windows=windows)
+            return conv(function, inputs, kernel, own, algorithm)
+
+        return halo.spread(part, split, problem.windows, inputs, kernel)
     name = _conv_algorithm(inputs, kernel, problem) if algorithm == "auto" else algorithm
     chosen = CONV_ALGORITHMS[name]
     reason = chosen.unsupported(inputs, kernel, problem)
@@ -115,6 +127,14 @@ def max_pool(
     algorithm: str,
 ) -> Shaped[Array, "n *out channels"]:
     """Computes a max pool, or a min pool, by the algorithm named or by the one for "auto"."""
+    split = halo.parts(inputs)
+    if split is not None:
+
+        def part(windows: Windows, inputs: Array) -> Array:
+            return max_pool(function, inputs, windows, largest, algorithm)
+
+        fill = pool_shift.identity(inputs.dtype, largest)
+        return halo.spread(part, split, windows, inputs, fill=fill)
     name = _max_pool_algorithm(windows) if algorithm == "auto" else algorithm
     return MAX_POOL_ALGORITHMS[name].max_pool(inputs, windows, largest)
 
@@ -123,6 +143,13 @@ def sum_pool(
     function: str, inputs: Num[Array, "n *spatial channels"], windows: Windows, algorithm: str
 ) -> Num[Array, "n *out channels"]:
     """Computes a sum pool by the algorithm named or by the one for "auto"."""
+    split = halo.parts(inputs)
+    if split is not None:
+
+        def part(windows: Windows, inputs: Array) -> Array:
+            return sum_pool(function, inputs, windows, algorithm)
+
+        return halo.spread(part, split, windows, inputs)
     name = _sum_pool_algorithm(windows) if algorithm == "auto" else algorithm
     return SUM_POOL_ALGORITHMS[name].sum_pool(inputs, windows)
 

@@ -8,6 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Shaped
 
 from jaxcnn import geometry
+from jaxcnn.lowering.halo import whole_rows
 from jaxcnn.nn import _arguments
 
 Layer = Callable[[Array], Array]
@@ -157,5 +158,7 @@ class Flatten(nnx.Module):
                 f"Flatten: `inputs` must have the axes {self.start_axis} to {self.end_axis}; "
                 f"received inputs {inputs.shape}"
             )
+        if start <= 1 < end:  # rows on several devices can't be laid end to end
+            inputs = whole_rows(inputs)
         size = math.prod(inputs.shape[start : end + 1])
         return inputs.reshape((*inputs.shape[:start], size, *inputs.shape[end + 1 :]))
