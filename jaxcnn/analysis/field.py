@@ -77,7 +77,7 @@ def receptive_field(
       Field(size=(212, 212), strides=(32, 32), start=(-90, -90), output_shape=(7, 7))
       >>> doubled = nnx.eval_shape(lambda: models.UNet(widths=(4, 8), rngs=nnx.Rngs(0)))
       >>> analysis.receptive_field(doubled, (64, 64)).sees((32, 33))
-      ((23, 43), (23, 43))
+      ((24, 42), (24, 42))
 
     References:
       A. Araujo, W. Norris and J. Sim, Computing receptive fields of convolutional neural networks,
