@@ -12,7 +12,8 @@ from experiments.data.mock import PREFIX, TRAIN, fit_masks, mock_examples
 from experiments.data.source import DATA_DIR, open_builder, open_split
 from experiments.data.split import Dataset, Layout, Split
 
-_TESTS = {"imagenet2012": "validation"}  # the labels of its split "test" are not published
+# The labels of their split "test" are not published.
+_TESTS = {"imagenet2012": "validation", "places365_small": "validation"}
 _HELD_OUT = 10  # of a set that has nothing to test with, every tenth example
 
 

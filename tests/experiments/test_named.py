@@ -3,16 +3,19 @@
 import importlib.util
 import json
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
 from experiments.command import UserError
-from experiments.data import load
+from experiments.data import load, named
 from experiments.data.named import describe
 from experiments.data.scenes import draw as draw_scene
 from experiments.data.signals import draw as draw_signal
+from experiments.data.split import Layout
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
 
@@ -150,3 +153,20 @@ def test_features_that_are_no_image_and_label(tmp_path):
     ):
         with pytest.raises(UserError, match=r"`name` \(='some'\) must be .* its features are "):
             describe("some", tfds.features.FeaturesDict(features), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "splits", "expected"),
+    [
+        ("imagenet2012", ["test", "train", "validation"], "validation"),  # test has no labels
+        ("imagenette", ["train", "validation"], "validation"),
+        ("svhn_cropped", ["extra", "test", "train"], "test"),
+        ("stl10", ["validation", "test", "train"], "test"),
+    ],
+)
+def test_which_split_is_tested_with(name, splits, expected, monkeypatch):
+    monkeypatch.setattr(named, "open_split", lambda builder, split: [{"image": split, "label": 0}])
+    builder = SimpleNamespace(name=name, info=SimpleNamespace(splits=splits))
+    layout = Layout(name, Path("folder"), "image", "label", (4, 4, 3), is_mask=False)
+    opened = [split.encoded(0)[0] for split in named._splits(builder, layout)]
+    assert opened == ["train", expected]
