@@ -5,6 +5,7 @@ TensorFlow there, which the stock builders need; do the archives lie in the fold
 were fetched by hand; does the network answer?
 """
 
+import contextlib
 import importlib.util
 import socket
 import threading
@@ -54,9 +55,9 @@ def how_to_get(builder, name: str, data_dir: Path, archives: dict, reason: str) 
     files = ", ".join(archives) or "the original archives"
     return (
         f"the data set {name} is not prepared in {folder}, and {reason}. On a machine with a "
-        f"network and TensorFlow (pip install tensorflow) run: {command}; then copy {folder} to "
-        f"this machine. Or put {files}, names unchanged, in {manual_folder(data_dir)} and run the "
-        "same command without a network"
+        f"network and TensorFlow (pip install 'jaxcnn[prepare]') run: {command}; then copy "
+        f"{folder} to this machine. Or put {files}, names unchanged, in {manual_folder(data_dir)} "
+        "and run the same command without a network"
     )
 
 
@@ -118,6 +119,10 @@ class _Asked(list):
 
 
 def _prepare(builder, name: str, data_dir: Path) -> None:
+    with contextlib.suppress(ImportError):
+        import tensorflow as tf
+
+        tf.config.set_visible_devices([], "GPU")  # it would take all of the memory from JAX
     try:
         with silence():
             builder.download_and_prepare(file_format="array_record")
