@@ -10,8 +10,13 @@
 | one or two spatial axes                              | canonical | see `conv_canonical`         |
 | more spatial axes, at most `PLANE_TAPS` between them | planes    | see `conv_planes`            |
 | anything else                                        | direct    |                              |
+| max or min pool, a long window along an axis         | tree      | see `pool_tree`              |
+| max or min pool                                      | shift     | see `pool_shift`             |
+| average or sum pool, no two windows share a pixel    | window    | see `sum_window`             |
+| average or sum pool                                  | shift     | see `sum_shift`              |
 
-On GPU and TPU "auto" is direct for all of them.
+On GPU and TPU "auto" is direct for every convolution, whose gradients are convolutions there, and
+for pools what it is on a CPU, for no gradient of theirs scatters. Neither has been measured there.
 
 On a mesh of devices (`halo`) all of this holds for the part of each device.
 """
