@@ -71,6 +71,18 @@ def tiny_split(images, targets, *, is_mask=False):
     return Split(examples, layout)
 
 
+@pytest.fixture
+def tiny_recipe():
+    """Of `tiny_programs`."""
+    return TINY
+
+
+@pytest.fixture
+def make_tiny_model():
+    """Makes the network of `tiny_programs`."""
+    return TinyModel
+
+
 @pytest.fixture(scope="session")
 def tiny_data():
     """Bright rows in noise: the class is the row, of 3."""
