@@ -40,6 +40,8 @@ def find_rate(
     figure = visualize.learning_rate_finder(rates, losses, title=f"{subject.model}, {subject.data}")
     run.save_picture("rates", figure)
     run.save_json("rates", {"rates": rates.tolist(), "losses": losses.tolist()})
+    _, _, *suggested = (text.get_text() for text in figure.axes[0].get_legend().get_texts())
+    print(f"rates: {', '.join(suggested)}; see {run.folder / 'rates.png'}", flush=True)
     return run
 
 

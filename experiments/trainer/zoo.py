@@ -16,33 +16,35 @@ from jaxcnn import models, nn
 
 _WHITENED = 2000  # images that the whitening kernel is computed from
 
+# Name -> module and its options, to which the data set and the recipe add theirs.
 CLASSIFIERS = {
-    "alexnet": models.AlexNet,
-    "cifar-resnet20": functools.partial(models.CifarResNet, 20),
-    "cifar-resnet56": functools.partial(models.CifarResNet, 56),
-    "cifar-resnet110": functools.partial(models.CifarResNet, 110),
-    "cifar-speed-net": models.CifarSpeedNet,
-    "convnext-tiny": models.ConvNeXtTiny,
-    "lenet5": models.LeNet5,
-    "lenet5-classic": models.LeNet5Classic,
-    "mobilenet-v2": models.MobileNetV2,
-    "pattern-cnn": models.PatternCNN,
-    "resnet18": functools.partial(models.ResNet, 18),
-    "resnet34": functools.partial(models.ResNet, 34),
-    "resnet50": functools.partial(models.ResNet, 50),
-    "resnet101": functools.partial(models.ResNet, 101),
-    "simple-cnn": models.SimpleCNN,
-    "vgg11": functools.partial(models.VGG, 11),
-    "vgg16": functools.partial(models.VGG, 16),
-    "vgg16-bn": functools.partial(models.VGG, 16, batch_normalized=True),
+    "alexnet": (models.AlexNet, {}),
+    "cifar-resnet20": (models.CifarResNet, {"depth": 20}),
+    "cifar-resnet56": (models.CifarResNet, {"depth": 56}),
+    "cifar-resnet110": (models.CifarResNet, {"depth": 110}),
+    "cifar-speed-net": (models.CifarSpeedNet, {}),
+    "convnext-tiny": (models.ConvNeXtTiny, {}),
+    "lenet5": (models.LeNet5, {}),
+    "lenet5-classic": (models.LeNet5Classic, {}),
+    "mobilenet-v2": (models.MobileNetV2, {}),
+    "pattern-cnn": (models.PatternCNN, {}),
+    "resnet18": (models.ResNet, {"depth": 18}),
+    "resnet34": (models.ResNet, {"depth": 34}),
+    "resnet50": (models.ResNet, {"depth": 50}),
+    "resnet101": (models.ResNet, {"depth": 101}),
+    "simple-cnn": (models.SimpleCNN, {}),
+    "vgg11": (models.VGG, {"depth": 11}),
+    "vgg16": (models.VGG, {"depth": 16}),
+    "vgg16-bn": (models.VGG, {"depth": 16, "batch_normalized": True}),
 }
 SEGMENTERS = {
-    "dilated-context": models.DilatedContext,
-    "dilated-context-small": functools.partial(
-        models.DilatedContext, widths=(16, 32, 64, 64, 64), hidden_features=128, dropout=0.1
+    "dilated-context": (models.DilatedContext, {}),
+    "dilated-context-small": (
+        models.DilatedContext,
+        {"widths": (16, 32, 64, 64, 64), "hidden_features": 128, "dropout": 0.1},
     ),
-    "unet": functools.partial(models.UNet, norm=nn.batch_norm),
-    "unet-small": functools.partial(models.UNet, norm=nn.batch_norm, widths=(16, 32, 64, 128)),
+    "unet": (models.UNet, {"norm": nn.batch_norm}),
+    "unet-small": (models.UNet, {"norm": nn.batch_norm, "widths": (16, 32, 64, 128)}),
 }
 
 
@@ -69,8 +71,10 @@ def make_model(
         "remat": recipe.remat,
         "dtype": None if recipe.precision == "float32" else jnp.bfloat16,
     }
-    taken = inspect.signature(known[name]).parameters
-    make = functools.partial(known[name], **{k: v for k, v in options.items() if k in taken})
+    network, fixed = known[name]
+    taken = inspect.signature(network.__init__).parameters
+    fixed = {**{key: value for key, value in options.items() if key in taken}, **fixed}
+    make = functools.partial(network, **fixed)
     if name != "cifar-speed-net":
         return lambda rngs: make(rngs=rngs)
     rows = range(min(_WHITENED, len(dataset.train)))
@@ -86,4 +90,5 @@ def make_model(
 
 def has_remat(name: str) -> bool:
     """Whether a network has its own option for `Recipe.remat`."""
-    return "remat" in inspect.signature({**CLASSIFIERS, **SEGMENTERS}[name]).parameters
+    network, _ = {**CLASSIFIERS, **SEGMENTERS}[name]
+    return "remat" in inspect.signature(network.__init__).parameters
