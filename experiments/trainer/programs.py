@@ -78,6 +78,7 @@ class Programs:
         self._shape = (*(size or dataset.image_shape[:-1]), dataset.image_shape[-1])
         rule = f"must be given: the images of {dataset.name} are of several sizes"
         require(None not in self._shape, "image_size", image_size, rule)
+        require(min(self._shape) >= 1, "image_size", image_size, "must be 1 or more pixels")
         recipe.augmentation.check(self._shape, is_mask=dataset.task == "segmentation")
         if dataset.streamed or self._shape != dataset.image_shape:
             self.batches = Streamed(*parts, size)

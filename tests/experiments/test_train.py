@@ -1,0 +1,166 @@
+"""`python -m experiments.train`: any network on any data set, its options and the rate finder."""
+
+import dataclasses
+import inspect
+import json
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from experiments import command, train
+from experiments.command import UserError
+from experiments.data import Split, load
+from experiments.runs import Run
+from experiments.trainer import Recipe, fit, pictures, restore, session, zoo
+
+pytestmark = pytest.mark.usefixtures("plain_jax")
+
+COMMANDS = {"train": (train.Train, train.main), "find": (train.Find, train.find)}
+QUICK = ("--batch-size", 20, "--test-batch-size", 30)
+
+
+def run(*arguments):
+    return command.run("train", COMMANDS, [str(argument) for argument in arguments])
+
+
+def refusal(capsys, *arguments):
+    """The one message of a command that is refused."""
+    with pytest.raises(SystemExit) as exit:
+        run(*arguments)
+    assert exit.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: ")
+    return lines[0]
+
+
+def few(count):
+    """Loads no more than the first images."""
+
+    def load_few(*arguments, **options):
+        data = load(*arguments, **options)
+        cut = {
+            name: Split(split._examples, split.layout, split._rows[:count])
+            for name, split in (("train", data.train), ("test", data.test))
+        }
+        return dataclasses.replace(data, **cut)
+
+    return load_few
+
+
+def test_segments_scenes_and_goes_on(data_dir, tmp_path, monkeypatch, capsys):
+    """A very small U-Net and 60 of the scenes."""
+    monkeypatch.setattr(session, "load", few(60))
+    module, options = zoo.SEGMENTERS["unet-small"]
+    small = (module, {**options, "widths": (2, 3)})
+    monkeypatch.setitem(zoo.SEGMENTERS, "unet-small", small)
+    folder = tmp_path / "run"
+    options = ("--data", "scenes", "--model", "unet-small", "--epochs", 1, "--data-dir", data_dir)
+    assert run(*options, *QUICK, "--flip", "random", "--remat", "--run", folder) == 0
+    output = capsys.readouterr().out.splitlines()
+    assert output[0] == "data: scenes, 60 images to train on and 60 to test with"
+    assert output[-2].startswith("test accuracy of pixels ")
+    assert output[-1].startswith("test intersection over union ")
+    (line,) = Run(folder).metrics()
+    assert 0 < line["test_iou"] < line["test_accuracy"] < 1
+    assert sorted(path.name for path in folder.glob("*.png")) == [
+        "learning_curves.png",
+        "masks.png",
+    ]
+    assert run("--resume", folder, "--data-dir", data_dir) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == output[-1]
+
+
+def test_finder(data_dir, tmp_path, capsys):
+    folder = tmp_path / "rates"
+    options = ("--data", "digits8x8", "--model", "pattern-cnn", "--data-dir", data_dir)
+    assert run("find", *options, "--steps", 60, "--highest", 10.0, "--run", folder) == 0
+    assert "rates: steepest: " in capsys.readouterr().out
+    found = json.loads((folder / "rates.json").read_text())
+    np.testing.assert_allclose([found["rates"][0], found["rates"][-1]], [1e-6, 10])
+    losses = found["losses"]
+    assert len(losses) == 60 and min(losses) < 0.9 * losses[0] < 0.9 * losses[-1]
+    assert (folder / "rates.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epochs", "0"], "--epochs (=0) must be 1 or more"),
+        (["--learning-rate", "0"], "--learning-rate (=0.0) must be above 0"),
+        (
+            ["--warmup", "30", "--schedule", "cosine"],
+            "--warmup (=30.0) must be 0 or more",
+        ),
+        (["--warmup", "1"], "--warmup (=1.0) is part of one-cycle"),
+        (["--momentum", "1"], "--momentum (=1.0) must be 0 or more and below 1"),
+        (["--ema", "1"], "--ema (=1.0) must be 0 or more and below 1"),
+        (["--accumulate", "0"], "--accumulate (=0) must be 1 or more"),
+        (["--accumulate", "3"], "--accumulate (=3) must divide the batch"),
+        (["--test-batch-size", "0"], "--test-batch-size (=0) must be 1 or more"),
+        (["--save-seconds", "0"], "--save-seconds (=0.0) must be above 0"),
+        (["--mixup", "-1"], "--mixup (=-1.0) must be 0"),
+        (["find", "--lowest", "2"], "--lowest (=2.0) must be above 0 and below --highest"),
+        (["find", "--steps", "2"], "--steps (=2) must be 10 or more"),
+        (["--resume", "absent"], "absent is no run folder"),
+        (["--data", "mnist6k"], "mnist6k"),
+        (["--model", "lenet6"], "--model (=lenet6) must be one of alexnet, "),
+        (["--data", "scenes", "--model", "lenet5"], "must be one of dilated-context, "),
+        (["--data", "scenes", "--model", "unet", "--mixup", "0.2"], "does not go with masks"),
+        (["--data", "signals", "--views", "flip", "--model", "pattern-cnn"], "is for images"),
+        (["--mesh", "data=99"], "--mesh (=data=99) takes 99 devices"),
+        (["--data", "scenes", "--model", "unet-small", "--image-size", "0", "4"], "--image-size"),
+        (["--model", "vgg11", "--batch-size", "5000"], "--batch-size (=5000) must be at most"),
+    ],
+)
+def test_bad_options(arguments, message, data_dir, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert message in refusal(capsys, *arguments, "--data-dir", data_dir)
+    assert not list(tmp_path.iterdir())
+
+
+def test_network_that_does_not_take_the_images(data_dir, tmp_path, capsys):
+    options = ("--data", "digits8x8", "--data-dir", data_dir, "--run", tmp_path / "run")
+    assert "the network cannot see images (8, 8, 1): LeNet5: " in refusal(capsys, *options)
+
+
+@pytest.mark.parametrize("name", [*zoo.CLASSIFIERS, *zoo.SEGMENTERS])
+def test_networks_know_their_options(name):
+    network, options = {**zoo.CLASSIFIERS, **zoo.SEGMENTERS}[name]
+    known = inspect.signature(network.__init__).parameters
+    assert {*options, "dtype", "rngs"} <= known.keys()
+    assert zoo.has_remat(name) is ("remat" in known)
+
+
+@pytest.mark.parametrize(
+    "name", ["lenet5", "cifar-speed-net", "pattern-cnn", "vgg11", "unet-small"]
+)
+def test_networks_suit_data_and_recipe(name, data_dir):
+    data = load("mnist5k", data_dir=data_dir)
+    task = "segmentation" if name in zoo.SEGMENTERS else "classification"
+    data = dataclasses.replace(data, task=task, classes=tuple("abcdefg"))
+    side = 28 if name == "lenet5" else 32
+    recipe = Recipe(precision="bfloat16", remat=True)
+    make = zoo.make_model(name, data, recipe, (side, side, 1))
+    model = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
+    images = jax.ShapeDtypeStruct((2, side, side, 1), np.float32)
+    logits = nnx.eval_shape(lambda model, images: model(images), model, images)
+    assert logits.shape == ((2, side, side, 7) if task == "segmentation" else (2, 7))
+    assert logits.dtype == "bfloat16"
+    params = jax.tree.leaves(nnx.state(model, nnx.Param))
+    assert all(leaf.dtype == np.float32 for leaf in params)
+
+
+def test_best_of_a_run(tiny_programs, tiny_data, make_tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "draw", lambda *arguments: None)
+    run = Run.create(tmp_path, {})
+    state, _ = fit(tiny_programs, run, seed=0)
+    kernel = restore(run, make_tiny_model).linear.kernel[...]
+    np.testing.assert_array_equal(kernel, state.model["params"]["linear"]["kernel"])
+    best = restore(run, make_tiny_model, best=True)
+    images, labels = tiny_data.test.arrays()
+    accuracy = (best(images / np.float32(255)).argmax(-1) == labels).mean()
+    assert accuracy == pytest.approx(max(line["test_accuracy"] for line in run.metrics()))
+    with pytest.raises(UserError, match="of another model"):
+        restore(run, lambda rngs: nnx.Linear(3, 4, rngs=rngs))
