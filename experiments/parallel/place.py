@@ -6,7 +6,7 @@ import jax
 from jax.sharding import Mesh
 
 from experiments.command import UserError
-from experiments.parallel.mesh import batch_share, batch_sharding, format_spec, replicated
+from experiments.parallel.mesh import batch_sharding, batch_share, format_spec, replicated
 
 Tree = TypeVar("Tree")
 

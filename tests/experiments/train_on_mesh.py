@@ -1,0 +1,94 @@
+"""A program, not a test: trains small networks on meshes and writes down what came of it.
+
+    python tests/experiments/train_on_mesh.py FOLDER lenet:data=1 lenet:data=4,space=2 ...
+
+makes FOLDER/lenet-data=4,space=2.npz with the losses and all that changed, and beside it a .txt,
+the compiled program. Several processes make the files together.
+"""
+
+import pathlib
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from experiments import parallel
+from jaxcnn import models, nn
+from jaxcnn.models.resnet import _Residual
+
+STEPS = 3
+
+
+class SlimResNet18(_Residual):
+    """ResNet-18 with a sixteenth of the channels."""
+
+    def __init__(self, rngs: nnx.Rngs):
+        self.in_features, self.num_classes = 3, 5
+        options = {"rngs": rngs, "dtype": None, "param_dtype": jnp.float64}
+        stem = nn.ConvBlock(3, 4, (7, 7), 2, padding=3, **options)
+        pool = nn.MaxPool((3, 3), strides=2, padding=1)
+        layers = {"stem": stem, "pool": pool}
+        self._build(layers, nn.BasicBlock, (2, 2, 2, 2), (4, 8, 16, 32), options, {}, False)
+
+
+# The heights of LeNet's maps are 28, 14, 10, 5; of this U-Net's 40, 20, 10; of ResNet's 32 to 1.
+NETWORKS = {
+    "lenet": (lambda rngs: models.LeNet5(5, rngs=rngs, param_dtype=jnp.float64), (128, 28, 28, 1)),
+    "resnet": (SlimResNet18, (8, 32, 24, 3)),
+    "unet": (
+        lambda rngs: models.UNet(5, widths=(4, 6, 8), rngs=rngs, param_dtype=jnp.float64),
+        (8, 40, 16, 3),
+    ),
+}
+
+
+def train(network: str, spec: str, folder: pathlib.Path) -> None:
+    make, shape = NETWORKS[network]
+    rng = np.random.default_rng(7)
+    images = rng.normal(size=shape)
+    labels = rng.integers(0, 5, shape[:3] if network == "unet" else shape[:1])
+    model = make(nnx.Rngs(3))
+    model.train()
+    graph, parameters, rest = nnx.split(model, nnx.Param, ...)
+    optimizer = optax.sgd(0.02, momentum=0.9)
+    mesh = parallel.make_mesh(spec)
+
+    def loss(parameters, rest, images, labels):
+        model = nnx.merge(graph, parameters, rest, copy=True)
+        value = optax.softmax_cross_entropy_with_integer_labels(model(images), labels).mean()
+        return value, nnx.split(model, nnx.Param, ...)[2]
+
+    def step(state, images, labels):
+        parameters, rest, moments = state
+        images, labels = parallel.constrain(mesh, (images, labels))
+        derivative = jax.value_and_grad(loss, has_aux=True)
+        (value, rest), gradient = derivative(parameters, rest, images, labels)
+        updates, moments = optimizer.update(gradient, moments, parameters)
+        return (optax.apply_updates(parameters, updates), rest, moments), value
+
+    index, count = parallel.batch_share(mesh)
+    own = slice(index * len(images) // count, (index + 1) * len(images) // count)
+    with jax.set_mesh(mesh):
+        batch = parallel.place_batch(mesh, (images[own], labels[own]))
+        state = parallel.replicate(mesh, (parameters, rest, optimizer.init(parameters)))
+        compiled = jax.jit(step).lower(state, *batch).compile()
+        losses = []
+        for _ in range(STEPS):
+            state, value = compiled(state, *batch)
+            losses.append(np.asarray(value))
+    if parallel.is_first():
+        arrays = {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
+        memory = compiled.memory_analysis().temp_size_in_bytes
+        path = folder / f"{network}-{spec}.npz"
+        np.savez(path, losses=np.array(losses), memory=memory, **arrays)
+        path.with_suffix(".txt").write_text(compiled.as_text())
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", True)
+    parallel.start_processes()
+    for argument in sys.argv[2:]:
+        train(*argument.split(":"), folder=pathlib.Path(sys.argv[1]))

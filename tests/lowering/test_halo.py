@@ -1,0 +1,31 @@
+"""Images spread over devices: eight of them, which a process of its own simulates."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+
+from jaxcnn.lowering import halo
+
+
+def test_on_eight_devices():
+    file = pathlib.Path(__file__).with_name("halo_on_eight_devices.py")
+    flags = "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=8"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)],
+        env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+
+
+def test_one_device_computes_by_itself():
+    inputs = jnp.ones((2, 3, 4, 1))
+    assert halo.parts(inputs) is None
+    with jax.set_mesh(jax.make_mesh((1,), ("data",), (jax.sharding.AxisType.Auto,))):
+        assert halo.parts(inputs) is None
+    assert halo.whole_rows(inputs) is inputs
