@@ -34,6 +34,15 @@ def data_dir(tmp_path_factory):
 
 
 @pytest.fixture
+def few_digits(data_dir, monkeypatch):
+    """The same folder, of whose splits only the first 200 digits are seen."""
+    arrays = Split.arrays
+    monkeypatch.setattr(Split, "arrays", lambda self: tuple(a[:200] for a in arrays(self)))
+    monkeypatch.setattr(Split, "__len__", lambda self: 200)
+    return data_dir
+
+
+@pytest.fixture
 def plain_jax():
     """JAX as the experiments find it: 32 bits and its standard promotion, on which optax relies."""
     with as_users_run():
