@@ -45,15 +45,16 @@ def make_mesh(spec: str = "", *, devices: Sequence[jax.Device] | None = None) ->
     return jax.make_mesh(shape, AXES, (AxisType.Auto,) * len(AXES), devices=devices)
 
 
-def batch_sharding(mesh: Mesh, rank: int) -> NamedSharding:
+def batch_sharding(mesh: Mesh, rank: int, *, rows: bool = True) -> NamedSharding:
     """Where the parts of an array of a batch lie: images over "data", their rows over "space".
 
     Args:
       mesh: from `make_mesh`.
       rank: axes of the array. One of 3 or more, (batch, height, ...), is split along both; labels
         (batch,) and logits (batch, classes) along the batch alone.
+      rows: whether rows are split; else every device along "space" holds its images whole.
     """
-    return NamedSharding(mesh, PartitionSpec(*AXES[: 2 if rank >= 3 else 1]))
+    return NamedSharding(mesh, PartitionSpec(*AXES[: 2 if rows and rank >= 3 else 1]))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -67,9 +67,10 @@ class OnDevice(_Batches):
     def compile(self, state: TrainState, key: jax.Array) -> None:
         """Compiles an epoch and the test."""
         epoch = jax.jit(self._epoch, **self._jit)
-        self.epoch = epoch.lower(state, *self.train, key).compile()
         test = jax.jit(self._test, out_shardings=replicated(self.mesh))
-        self._whole_test = test.lower(state.model, *self.tested).compile()
+        with jax.set_mesh(self.mesh):  # by which convolutions and pools split themselves
+            self.epoch = epoch.lower(state, *self.train, key).compile()
+            self._whole_test = test.lower(state.model, *self.tested).compile()
 
     def start(self, seed: int, position: Any = None) -> None:
         """Nothing: the order follows from the key and the number of the epoch."""
@@ -132,9 +133,11 @@ class Streamed(_Batches):
     def compile(self, state: TrainState, key: jax.Array) -> None:
         """Compiles a step and the test of a batch."""
         step = jax.jit(self._keyed_step, **self._jit)
-        self._one_step = step.lower(state, *self._like(self._recipe.batch_size), key).compile()
         test = jax.jit(self._evaluate, out_shardings=replicated(self.mesh))
-        self._test_batch = test.lower(state.model, *self._like(self._test_size)).compile()
+        batch, tested = self._like(self._recipe.batch_size), self._like(self._test_size)
+        with jax.set_mesh(self.mesh):  # by which convolutions and pools split themselves
+            self._one_step = step.lower(state, *batch, key).compile()
+            self._test_batch = test.lower(state.model, *tested).compile()
 
     def start(self, seed: int, position: Any = None) -> None:
         """Opens the stream."""
@@ -149,7 +152,7 @@ class Streamed(_Batches):
 
     def advance(self, state: TrainState, done: int, key: jax.Array) -> Advanced:
         """One step, begun while the one before is computed, and no further ahead."""
-        batch = place_batch(self.mesh, next(self._stream))
+        batch = place_batch(self.mesh, next(self._stream), rows=False)
         jax.block_until_ready(state.step)
         state, metrics = self._one_step(state, *batch, key)
         return state, done + 1, metrics
@@ -158,7 +161,8 @@ class Streamed(_Batches):
         """One batch after another."""
         total, outputs = None, []
         for images, targets in self._tests():
-            sums, output = self._test_batch(model, *place_batch(self.mesh, (images, targets)))
+            batch = place_batch(self.mesh, (images, targets), rows=False)
+            sums, output = self._test_batch(model, *batch)
             total = sums if total is None else jax.tree.map(jnp.add, total, sums)
             if len(outputs) * self._test_size < self._pictured:
                 outputs.append(np.asarray(output))
@@ -185,7 +189,9 @@ class Streamed(_Batches):
         targets = (size, *self._shape[:-1]) if is_mask else (size,)
         kinds = (((size, *self._shape), np.uint8), (targets, np.uint8 if is_mask else np.int32))
         return tuple(
-            jax.ShapeDtypeStruct(shape, dtype, sharding=batch_sharding(self.mesh, len(shape)))
+            jax.ShapeDtypeStruct(
+                shape, dtype, sharding=batch_sharding(self.mesh, len(shape), rows=False)
+            )
             for shape, dtype in kinds
         )
 

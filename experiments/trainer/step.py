@@ -131,14 +131,15 @@ def make_step(
 
     def step(state: TrainState, images, targets, key):
         epoch, since = jnp.divmod(state.step, steps_per_epoch)
-        images, targets = constrain(mesh, (images, targets))
+        images, targets = constrain(mesh, (images, targets), rows=False)
         augment_key, network_key = jax.random.split(jax.random.fold_in(key, state.step))
         exact = jax.nn.one_hot(targets, classes) if targets.ndim == 1 else targets
         images, exact = augment(recipe.augmentation, augment_key, images, exact, epoch)
+        images, exact = constrain(mesh, (images, exact), rows=False)
+        images, exact = constrain(mesh, (images, exact))  # from here on each device has its rows
         if jnp.issubdtype(exact.dtype, jnp.integer):
             exact = jax.nn.one_hot(exact, classes)
-        images, exact = constrain(mesh, (scale(images), exact))
-        grads, (stats, metrics) = accumulated(state.model, images, exact, network_key)
+        grads, (stats, metrics) = accumulated(state.model, scale(images), exact, network_key)
         updates, moments = optimizer.update(grads, state.optimizer, state.model["params"])
         model = {"params": optax.apply_updates(state.model["params"], updates), "stats": stats}
         state = TrainState(
