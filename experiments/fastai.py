@@ -134,7 +134,7 @@ def threes_and_sevens(
     )
     network, _, _ = learn(
         lambda rngs: make(rngs=rngs), images, labels, optax.adam(0.01),
-        steps=options.epochs * len(images) // 64, batch_size=64, seed=options.seed,
+        steps=max(1, options.epochs * len(images) // 64), batch_size=64, seed=options.seed,
     )  # fmt: skip
     results["threes, sevens"] = accuracy(network, others, wanted)
     for name, value in results.items():
@@ -157,7 +157,7 @@ class ByHand(nnx.Module):
 
 def _train(step: Step, train: tuple[np.ndarray, ...], options: Options) -> Any:
     """The network, the losses, and counts of activations by layer."""
-    steps = step.longer * options.epochs * len(train[0]) // step.batch_size
+    steps = max(1, step.longer * options.epochs * len(train[0]) // step.batch_size)
     rate = optax.cosine_onecycle_schedule(steps, RATE) if step.one_cycle else RATE
 
     def watch(network, images):
