@@ -31,8 +31,8 @@ class Interruption:
 
     @property
     def code(self) -> int:
-        """Exit code of a run that was stopped and saved: 0 after SIGTERM, 130 after Ctrl-C."""
-        return 0 if self.signal == signal.SIGTERM else 128 + signal.SIGINT
+        """Exit code of a run that was stopped and saved: 130 after Ctrl-C, else 0."""
+        return 128 + signal.SIGINT if self.signal == signal.SIGINT else 0
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal = number

@@ -16,7 +16,11 @@ Model = dict[str, Any]
 
 
 class Network:
-    """The static part of a network."""
+    """The static part of a network.
+
+    Attributes:
+      shapes: of the arrays.
+    """
 
     def __init__(self, make: Callable[[nnx.Rngs], nnx.Module]):
         """Takes apart what `make` gives, without computing a parameter.
@@ -28,6 +32,7 @@ class Network:
         network = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
         self._graph, _, random, _ = nnx.split(network, nnx.Param, nnx.RngState, ...)
         self._random = nnx.to_pure_dict(random)
+        self.shapes = _arrays(network)
 
     def initial(self, seed: int) -> Model:
         """Fresh arrays."""

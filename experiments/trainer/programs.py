@@ -4,12 +4,13 @@ import time
 from collections.abc import Callable
 
 import jax
+import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
 from experiments.command import UserError, require
 from experiments.data import Dataset
-from experiments.parallel import make_mesh, replicate
+from experiments.parallel import make_mesh, replicate, replicated
 from experiments.trainer.config import Recipe
 from experiments.trainer.epochs import OnDevice, Streamed
 from experiments.trainer.evaluation import make_evaluate
@@ -80,22 +81,16 @@ class Programs:
         require(None not in self._shape, "image_size", image_size, rule)
         require(min(self._shape) >= 1, "image_size", image_size, "must be 1 or more pixels")
         recipe.augmentation.check(self._shape, is_mask=dataset.task == "segmentation")
+        self._check_network()
         if dataset.streamed or self._shape != dataset.image_shape:
             self.batches = Streamed(*parts, size)
         else:
             self.batches = OnDevice(*parts)
 
     def compile(self) -> None:
-        """Compiles.
-
-        Raises:
-          UserError: the network does not take the images.
-        """
+        """Compiles."""
         start = time.perf_counter()
-        try:
-            self.batches.compile(self.initial_state(0), self.key(0))
-        except (TypeError, ValueError) as error:  # the network's own words on what it takes
-            raise UserError(f"the network cannot see images {self._shape}: {error}") from error
+        self.batches.compile(self.initial_state(0), self.key(0))
         self.compile_seconds = time.perf_counter() - start
 
     def initial_state(self, seed: int) -> TrainState:
@@ -105,4 +100,18 @@ class Programs:
 
     def key(self, seed: int) -> jax.Array:
         """From which all follows that is random in a run."""
-        return replicate(self.mesh, jax.random.key(seed))
+        return jax.jit(jax.random.key, out_shardings=replicated(self.mesh))(np.uint32(seed))
+
+    def _check_network(self) -> None:
+        """Before anything is computed or written."""
+        images = jax.ShapeDtypeStruct((1, *self._shape), np.float32)
+        try:
+            logits, _ = jax.eval_shape(self.network.apply, self.network.shapes, images)
+        except (TypeError, ValueError) as error:  # the network's own words on what it takes
+            raise UserError(f"the network cannot see images {self._shape}: {error}") from error
+        classes = len(self.dataset.classes)
+        if logits.shape[-1] != classes:
+            raise UserError(
+                f"the network gives {logits.shape[-1]} logits, and {self.dataset.name} has "
+                f"{classes} classes; take another network"
+            )

@@ -1,5 +1,6 @@
 """Checkpoints: kept, restored, damaged, of another model."""
 
+import gc
 import resource
 import shutil
 
@@ -141,6 +142,8 @@ def test_other_model(folder):
         Checkpoints(folder).restore_newest(like)
 
 
+# Orbax's thread leaves coroutines behind, which Python notices when it collects them: here.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_full_disk(folder):
     checkpoints = Checkpoints(folder)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -151,6 +154,8 @@ def test_full_disk(folder):
             checkpoints.wait()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        del checkpoints
+        gc.collect()
     step, state = Checkpoints(folder).restore_newest(make_state(0))
     assert step == 5
     assert_equal(state, make_state(5))

@@ -123,6 +123,7 @@ def test_bad_options(arguments, message, data_dir, capsys, monkeypatch, tmp_path
 def test_network_that_does_not_take_the_images(data_dir, tmp_path, capsys):
     options = ("--data", "digits8x8", "--data-dir", data_dir, "--run", tmp_path / "run")
     assert "the network cannot see images (8, 8, 1): LeNet5: " in refusal(capsys, *options)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("name", [*zoo.CLASSIFIERS, *zoo.SEGMENTERS])
