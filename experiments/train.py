@@ -17,10 +17,11 @@ with extra("experiments"):
 
     import tyro
 
-    from experiments.trainer.config import Recipe
+    from experiments.trainer.config import Recipe, check_unchanged
     from experiments.trainer.finder import find_rate
-    from experiments.trainer.session import Session, Subject, train
+    from experiments.trainer.session import Session, Subject, saved_subject, train
 
+SUBJECT = Subject(data="mnist5k", model="lenet5")
 RECIPE = Recipe()
 
 
@@ -28,9 +29,9 @@ RECIPE = Recipe()
 class Train(Session):
     """Trains a network. To see which learning rate suits it: `find`."""
 
-    data: str = "mnist5k"
+    data: str = SUBJECT.data
     """Data set: mnist5k, digits8x8, signals, scenes, or an image set of tensorflow-datasets."""
-    model: str = "lenet5"
+    model: str = SUBJECT.model
     """Network, for example lenet5, simple-cnn, resnet18 or, for masks, unet."""
     image_size: tuple[int, int] | None = None
     """Height and width that streamed images are brought to; their own when left out."""
@@ -52,6 +53,8 @@ class Find(Train):
 def main(options: Train) -> None:
     """Trains one run a seed, or finishes the one to be resumed."""
     subject = Subject(options.data, options.model, options.image_size)
+    if options.resume:
+        check_unchanged(subject, SUBJECT, saved_subject(options.resume)[0])
     train(options, subject, options.recipe, name="train", default=RECIPE)
 
 

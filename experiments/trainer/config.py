@@ -76,21 +76,21 @@ def from_config(saved: dict[str, Any]) -> Recipe:
         raise UserError(f"its recipe is of another experiment or version ({error})") from None
 
 
-def check_unchanged(given: Recipe, default: Recipe, kept: Recipe) -> None:
-    """Refuses options that contradict the recipe of a run to be resumed.
+def check_unchanged(given: Any, default: Any, kept: Any) -> None:
+    """Refuses options that contradict those of a run to be resumed.
 
     Args:
-      given: by the command line.
+      given: by the command line: a `Recipe`, or another dataclass.
       default: what it is without options.
-      kept: the recipe of the run.
+      kept: what it is in the run.
     """
-    given_, default_, kept_ = (_flat(recipe) for recipe in (given, default, kept))
+    given_, default_, kept_ = (_flat(options) for options in (given, default, kept))
     for name, value in given_.items():
         old = kept_[name]
         rule = f"cannot be changed in a run that is resumed, where it is {old}; leave it out"
         require(value in (old, default_[name]), name, value, rule)
 
 
-def _flat(recipe: Recipe) -> dict[str, Any]:
-    values = dataclasses.asdict(recipe)
-    return {**values.pop("augmentation"), **values}
+def _flat(options: Any) -> dict[str, Any]:
+    values = dataclasses.asdict(options)
+    return {**values.pop("augmentation", {}), **values}

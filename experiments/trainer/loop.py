@@ -80,12 +80,13 @@ def fit(
     with (
         Interruption() as interruption,
         Records(run, tensorboard=watch.tensorboard) as records,
-        EpochProgress(epochs, done // batches.steps) as progress,
+        EpochProgress(epochs, done / batches.steps) as progress,
         _Profile(run.folder / "profile", wanted=watch.profile) as profile,
     ):
         while done < total:
             state, done, _ = batches.advance(state, done, key)
             profile.advanced(state)
+            progress.move(done / batches.steps)
             ended, score = done % batches.steps == 0, None
             if ended:
                 jax.block_until_ready(state)
@@ -93,7 +94,7 @@ def fit(
                 tested = batches.test(state.tested)
                 measured = _measured(programs, state, tested, (done - begun) / seconds)
                 records.add(done // batches.steps, done, measured)
-                progress.advance(measured)
+                progress.show(measured)
                 score = measured.get("test_iou", measured["test_accuracy"])
                 mark, begun = time.perf_counter(), done
             stop = interruption.signal is not None and done < total

@@ -9,17 +9,17 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 class EpochProgress:
     """A bar with the figures of the last epoch, to be used as a context manager."""
 
-    def __init__(self, epochs: int, done: int = 0, console: Console | None = None):
+    def __init__(self, epochs: int, done: float = 0, console: Console | None = None):
         """Prepares the bar.
 
         Args:
           epochs: how many there are in all.
-          done: how many were done before.
+          done: how many were done before, which need not be whole.
           console: where to draw; by default stdout.
         """
         console = console or Console()
         self._progress = Progress(
-            TextColumn("epoch {task.completed}/{task.total}"),
+            TextColumn("epoch {task.fields[epoch]}/{task.total:.0f}"),
             BarColumn(),
             TextColumn("{task.fields[figures]}"),
             TextColumn("time left"),
@@ -28,7 +28,7 @@ class EpochProgress:
             disable=not console.is_terminal,
         )
         self._task = self._progress.add_task(
-            "train", total=epochs, completed=done, figures="first epoch ..."
+            "train", total=epochs, completed=done, epoch=int(done), figures="first epoch ..."
         )
 
     def __enter__(self) -> "EpochProgress":
@@ -38,10 +38,15 @@ class EpochProgress:
     def __exit__(self, *exception) -> None:
         self._progress.stop()
 
-    def advance(self, measured: Mapping[str, float]) -> None:
-        """One more epoch is done, with the figures of its line in metrics.jsonl."""
+    def move(self, done: float) -> None:
+        """So many epochs are done in all."""
+        self._progress.update(self._task, completed=done, epoch=int(done))
+
+    def show(self, measured: Mapping[str, float]) -> None:
+        """The figures of the last epoch: its line in metrics.jsonl."""
+        overlap = f"  overlap {measured['test_iou']:.2%}" if "test_iou" in measured else ""
         figures = (
-            f"loss {measured['train_loss']:.4f}  test accuracy {measured['test_accuracy']:.2%}  "
-            f"{measured['images_per_second']:,.0f} images/s"
+            f"loss {measured['train_loss']:.4f}  test accuracy {measured['test_accuracy']:.2%}"
+            f"{overlap}  {measured['images_per_second']:,.0f} images/s"
         )
-        self._progress.update(self._task, advance=1, figures=figures)
+        self._progress.update(self._task, figures=figures)

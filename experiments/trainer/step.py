@@ -55,7 +55,7 @@ def initial_state(
     return TrainState(
         step=jnp.int32(0),
         model=model,
-        average=model if recipe.ema else {},
+        average=jax.tree.map(jnp.copy, model) if recipe.ema else {},  # each buffer is given away
         optimizer=optimizer.init(model["params"]),
         sums=no_metrics(),
     )

@@ -71,7 +71,7 @@ def test_both_test_every_example_once(stream, tiny_programs):
 
 
 DEVICES = """
-import os, signal, sys
+import functools, os, signal, sys
 from pathlib import Path
 
 import jax
@@ -99,9 +99,15 @@ def make_model(rngs):
     return nnx.Sequential(norm, nnx.Dropout(0.1, rngs=rngs), flatten, nnx.Linear(30, 3, rngs=rngs))
 
 
-def train(name, mesh, *, stop=None):
+@functools.cache
+def compiled(mesh):
     programs = Programs(make_model, data, recipe, mesh=make_mesh(mesh))
     programs.compile()
+    return programs
+
+
+def train(name, mesh, *, stop=None):
+    programs = compiled(mesh)
     resume = (parent / name).exists()
     run = Run(parent / name) if resume else Run.create(parent / name, {})
     add = run.add_metrics

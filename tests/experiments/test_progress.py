@@ -13,7 +13,8 @@ def draw(terminal):
     file = io.StringIO()
     console = Console(file=file, force_terminal=terminal, width=120)
     with EpochProgress(5, 2, console) as progress:
-        progress.advance(MEASURED)
+        progress.show(MEASURED)
+        progress.move(3.2)
     return file.getvalue()
 
 
