@@ -16,6 +16,10 @@ import optax
 from flax import nnx
 
 from experiments import parallel
+from experiments.augment import Augmentation
+from experiments.data import Dataset, Split
+from experiments.data.split import Layout
+from experiments.trainer import Programs, Recipe
 from jaxcnn import models, nn
 from jaxcnn.models.resnet import _Residual
 
@@ -36,7 +40,7 @@ class SlimResNet18(_Residual):
 
 # The heights of LeNet's maps are 28, 14, 10, 5; of this U-Net's 40, 20, 10; of ResNet's 32 to 1.
 NETWORKS = {
-    "lenet": (lambda rngs: models.LeNet5(5, rngs=rngs, param_dtype=jnp.float64), (128, 28, 28, 1)),
+    "lenet": (lambda rngs: models.LeNet5(5, rngs=rngs, param_dtype=jnp.float64), (32, 28, 28, 1)),
     "resnet": (SlimResNet18, (8, 32, 24, 3)),
     "unet": (
         lambda rngs: models.UNet(5, widths=(4, 6, 8), rngs=rngs, param_dtype=jnp.float64),
@@ -46,6 +50,7 @@ NETWORKS = {
 
 
 def train(network: str, spec: str, folder: pathlib.Path) -> None:
+    """A few steps in float64 on a batch that stays the same."""
     make, shape = NETWORKS[network]
     rng = np.random.default_rng(7)
     images = rng.normal(size=shape)
@@ -79,11 +84,40 @@ def train(network: str, spec: str, folder: pathlib.Path) -> None:
         for _ in range(STEPS):
             state, value = compiled(state, *batch)
             losses.append(np.asarray(value))
+    write(folder / f"{network}-{spec}.npz", np.array(losses), state, compiled)
+
+
+def run_trainer(spec: str, folder: pathlib.Path) -> None:
+    """An epoch of the trainer itself, in float32, with images that are moved at random."""
+    rng = np.random.default_rng(7)
+    images = rng.integers(0, 256, (64, 28, 28, 1)).astype(np.uint8)
+    examples = [{"image": image, "label": n % 10} for n, image in enumerate(images)]
+    layout = Layout("noise", pathlib.Path("nowhere"), "image", "label", (28, 28, 1), False)
+    splits = Split(examples, layout), Split(examples[:16], layout)
+    dataset = Dataset("noise", "classification", tuple(map(str, range(10))), (28, 28, 1), *splits)
+    recipe = Recipe(
+        batch_size=16,
+        test_batch_size=16,
+        optimizer="sgd",
+        learning_rate=0.01,
+        schedule="constant",
+        augmentation=Augmentation(shift=2, flip="random", cutout=3, mixup=0.5),
+    )
+    with jax.enable_x64(False):
+        mesh = parallel.make_mesh(spec)
+        programs = Programs(lambda rngs: models.LeNet5(rngs=rngs), dataset, recipe, mesh=mesh)
+        programs.compile()
+        batches = programs.batches
+        state, _, metrics = batches.advance(programs.initial_state(0), 0, programs.key(0))
+        write(folder / f"trainer-{spec}.npz", metrics.loss, state, batches.epoch)
+
+
+def write(path: pathlib.Path, losses, state, compiled) -> None:
+    """What one process writes for all."""
     if parallel.is_first():
         arrays = {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
         memory = compiled.memory_analysis().temp_size_in_bytes
-        path = folder / f"{network}-{spec}.npz"
-        np.savez(path, losses=np.array(losses), memory=memory, **arrays)
+        np.savez(path, losses=np.asarray(losses), memory=memory, **arrays)
         path.with_suffix(".txt").write_text(compiled.as_text())
 
 
@@ -91,4 +125,9 @@ if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
     parallel.start_processes()
     for argument in sys.argv[2:]:
-        train(*argument.split(":"), folder=pathlib.Path(sys.argv[1]))
+        network, spec = argument.split(":")
+        folder = pathlib.Path(sys.argv[1])
+        if network == "trainer":
+            run_trainer(spec, folder)
+        else:
+            train(network, spec, folder)
