@@ -16,6 +16,9 @@ and a kernel's gradient is the sum over all devices.
 XLA partitions a convolution by itself too, but not safely: with JAX 0.10.2 and 0.12 its gradient
 was wrong for 3x3 windows on two rows over two devices, and some kernels of 7x7 end the process; a
 scan over images, which some algorithms here are, makes it gather them all on every device.
+
+One thing differs from one device: where a window holds nothing but -inf and lies in the padding of
+the rows, a max pool's gradient for it may be lost there.
 """
 
 import math
