@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import tyro
 from jax.experimental import multihost_utils
+from jax.sharding import Mesh
 
 from experiments.command import UserError, require
 from experiments.data import DATA_DIR, Dataset, load
@@ -34,7 +35,7 @@ class Session:
     """Folder of the data sets; small ones are prepared there when absent."""
     mesh: str = ""
     """Devices, for example data=4,space=2: batches are split over `data`, the rows of images over
-    `space`; all devices on `data` when left out."""
+    `space`; when left out, as many devices on `data` as divide a batch."""
     watch: tyro.conf.OmitArgPrefixes[Watch] = Watch()
 
     def __post_init__(self):
@@ -118,11 +119,27 @@ def make_programs(subject: Subject, recipe: Recipe, session: Session, **options:
         make_model(subject.model, dataset, recipe, shape),
         dataset,
         recipe,
-        mesh=make_mesh(session.mesh),
+        mesh=_mesh(session.mesh, recipe),
         image_size=subject.image_size,
         remat=recipe.remat and not has_remat(subject.model),
         **options,
     )
+
+
+def _mesh(spec: str, recipe: Recipe) -> Mesh:
+    """All devices where nothing else is asked for, or those that can have equal shares."""
+    if spec or jax.process_count() > 1:
+        return make_mesh(spec)
+    size, there = recipe.batch_size // recipe.accumulate, jax.device_count()
+    used = most_devices(size, there)
+    if used < there:
+        _say(f"devices: {used} of {there}, so that a batch of {size} divides")
+    return make_mesh(f"data={used}")
+
+
+def most_devices(size: int, there: int) -> int:
+    """The largest number, up to `there`, that divides a batch of `size`."""
+    return max(count for count in range(1, there + 1) if size % count == 0)
 
 
 def _make_runs(session: Session, name: str, subject: Subject, recipes: list[Recipe]) -> list[Run]:

@@ -154,6 +154,13 @@ def test_networks_suit_data_and_recipe(name, data_dir):
     assert all(leaf.dtype == np.float32 for leaf in params)
 
 
+@pytest.mark.parametrize(
+    ("size", "there", "used"), [(64, 8, 8), (50, 8, 5), (50, 1, 1), (7, 4, 1), (4, 8, 4)]
+)
+def test_most_devices_that_divide_a_batch(size, there, used):
+    assert session.most_devices(size, there) == used
+
+
 def test_best_of_a_run(tiny_programs, tiny_data, make_tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "draw", lambda *arguments: None)
     run = Run.create(tmp_path, {})
