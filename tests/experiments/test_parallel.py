@@ -41,7 +41,7 @@ def start(folder, devices, jobs, **environment):
 
 
 def finish(*processes):
-    outputs = [process.communicate(timeout=280)[0] for process in processes]
+    outputs = [process.communicate(timeout=600)[0] for process in processes]
     for process, output in zip(processes, outputs, strict=True):
         assert process.returncode == 0, output[-5000:]
 
