@@ -55,6 +55,8 @@ class _Batches:
 class OnDevice(_Batches):
     """A data set that every device holds whole."""
 
+    traced = 1  # advances that a profile shows
+
     def __init__(self, dataset: Dataset, recipe: Recipe, step: Step, evaluate, mesh):
         super().__init__(dataset, recipe, step, evaluate, mesh)
         self.train = replicate(mesh, dataset.train.arrays())
@@ -116,6 +118,8 @@ class OnDevice(_Batches):
 
 class Streamed(_Batches):
     """A data set that is read while it is trained on."""
+
+    traced = 5
 
     def __init__(
         self, dataset: Dataset, recipe: Recipe, step: Step, evaluate, mesh, image_size=None

@@ -21,7 +21,6 @@ from experiments.trainer.records import Records
 from experiments.trainer.step import TrainState
 
 _TOGETHER = 32  # steps between two agreements of several processes
-_PROFILED = 5  # advances: steps of a stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +80,7 @@ def fit(
         Interruption() as interruption,
         Records(run, tensorboard=watch.tensorboard) as records,
         EpochProgress(epochs, done / batches.steps) as progress,
-        _Profile(run.folder / "profile", wanted=watch.profile) as profile,
+        _Profile(run.folder / "profile", watch.profile * batches.traced) as profile,
     ):
         while done < total:
             state, done, _ = batches.advance(state, done, key)
@@ -154,8 +153,8 @@ def _measured(
 class _Profile:
     """A trace of the first few advances."""
 
-    def __init__(self, folder: Path, *, wanted: bool):
-        self._folder, self._left = folder, _PROFILED if wanted else 0
+    def __init__(self, folder: Path, advances: int):
+        self._folder, self._left = folder, advances
 
     def __enter__(self) -> "_Profile":
         if self._left:
