@@ -10,7 +10,6 @@ stream hands over one batch after another. Both have one face:
     pictured()                 the first of them
 """
 
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -173,11 +172,11 @@ class Streamed(_Batches):
         return Tested(total, np.concatenate(outputs)[: self._pictured])
 
     def pictured(self) -> tuple[np.ndarray, np.ndarray]:
-        """Images and targets of the first tests."""
-        batches = itertools.islice(self._tests(), -(-self._pictured // self._test_size))
-        images, targets = zip(*batches, strict=True)
-        count = self._pictured
-        return np.concatenate(images)[:count], np.concatenate(targets)[:count]
+        """Images and targets of the first tests, those of all processes."""
+        size = self._options["image_size"]
+        batch = read_once(self._dataset.test, batch_size=self._pictured, image_size=size)
+        images, targets, _ = next(batch)
+        return images, targets
 
     def _tests(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         size = self._test_size // self._share
