@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 
 from experiments import command, fastai
+from jaxcnn.models import SimpleCNN
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
 
@@ -23,9 +24,15 @@ def test_kernels_made_by_hand_are_not_learned(rng):
     np.testing.assert_array_equal(kept, images[[0, 2, 3, 4]])
 
 
+def shallow(classes=10, *, widths=(), **options):
+    """The chapter's network with one convolution before the last."""
+    return SimpleCNN(classes, widths=(6,), **options)
+
+
 def test_command(few_digits, tmp_path, monkeypatch, capsys):
     kept = {name: fastai.STEPS[name] for name in ("batch norm",)}
     monkeypatch.setattr(fastai, "STEPS", kept)
+    monkeypatch.setattr(fastai, "SimpleCNN", shallow)
     options = ("--epochs", "1", "--run", str(tmp_path / "run"), "--data-dir", str(few_digits))
     assert command.run("fastai", {"read": (fastai.Options, fastai.main)}, options) == 0
     results = json.loads((tmp_path / "run/results.json").read_text())
