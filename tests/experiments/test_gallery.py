@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -107,7 +108,7 @@ def test_pictures_of_a_trained_network(rng, monkeypatch):
     rates, losses = trained.sweep(split, steps=6)
     assert losses.shape == (6,) and np.isfinite(losses[:3]).all()
     np.testing.assert_allclose([rates[0], rates[-1]], [1e-5, 1])
-    model = trained.lenet.make_model(trained.nnx.Rngs(0))
+    model = trained.lenet.make_model(nnx.Rngs(0))
     pixels = trained.scale(split[0])
     known = dict(
         visualize=visualize,

@@ -19,7 +19,7 @@ def whole(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return rng.integers(-4, 5, shape).astype(np.float64)
 
 
-@settings(max_examples=16, derandomize=True, deadline=None, database=None)
+@settings(max_examples=8, derandomize=True, deadline=None, database=None)
 @given(
     sizes=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     kernel_size=per_axis,
