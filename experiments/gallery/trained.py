@@ -8,15 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import nnx
 
 from experiments import lenet
 from experiments.data import load
 from experiments.gallery.pictures import Picture, Section
 from experiments.runs import Run, new_folder
-from experiments.trainer import Network, restore, scale
+from experiments.short import learn
+from experiments.trainer import restore, scale
 
-Examples = tuple[jax.Array, jax.Array]
+Examples = tuple[np.ndarray, np.ndarray]
 """Images `(n, 28, 28, 1)`, bytes, and labels `(n,)`."""
 
 _METHODS = (
@@ -118,7 +118,7 @@ def names(folder: Path, run: Path | None, epochs: int, data_dir: Path) -> dict[s
         recipe = dataclasses.replace(lenet.RECIPE, epochs=epochs)
         lenet.train(lenet.Train(run=run, data_dir=data_dir, recipe=recipe))
     data = load(lenet.SUBJECT.data, data_dir=data_dir)
-    examples = jax.device_put(data.train.arrays())
+    examples = data.train.arrays()
     model, lines = restore(Run(run), lenet.make_model), Run(run).metrics()
     pixels, labels = data.test.arrays()
     images = scale(pixels)
@@ -148,37 +148,10 @@ def names(folder: Path, run: Path | None, epochs: int, data_dir: Path) -> dict[s
     )
 
 
-def _steps(examples: Examples, optimizer: optax.GradientTransformation, steps: int, watch):
-    """Trains a fresh network and returns what `watch(network, images, loss)` gives at each step."""
-    network = Network(lenet.make_model)
-    start = network.initial(1)["params"]
-    pixels, labels = examples
-
-    def module(params) -> nnx.Module:
-        return network.join({"params": params, "stats": {}})
-
-    def loss(params, images, targets):
-        logits = module(params)(images)
-        return optax.softmax_cross_entropy_with_integer_labels(logits, targets).mean()
-
-    def step(state, rows):
-        params, moments = state
-        images, targets = scale(pixels[rows]), labels[rows]
-        value, gradient = jax.value_and_grad(loss)(params, images, targets)
-        watched = watch(module(params), images, value)
-        updates, moments = optimizer.update(gradient, moments, params)
-        return (optax.apply_updates(params, updates), moments), watched
-
-    size = min(64, len(pixels))
-    rows = jax.random.randint(jax.random.key(2), (steps, size), 0, len(pixels))
-    run = jax.jit(lambda state: jax.lax.scan(step, state, rows)[1])
-    return run((start, optimizer.init(start)))
-
-
 def histograms(examples: Examples, edges: np.ndarray, steps: int = 120) -> dict[str, np.ndarray]:
     """Counts of the activations after each ReLU, at every step of a short training."""
 
-    def watch(model, images, _):
+    def watch(model, images):
         outputs = model.features.outputs(images)
         hidden = model.classifier.outputs(outputs["pool2"])
         watched = {"conv1": outputs["relu1"], "conv2": outputs["relu2"], "fc1": hidden["relu3"]}
@@ -186,13 +159,18 @@ def histograms(examples: Examples, edges: np.ndarray, steps: int = 120) -> dict[
         return {name: jnp.histogram(array, limits)[0] for name, array in watched.items()}
 
     schedule = optax.cosine_onecycle_schedule(steps, 3e-3)
-    counts = _steps(examples, optax.adamw(schedule), steps, watch)
-    return {name: np.asarray(array) for name, array in counts.items()}
+    return _learn(examples, optax.adamw(schedule), steps, watch=watch)[2]
 
 
 def sweep(examples: Examples, steps: int = 120) -> tuple[np.ndarray, np.ndarray]:
     """Learning rates from 1e-5 to 1 and the loss at each."""
     rates = np.logspace(-5, 0, steps)
     grows = optax.exponential_decay(rates[0], 1, rates[1] / rates[0])
-    losses = _steps(examples, optax.adam(grows), steps, lambda model, images, value: value)
-    return rates, np.asarray(losses)
+    return rates, _learn(examples, optax.adam(grows), steps)[1]
+
+
+def _learn(examples: Examples, optimizer: optax.GradientTransformation, steps: int, **watched: Any):
+    """A short training of a fresh network."""
+    size = min(64, len(examples[0]))
+    options = dict(steps=steps, batch_size=size, seed=1)
+    return learn(lenet.make_model, *examples, optimizer, **options, **watched)
