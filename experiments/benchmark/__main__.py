@@ -211,6 +211,8 @@ def keep(
 
 def write_readme(options: Readme) -> None:
     """Fills the table of the README."""
+    for suite in ("primitives", "models"):  # whose notes stand in the table
+        load_rows(suite)
     count = readme.update(options.readme, options.results)
     print(f"{options.readme}: the table of {count} file{'s' if count > 1 else ''}")
 

@@ -90,7 +90,6 @@ def measure(row: Row, settings: Settings, ceiling: Ceiling) -> Iterator[Result]:
             yield Result(
                 row.suite, row.family, row.name, mode, settings.dtype, figures,
                 flops=flops, moved_bytes=moved, ceiling_share=share, cores_taken=taken,
-                note=row.note,
             )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.benchmark.programs import BOTH, EPOCH, FORWARD, STEP
+from experiments.benchmark.registry import ROWS
 from experiments.benchmark.results import OURS, Result, geometric_mean, read, scan_cost
 from experiments.command import UserError
 
@@ -145,6 +146,7 @@ def _cost(results: Sequence[Result], name: str, candidate: str) -> str:
 
 
 def _remark(result: Result, plain: str) -> str:
+    note = ROWS[result.name].note if result.name in ROWS else ""
     ratio = result.speedup(plain)
     slower = ratio is not None and ratio < TARGET
-    return result.note or ("slower" if slower else "")
+    return note or ("slower" if slower else "")

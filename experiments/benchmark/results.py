@@ -58,7 +58,6 @@ class Result:
       moved_bytes: bytes that must be moved.
       ceiling_share: the least time that the machine could take, as a share of ours.
       cores_taken: cores that other processes kept busy meanwhile.
-      note: why a target is missed.
     """
 
     suite: str
@@ -71,7 +70,6 @@ class Result:
     moved_bytes: float | None = None
     ceiling_share: float | None = None
     cores_taken: float | None = None
-    note: str = ""
 
     @property
     def key(self) -> tuple[str, str, str]:
