@@ -15,7 +15,10 @@ beside other work), 12 epochs, one seed, 23,861 parameters each:
     dilated                               32.9 %   85.1 %          68x68
     not dilated                           29.5 %   83.0 %          24x24
 
-Both would gain by more epochs; neither is done when the rate has come down.
+Both would gain by more epochs; neither is done when the rate has come down. How far dilation
+leads depends on the network: with six convolutions and 10 epochs the undilated one was ahead, 30.6
+against 27.0 %; in the context block itself, without norms, the dilated one by 27.3 against 18.6 %
+after 15.
 
 References: F. Yu and V. Koltun, Multi-scale context aggregation by dilated convolutions, 2016.
 """
