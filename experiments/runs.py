@@ -7,6 +7,7 @@ checkpoints/        the newest few states and the best one
 tensorboard/        the metrics again, and
 profile/            a trace for Perfetto, where they were asked for
 *.png               pictures
+.lock               held while a program writes here
 """
 
 import contextlib
@@ -18,6 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
 import jax
 
 import jaxcnn
@@ -77,6 +79,27 @@ class Run:
         """Writes `<name>.json`."""
         with writing(self.folder):
             _write(self.folder / f"{name}.json", json.dumps(value, indent=2))
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other programs from writing here; one that ends, in whatever way, lets go of it.
+
+        Raises:
+          UserError: another program holds the folder.
+        """
+        lock = filelock.FileLock(self.folder / ".lock", blocking=False)
+        with contextlib.ExitStack() as held:
+            with writing(self.folder):
+                try:
+                    held.enter_context(lock)
+                except filelock.Timeout:
+                    raise UserError(
+                        f"the run folder {self.folder} is in use by another program; wait for its "
+                        "end, or choose another folder with --run"
+                    ) from None
+                except NotImplementedError:  # a file system without locks
+                    pass
+            yield
 
     def save_picture(self, name: str, figure) -> None:
         """Writes a matplotlib figure as `<name>.png`."""

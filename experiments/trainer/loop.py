@@ -1,5 +1,6 @@
 """A run from its first step to its last: watched, tested, saved, stopped, resumed, drawn."""
 
+import contextlib
 import dataclasses
 import time
 from pathlib import Path
@@ -63,8 +64,17 @@ def fit(
       The last state, and its test: "loss", "accuracy" and "iou", see `results`.
     Raises:
       SystemExit: stopped by Ctrl-C (code 130) or SIGTERM (code 0), after a checkpoint.
+      UserError: another program holds the folder.
     """
-    watch, batches, epochs = watch or Watch(), programs.batches, programs.recipe.epochs
+    with run.locked() if is_first() else contextlib.nullcontext():
+        return _fit(programs, run, seed, resume, again, watch or Watch())
+
+
+def _fit(
+    programs: Programs, run: Run, seed: int, resume: bool, again: str, watch: Watch
+) -> tuple[TrainState, dict[str, float]]:
+    """`fit`, alone in its folder."""
+    batches, epochs = programs.batches, programs.recipe.epochs
     state, done, position = programs.initial_state(seed), 0, None
     with writing(run.folder):
         checkpoints = Checkpoints(run.checkpoints)

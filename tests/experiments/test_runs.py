@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -32,6 +35,25 @@ def test_broken_metrics(tmp_path):
     (tmp_path / "metrics.jsonl").write_text("{nonsense}\n")
     with pytest.raises(UserError, match="cannot read .*metrics.jsonl .*correct or delete it"):
         run.add_metrics(1, loss=2.0)
+
+
+def test_one_program_at_a_time(tmp_path):
+    run = Run.create(tmp_path, {})
+    with run.locked():
+        with pytest.raises(UserError, match="in use by another program; wait .*--run"):
+            with Run(tmp_path).locked():
+                pass
+    program = f"""
+import os, signal
+from experiments.runs import Run
+with Run({str(tmp_path)!r}).locked():
+    print("held", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (killed.returncode, killed.stdout) == (-signal.SIGKILL, "held\n")
+    with run.locked():
+        pass
 
 
 def test_used_folder_is_kept(tmp_path):
