@@ -58,6 +58,8 @@ def pool(
     )
 
 
+SAME = "lax's own program: no two windows share a pixel"
+
 pool("max", "2x2 strides 2", CIFAR, (2, 2), strides=2, flax=True)
 pool("max", "2x2 strides 2, LeNet-5", (128, 28, 28, 6), (2, 2), strides=2, flax=True)
 pool("max", "3x3 strides 2", CIFAR, (3, 3), strides=2, padding=1, flax=True)
@@ -68,12 +70,15 @@ pool("max", "31x31", (4, 64, 64, 32), (31, 31), padding=15)
 pool("max", "1-D, 4 taps, strides 4", (32, 1024, 64), (4,), strides=4)
 pool("max", "3-D 3x3x3 strides 2", (4, 16, 32, 32, 16), (3, 3, 3), strides=2, padding=1)
 pool("min", "3x3 strides 2", (32, 32, 32, 64), (3, 3), strides=2, padding=1)
-pool("avg", "2x2 strides 2", CIFAR, (2, 2), strides=2, flax=True)
-pool("avg", "3x3", CIFAR, (3, 3), padding=1, flax=True)
+pool("avg", "2x2 strides 2", CIFAR, (2, 2), strides=2, flax=True, note=SAME)
+pool("avg", "3x3", CIFAR, (3, 3), padding=1, flax=True,
+     note="bound by moving the array once for each axis, and back once for each")  # fmt: skip
 pool("avg", "3x3 strides 2, padding not counted", (32, 32, 32, 64), (3, 3), strides=2, padding=1,
      count_include_pad=False)  # fmt: skip
 pool("avg", "13x13", (32, 32, 32, 64), (13, 13), padding=6)
-pool("avg", "3-D 2x2x2 strides 2", (4, 16, 32, 32, 16), (2, 2, 2), strides=2)
+pool("avg", "3-D 2x2x2 strides 2", (4, 16, 32, 32, 16), (2, 2, 2), strides=2, note=SAME)
 pool("sum", "3x3 strides 2", (32, 32, 32, 64), (3, 3), strides=2, padding=1)
 pool("lp", "3x3 strides 2", (32, 32, 32, 64), (3, 3), strides=2, norm_order=2.0)
-pool("logsumexp", "3x3 strides 2", (32, 32, 32, 64), (3, 3), strides=2)
+pool("logsumexp", "3x3 strides 2", (32, 32, 32, 64), (3, 3), strides=2,
+     note="forward: each window is shifted by its own maximum, so that none is lost far below "
+     "another; lax's row shifts all by one")  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from experiments.benchmark import plain_lax
 from experiments.benchmark.registry import Row, register, scaled
+from experiments.benchmark.rows_conv import LEVEL
 from jaxcnn import functional, geometry
 
 
@@ -47,7 +48,8 @@ conv_transpose(
     output_padding=1,
 )  # fmt: skip
 conv_transpose("2x2 strides 2, 128 to 64", (16, 16, 16, 128), (2, 2, 128, 64), strides=2)
-conv_transpose("3x3, 64 to 64", (16, 28, 28, 64), (3, 3, 64, 64), strides=1, padding=1)
+conv_transpose("3x3, 64 to 64", (16, 28, 28, 64), (3, 3, 64, 64), strides=1, padding=1,
+               note=LEVEL)  # fmt: skip
 conv_transpose("4x4 strides 2, 4 groups of 16", (16, 16, 16, 64), (4, 4, 16, 64), strides=2,
                padding=1, feature_group_count=4)  # fmt: skip
 conv_transpose("1-D, 8 taps, strides 4", (16, 256, 64), (8, 64, 32), strides=4, padding=2)

@@ -47,6 +47,10 @@ adaptive("mean", "14x14 to 7x7", (32, 14, 14, 256), (7, 7))
 adaptive("mean", "13x13 to 6x6", (32, 13, 13, 256), (6, 6))
 adaptive("max", "13x13 to 6x6", (32, 13, 13, 256), (6, 6))
 
+NOTES = {
+    "mean": "lax's own program",
+    "max": "the first of equal maxima takes the gradient, and is looked for; lax shares it out",
+}
 for _reduce, _short in (("mean", "avg"), ("max", "max")):
     register(
         f"global {_short} of 14x14",
@@ -56,6 +60,7 @@ for _reduce, _short in (("mean", "avg"), ("max", "max")):
         peers={"lax": functools.partial(plain_lax.global_pool, reduce=_reduce)},
         torch=("adaptive_pool", dict(output_shape=(1, 1), reduce=_reduce, squeeze=True)),
         flops=lambda outputs: 32 * 14 * 14 * 256,
+        note=NOTES[_reduce],
     )
 
 register(
@@ -66,6 +71,8 @@ register(
     peers={"lax": functools.partial(plain_lax.max_unpool, output_shape=(32, 32))},
     torch=("max_unpool", dict(window_shape=(2, 2))),
     flops=lambda outputs: outputs.size,
+    note="forward: of equal indices the last wins on every device, and is looked for first; lax "
+    "leaves that open",
 )
 register(
     "deform 3x3, 64 to 64",
@@ -74,6 +81,7 @@ register(
     ours=lambda inputs, kernel, offsets: functional.deform_conv(inputs, kernel, offsets),
     peers={"lax": plain_lax.deform_conv},
     flops=lambda outputs: outputs.size * 2 * 9 * 64 + 4 * 26 * 26 * 9 * 64 * 8,
+    note="backward: a scatter-add in both, not sped up yet",
 )
 register(
     "grey dilation 3x3",
