@@ -24,6 +24,7 @@ from jaxcnn import functional, reference
     .case("2-D", (2, 6, 5, 3), (3, 2, 3, 2), (1, 1, 6, 4))
     .case("bias and strides", (2, 6, 7, 3), (3, 2, 3, 1), (1, 1, 3, 4), (4,), strides=2)
     .case("1-D, dilated", (2, 9, 3), (3, 3, 2), (1, 6, 4), kernel_dilation=2, padding="VALID")
+    .case("above 8,192 elements", (2, 24, 23, 9), (3, 3, 9, 1), (1, 1, 9, 4), strides=2)
 )
 
 (

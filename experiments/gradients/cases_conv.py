@@ -70,4 +70,7 @@ def general_vjp(
     .case("channels last", (2, 6, 5, 3), (3, 2, 3, 4), window_strides=(1, 2),
           padding=((1, 0), (2, 1)), lhs_dilation=(2, 1), rhs_dilation=(1, 2),
           dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    .case("four spatial axes", (2, 2, 4, 3, 2, 3), (3, 2, 2, 1, 2, 2), window_strides=(2, 1, 1, 1),
+          padding=((1, 0), (0, 0), (1, 1), (0, 1)), lhs_dilation=(1, 1, 1, 1),
+          rhs_dilation=(1, 2, 1, 1))
 )  # fmt: skip
