@@ -2,6 +2,13 @@
 
 The sum of a window is the sum of its rows' sums: k1 + k2 additions a pixel in place of k1*k2. Each
 is linear; the tangent is stated as a `tap_sum`, whose transpose is made of slices.
+
+The sums of each axis are an array of their own. Blocks of images, by `lax.map`, keep it in the
+cache and were expected to halve the time; they did not pay. On two shared CPU cores, float32, JAX
+0.10.2, 64 images of 32x32 with 64 channels, whole / in blocks of 8, ms forward and forward with
+backward: 3x3 average 3.1, 19.4 / 3.7, 16.5; 3x3 maximum 2.7, 25.1 / 3.5, 26.0; 2x2 maximum 0.8, 7.1
+/ 2.7, 40.2; 3x3 depthwise convolution 4.3, 42.0 / 8.0, 48.0. What the blocks save in memory they
+lose by being copied out and in.
 """
 
 import functools
