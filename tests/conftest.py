@@ -20,6 +20,28 @@ with install_import_hook("jaxcnn.lowering", "beartype.beartype"):
     import jaxcnn.functional  # noqa: F401
 
 
+# Files of half a minute and more. They come first, or one worker would end with them alone.
+LONG = (
+    "test_parallel",
+    "test_docs",
+    "test_wheel",
+    "test_lenet",
+    "test_kill",
+    "test_gallery",
+    "test_conv_algorithms",
+    "test_halo",
+    "test_benchmark",
+    "test_train",
+    "test_large_sets",
+    "test_epochs",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """A seeded NumPy generator."""
