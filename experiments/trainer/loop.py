@@ -85,7 +85,7 @@ def _fit(
     batches.start(seed, position)
     key, start, total = programs.key(seed), time.perf_counter(), epochs * batches.steps
     saved = mark = start
-    begun = done
+    begun, tested = done, None
     with (
         Interruption() as interruption,
         Records(run, tensorboard=watch.tensorboard) as records,
@@ -124,7 +124,7 @@ def _fit(
     with writing(run.folder):
         checkpoints.wait()
     _say(f"training time {time.perf_counter() - start:.1f} s")
-    tested = batches.test(state.tested)
+    tested = tested or batches.test(state.tested)  # a run resumed at its end took no step
     if is_first():
         pictures.draw(run, programs.dataset, tested, batches.pictured())
     return state, results(tested.sums)
