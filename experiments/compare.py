@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from experiments.data import Dataset
 from experiments.runs import Run
-from experiments.trainer import Programs, Recipe, fit
+from experiments.trainer import Network, Programs, Recipe, fit
 from jaxcnn.visualize._figure import COLOURS
 
 Make = Callable[[nnx.Rngs], nnx.Module]
@@ -48,8 +48,7 @@ def train_each(
 
 def parameters(make: Make) -> int:
     """How many numbers a network learns."""
-    state = nnx.state(nnx.eval_shape(lambda: make(nnx.Rngs(0))), nnx.Param)
-    return sum(leaf.size for leaf in jax.tree.leaves(state))
+    return sum(leaf.size for leaf in jax.tree.leaves(Network(make).shapes["params"]))
 
 
 def last(curves: Curves, kind: str) -> dict[str, float]:

@@ -10,6 +10,7 @@ import optax
 from flax import nnx
 
 from experiments.trainer import Network, scale
+from experiments.trainer.network import arrays
 from jaxcnn import functional
 
 Loss = Callable[[nnx.Module, jax.Array, jax.Array], jax.Array]
@@ -62,7 +63,7 @@ def learn(
             module = network.join({**model, "params": params})
             module.train()
             watched = watch(module, batch)
-            return loss(module, batch, wanted), (watched, _stats(module))
+            return loss(module, batch, wanted), (watched, arrays(module)["stats"])
 
         (cost, (watched, stats)), gradient = jax.value_and_grad(value, has_aux=True)(
             model["params"]
@@ -99,7 +100,3 @@ def edges(images: jax.Array, kernels: np.ndarray) -> jax.Array:
     return functional.conv(
         images, jnp.asarray(kernels, images.dtype).transpose(1, 2, 0)[:, :, None]
     )
-
-
-def _stats(network: nnx.Module) -> Any:
-    return nnx.to_pure_dict(nnx.split(network, nnx.Param, nnx.RngState, ...)[3])

@@ -134,6 +134,10 @@ class Dataset:
         nbytes = [self.train.nbytes, self.test.nbytes]
         return None in nbytes or sum(nbytes) > DEVICE_BYTES
 
+    def shape_at(self, image_size: Sequence[int] | None) -> tuple[int | None, ...]:
+        """`image_shape` once images are brought to that height and width; as it is for None."""
+        return (*(image_size or self.image_shape[:-1]), self.image_shape[-1])
+
 
 def damaged(folder: Path, reason: object) -> UserError:
     """The error for a prepared data set that is there but cannot be read."""

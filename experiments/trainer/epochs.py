@@ -130,7 +130,7 @@ class Streamed(_Batches):
             "process_index": index,
             "process_count": count,
         }
-        self._shape = (*(image_size or dataset.image_shape[:-1]), dataset.image_shape[-1])
+        self._shape = dataset.shape_at(image_size)
         self._share = count
 
     def compile(self, state: TrainState, key: jax.Array) -> None:

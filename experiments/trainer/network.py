@@ -32,11 +32,11 @@ class Network:
         network = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
         self._graph, _, random, _ = nnx.split(network, nnx.Param, nnx.RngState, ...)
         self._random = nnx.to_pure_dict(random)
-        self.shapes = _arrays(network)
+        self.shapes = arrays(network)
 
     def initial(self, seed: int) -> Model:
         """Fresh arrays."""
-        return _arrays(self._make(nnx.Rngs(seed)))
+        return arrays(self._make(nnx.Rngs(seed)))
 
     def apply(
         self, model: Model, images: jax.Array, *, key: jax.Array | None = None
@@ -53,7 +53,7 @@ class Network:
         network = self.join(model, key)
         network.train() if key is not None else network.eval()
         logits = network(images)
-        return logits.astype(jnp.float32), _arrays(network)["stats"]
+        return logits.astype(jnp.float32), arrays(network)["stats"]
 
     def join(self, model: Model, key: jax.Array | None = None) -> nnx.Module:
         """The network as a module."""
@@ -75,6 +75,7 @@ def scale(images: jax.Array) -> jax.Array:
     return images.astype(jnp.float32) / 255
 
 
-def _arrays(network: nnx.Module) -> Model:
+def arrays(network: nnx.Module) -> Model:
+    """What training changes of a network."""
     _, params, _, stats = nnx.split(network, nnx.Param, nnx.RngState, ...)
     return {"params": nnx.to_pure_dict(params), "stats": nnx.to_pure_dict(stats)}

@@ -76,7 +76,7 @@ class Programs:
         evaluate = make_evaluate(self.network, classes=classes, views=recipe.views, mesh=self.mesh)
         parts = (dataset, recipe, step, evaluate, self.mesh)
         size = image_size and tuple(image_size)
-        self._shape = (*(size or dataset.image_shape[:-1]), dataset.image_shape[-1])
+        self._shape = dataset.shape_at(size)
         rule = f"must be given: the images of {dataset.name} are of several sizes"
         require(None not in self._shape, "image_size", image_size, rule)
         require(min(self._shape) >= 1, "image_size", image_size, "must be 1 or more pixels")

@@ -114,9 +114,8 @@ def make_programs(subject: Subject, recipe: Recipe, session: Session, **options:
     dataset = load(subject.data, data_dir=session.data_dir, say=say)
     images, tested = len(dataset.train), len(dataset.test)
     _say(f"data: {dataset.name}, {images:,} images to train on and {tested:,} to test with")
-    shape = (*(subject.image_size or dataset.image_shape[:-1]), dataset.image_shape[-1])
     return Programs(
-        make_model(subject.model, dataset, recipe, shape),
+        make_model(subject.model, dataset, recipe, dataset.shape_at(subject.image_size)),
         dataset,
         recipe,
         mesh=_mesh(session.mesh, recipe),
