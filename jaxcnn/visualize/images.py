@@ -111,8 +111,11 @@ def misclassified(
     wrong = np.flatnonzero(read != true)
     wrong = wrong[np.argsort(-shares[wrong].max(-1), kind="stable")]
     shown = wrong[:most]
+    space = "\n" if max(map(len, names)) > 6 else " "  # longer ones would run into one another
+    names = [name if len(name) <= 14 else f"{name[:12]}..." for name in names]
     captions = [
-        f"true {names[int(true[n])]}\nread {names[int(read[n])]} ({100 * shares[n].max():.0f} %)"
+        f"true {names[int(true[n])]}\nread {names[int(read[n])]}{space}"
+        f"({100 * shares[n].max():.0f} %)"
         for n in shown.tolist()
     ]
     title = f"{len(wrong)} of {len(true):,} images misread"
