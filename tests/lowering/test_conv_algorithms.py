@@ -72,34 +72,32 @@ def supported(case: str) -> list[str]:
     ]
 
 
-@functools.partial(jax.jit, static_argnums=(3, 4))
-def everything(inputs, kernel, cotangent, problem, algorithm):
-    """Value, pullback, pushforward and the second derivative along the arguments themselves."""
+@functools.partial(jax.jit, static_argnames=("problem", "algorithm", "in_full"))
+def compute(inputs, kernel, cotangent, problem, algorithm, in_full):
+    """Value and gradient; in full also how both move along the arguments, and values by vmap."""
 
     def fn(x, k):
         return choose.conv("test", x, k, problem, algorithm)
 
-    def loss(x, k):
-        return (fn(x, k) * cotangent).sum()
+    def value_and_gradient(x, k):
+        outputs, pullback = jax.vjp(fn, x, k)
+        return outputs, pullback(cotangent + outputs)
 
-    outputs, pullback = jax.vjp(fn, inputs, kernel)
+    if not in_full:
+        return value_and_gradient(inputs, kernel)
     tangents = jnp.sin(inputs), jnp.cos(kernel)
-    return (
-        outputs,
-        pullback(cotangent),
-        jax.jvp(fn, (inputs, kernel), tangents)[1],
-        jax.jvp(jax.grad(loss, (0, 1)), (inputs, kernel), tangents)[1],
-        jax.vmap(fn)(jnp.stack([inputs, -inputs]), jnp.stack([kernel, 2 * kernel])),
-    )
+    batches = jnp.stack([inputs, -inputs]), jnp.stack([kernel, 2 * kernel])
+    return jax.jvp(value_and_gradient, (inputs, kernel), tangents), jax.vmap(fn)(*batches)
 
 
 @functools.cache
-def computed(case: str, algorithm: str):
-    problem, inputs, kernel, cotangent = problem_and_arrays(case)
-    return everything(inputs, kernel, cotangent, problem, algorithm)
+def computed(case: str, algorithm: str, in_full: bool = False):
+    problem, *arrays = problem_and_arrays(case)
+    return compute(*arrays, problem=problem, algorithm=algorithm, in_full=in_full)
 
 
 PAIRS = [(case, name) for case in CASES for name in supported(case)]
+FIRST = {name: case for case, name in reversed(PAIRS)}  # algorithm -> the first case that it takes
 
 
 @pytest.mark.parametrize("case, algorithm", PAIRS)
@@ -109,21 +107,40 @@ def test_agrees_with_direct(case, algorithm):
         np.testing.assert_allclose(ours, plain, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("algorithm", FIRST)
+def test_second_derivatives_and_vmap_agree_with_direct(algorithm):
+    found, expected = (computed(FIRST[algorithm], name, True) for name in (algorithm, "direct"))
+    for ours, plain in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(ours, plain, rtol=1e-10, atol=1e-10)
+
+
 def test_every_algorithm_is_tested():
     assert {name for _, name in PAIRS} | {"direct"} == set(choose.CONV_ALGORITHMS)
 
 
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, np.float16, np.float32, np.complex64])
-@pytest.mark.parametrize("case", ["2d strided", "1x1 strided, padded", "many groups", "3d"])
+@pytest.mark.parametrize(
+    "case, dtype",
+    [
+        ("2d strided", jnp.bfloat16),
+        ("2d strided", np.complex64),
+        ("1x1 strided, padded", np.float16),
+        ("1x1 strided, padded", np.complex64),
+        ("many groups", np.float16),
+        ("many groups", np.float32),
+        ("3d", jnp.bfloat16),
+        ("3d", np.float32),
+    ],
+)
 def test_dtypes_come_out_as_they_went_in(case, dtype):
     problem, inputs, kernel, cotangent = problem_and_arrays(case)
-    expected = choose.conv("test", inputs, kernel, problem, "direct")
-    outputs, pullback = jax.vjp(
-        lambda x, k: choose.conv("test", x, k, problem, "auto"),
-        jnp.asarray(inputs, dtype),
-        jnp.asarray(kernel, dtype),
-    )
-    gradients = pullback(jnp.asarray(cotangent, dtype))
+    expected = computed(case, "direct")[0]
+
+    @jax.jit
+    def run(cotangent, *arrays):
+        outputs, pull = jax.vjp(lambda x, k: choose.conv("test", x, k, problem, "auto"), *arrays)
+        return outputs, pull(cotangent)
+
+    outputs, gradients = run(*(jnp.asarray(a, dtype) for a in (cotangent, inputs, kernel)))
     assert [outputs.dtype, *(g.dtype for g in gradients)] == [dtype] * 3
     # inputs, kernel and some partial sums are each rounded to the dtype
     tolerance = 16 * float(jnp.finfo(dtype).eps) * np.abs(expected).max()
@@ -140,10 +157,14 @@ def test_gradient_under_scan_and_checkpoint(case):
     def step(k, _):
         return k - 1e-3 * jax.grad(jax.checkpoint(loss))(k), None
 
-    scanned = jax.lax.scan(step, kernel, None, length=2)[0]
-    expected = kernel
-    for _ in range(2):
-        expected = expected - 1e-3 * jax.grad(loss)(expected)
+    @jax.jit
+    def run():
+        expected = kernel
+        for _ in range(2):
+            expected = expected - 1e-3 * jax.grad(loss)(expected)
+        return jax.lax.scan(step, kernel, None, length=2)[0], expected
+
+    scanned, expected = run()
     np.testing.assert_allclose(scanned, expected, rtol=1e-9, atol=1e-12)
 
 
