@@ -157,19 +157,27 @@ def test_under_vmap_remat_and_forward_mode(rng):
 def test_images_that_do_not_divide(rng):
     inputs = jnp.asarray(rng.normal(size=(3, 9, 6, 2)))
     kernel = jnp.asarray(rng.normal(size=(3, 3, 2, 2)))
-    expected = F.conv(inputs, kernel)
+
+    def run(inputs, kernel):
+        return F.conv(inputs, kernel), F.conv(inputs[:0], kernel), F.conv(inputs[0], kernel)
+
+    expected = jax.jit(F.conv)(inputs, kernel)
     with jax.set_mesh(make_mesh(BIG)):
-        np.testing.assert_allclose(F.conv(inputs, kernel), expected, atol=1e-12)
-        assert F.conv(inputs[:0], kernel).shape == (0, 9, 6, 2)
-        np.testing.assert_allclose(F.conv(inputs[0], kernel), expected[0], atol=1e-12)
+        all_three, none, first = jax.jit(run)(inputs, kernel)
+    np.testing.assert_allclose(all_three, expected, atol=1e-12)
+    assert none.shape == (0, 9, 6, 2)
+    np.testing.assert_allclose(first, expected[0], atol=1e-12)
 
 
 def test_padding_never_wins_on_narrow_floats(rng):
     inputs = jnp.asarray(-1 - rng.random((2, 9, 6, 2)), jnp.bfloat16)
-    expected = F.max_pool(inputs, (3, 3), 1, "SAME")
+
+    def run(inputs):
+        whole = (inputs * 8).astype(jnp.int32)
+        return [F.max_pool(x, (3, 3), 1, "SAME") for x in (inputs, whole)]
+
+    expected = jax.jit(run)(inputs)
     with jax.set_mesh(make_mesh(BIG)):
-        np.testing.assert_array_equal(F.max_pool(inputs, (3, 3), 1, "SAME"), expected)
-        counts = F.max_pool((inputs * 8).astype(jnp.int32), (3, 3), 1, "SAME")
-    np.testing.assert_array_equal(
-        counts, F.max_pool((inputs * 8).astype(jnp.int32), (3, 3), 1, "SAME")
-    )
+        found = jax.jit(run)(inputs)
+    for want, got in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(got, want)
