@@ -14,12 +14,13 @@ import numpy as np
 from experiments.benchmark import check, load, programs, timing
 from experiments.benchmark.ceiling import Ceiling
 from experiments.benchmark.compiled import compile_program
-from experiments.benchmark.programs import BOTH, EPOCH, FORWARD, SCAN, SCAN_LENGTH, STEP
+from experiments.benchmark.programs import BOTH, EPOCH, FORWARD, LONGEST, SCAN, SCAN_LENGTH, STEP
 from experiments.benchmark.registry import Row
 from experiments.benchmark.results import OURS, Figures, Result
 from experiments.benchmark.torch_peer import TorchError, TorchPeer
 
 TORCH = ("torch", "torch-compile")
+SCAN_SECONDS = 0.1  # a scan should take so long at least
 LONGEST_SCAN = 5.0  # seconds: a peer's scan that would take longer is run once, with two iterations
 
 
@@ -63,11 +64,11 @@ def measure(row: Row, settings: Settings, ceiling: Ceiling) -> Iterator[Result]:
     """Yields a result for each mode."""
     data = _Data(row, settings.dtype)
     for together in _modes(row, settings.in_scan):
-        candidates = {
-            (mode, name): build()
-            for mode in together
-            for name, build in _builders(row, mode, settings, data).items()
-        }
+        candidates: dict[tuple[str, str], _Candidate] = {}
+        for mode in together:
+            length = _scan_length(row, candidates.get((STEP, OURS)))
+            for name, build in _builders(row, mode, settings, data, length).items():
+                candidates[mode, name] = build()
         _compare(row.suite, candidates, check.TOLERANCES[settings.dtype])
         begun, children = load.now(), _torch_seconds(settings)
         timings = timing.interleaved(
@@ -100,6 +101,13 @@ def _modes(row: Row, in_scan: bool) -> list[tuple[str, ...]]:
     if not row.in_scan:
         return [(EPOCH,)]
     return [(STEP, SCAN) if in_scan else (STEP,)]
+
+
+def _scan_length(row: Row, step: _Candidate | None) -> int:
+    """Iterations, the more the shorter a step is."""
+    if row.suite == "models" or step is None or step.sample is None:
+        return SCAN_LENGTH
+    return max(SCAN_LENGTH, min(LONGEST, round(SCAN_SECONDS / step.sample(1))))
 
 
 class _Data:
@@ -135,13 +143,13 @@ class _Data:
 
 
 def _builders(
-    row: Row, mode: str, settings: Settings, data: _Data
+    row: Row, mode: str, settings: Settings, data: _Data, length: int
 ) -> dict[str, Callable[[], _Candidate]]:
     """How each candidate is built, ours first."""
     functions = {OURS: row.ours}
     functions |= {name: call for name, call in row.peers.items() if name in settings.peers}
     builders = {
-        name: functools.partial(_build, row.suite, mode, name, function, data)
+        name: functools.partial(_build, row.suite, mode, name, function, data, length)
         for name, function in functions.items()
     }
     by_torch = (FORWARD, BOTH) if row.suite == "primitives" else (STEP, EPOCH)
@@ -155,7 +163,7 @@ def _builders(
 
 
 def _build(
-    suite: str, mode: str, name: str, function: Callable[..., Any], data: _Data
+    suite: str, mode: str, name: str, function: Callable[..., Any], data: _Data, length: int
 ) -> _Candidate:
     """Compiles and runs a program of JAX; a scan by a peer only if it does not take too long."""
     arguments = programs.arguments(suite, mode, data.arrays, data.cotangent)
@@ -163,15 +171,15 @@ def _build(
         if mode == SCAN and name != OURS:
             probe = compile_program(programs.program(suite, mode, function, 2), arguments)
             seconds = probe.sample(1) / 2
-            if seconds * SCAN_LENGTH > LONGEST_SCAN:
+            if seconds * length > LONGEST_SCAN:
                 figures = Figures(seconds, None, 1, probe.seconds, probe.temp_bytes)
                 return _Candidate(None, None, figures)
-        compiled = compile_program(programs.program(suite, mode, function), arguments)
+        compiled = compile_program(programs.program(suite, mode, function, length), arguments)
         results = [np.asarray(leaf) for leaf in jax.tree.leaves(compiled.call())]
     except Exception as error:  # what one candidate can't do is a finding, not the end
         return _Candidate(None, None, Figures(error=_one_line(error)))
     figures = Figures(compile_seconds=compiled.seconds, temp_bytes=compiled.temp_bytes)
-    return _Candidate(compiled.sample, results, figures, SCAN_LENGTH if mode == SCAN else 1)
+    return _Candidate(compiled.sample, results, figures, length if mode == SCAN else 1)
 
 
 def _build_torch(
