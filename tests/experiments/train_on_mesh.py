@@ -6,6 +6,7 @@ makes FOLDER/lenet-data=4,space=2.npz with the losses and all that changed, and 
 the compiled program. Several processes make the files together.
 """
 
+import math
 import pathlib
 import sys
 
@@ -26,8 +27,8 @@ from jaxcnn.models.resnet import _Residual
 STEPS = 3
 
 
-class SlimResNet18(_Residual):
-    """ResNet-18 with a sixteenth of the channels."""
+class SlimResNet6(_Residual):
+    """ResNet-18's first stages with one block each and a sixteenth of the channels."""
 
     def __init__(self, rngs: nnx.Rngs):
         self.in_features, self.num_classes = 3, 5
@@ -35,18 +36,25 @@ class SlimResNet18(_Residual):
         stem = nn.ConvBlock(3, 4, (7, 7), 2, padding=3, **options)
         pool = nn.MaxPool((3, 3), strides=2, padding=1)
         layers = {"stem": stem, "pool": pool}
-        self._build(layers, nn.BasicBlock, (2, 2, 2, 2), (4, 8, 16, 32), options, {}, False)
+        self._build(layers, nn.BasicBlock, (1, 1), (4, 8), options, {}, False)
 
 
-# The heights of LeNet's maps are 28, 14, 10, 5; of this U-Net's 40, 20, 10; of ResNet's 32 to 1.
+# The heights of LeNet's maps are 28, 14, 10, 5; of this U-Net's 24, 12; of ResNet's 32 to 4.
 NETWORKS = {
     "lenet": (lambda rngs: models.LeNet5(5, rngs=rngs, param_dtype=jnp.float64), (32, 28, 28, 1)),
-    "resnet": (SlimResNet18, (8, 32, 24, 3)),
+    "resnet": (SlimResNet6, (8, 32, 24, 3)),
     "unet": (
-        lambda rngs: models.UNet(5, widths=(4, 6, 8), rngs=rngs, param_dtype=jnp.float64),
-        (8, 40, 16, 3),
+        lambda rngs: models.UNet(5, widths=(4, 6), rngs=rngs, param_dtype=jnp.float64),
+        (8, 24, 16, 3),
     ),
 }
+
+
+def filled(leaf: jax.ShapeDtypeStruct, rng: np.random.Generator) -> jax.Array:
+    """Numbers of a fitting size; to draw them as the networks do takes a program for each shape."""
+    fan_in = math.prod(leaf.shape[:-1])
+    values = rng.normal(size=leaf.shape) / fan_in**0.5 if leaf.ndim > 1 else np.ones(leaf.shape)
+    return jnp.asarray(values, leaf.dtype)
 
 
 def train(network: str, spec: str, folder: pathlib.Path) -> None:
@@ -55,9 +63,10 @@ def train(network: str, spec: str, folder: pathlib.Path) -> None:
     rng = np.random.default_rng(7)
     images = rng.normal(size=shape)
     labels = rng.integers(0, 5, shape[:3] if network == "unet" else shape[:1])
-    model = make(nnx.Rngs(3))
+    model = nnx.eval_shape(lambda: make(nnx.Rngs(3)))
     model.train()
     graph, parameters, rest = nnx.split(model, nnx.Param, ...)
+    parameters, rest = jax.tree.map(lambda leaf: filled(leaf, rng), (parameters, rest))
     optimizer = optax.sgd(0.02, momentum=0.9)
     mesh = parallel.make_mesh(spec)
 
@@ -87,6 +96,16 @@ def train(network: str, spec: str, folder: pathlib.Path) -> None:
     write(folder / f"{network}-{spec}.npz", np.array(losses), state, compiled)
 
 
+def small_network(rngs: nnx.Rngs) -> nn.Chain:
+    """A convolution, a pool, a dense layer."""
+    return nn.Chain(
+        conv=nn.ConvBlock(1, 4, (3, 3), rngs=rngs),
+        pool=nn.MaxPool((2, 2), strides=2),
+        flatten=nn.Flatten(),
+        fc=nnx.Linear(784, 10, rngs=rngs),
+    )
+
+
 def run_trainer(spec: str, folder: pathlib.Path) -> None:
     """An epoch of the trainer itself, in float32, with images that are moved at random."""
     rng = np.random.default_rng(7)
@@ -105,11 +124,11 @@ def run_trainer(spec: str, folder: pathlib.Path) -> None:
     )
     with jax.enable_x64(False):
         mesh = parallel.make_mesh(spec)
-        programs = Programs(lambda rngs: models.LeNet5(rngs=rngs), dataset, recipe, mesh=mesh)
+        programs = Programs(small_network, dataset, recipe, mesh=mesh)
         programs.compile()
         batches = programs.batches
         state, _, metrics = batches.advance(programs.initial_state(0), 0, programs.key(0))
-        write(folder / f"trainer-{spec}.npz", metrics.loss, state, batches.epoch)
+        write(folder / f"trainer-{spec}.npz", metrics.loss, state, batches.compiled)
 
 
 def write(path: pathlib.Path, losses, state, compiled) -> None:
