@@ -125,6 +125,7 @@ def test_order_of_offsets_and_mask():
     pixels = np.arange(1.0, 26.0).reshape(5, 5)
     inputs = np.stack([pixels, -100 * pixels], axis=-1)
     kernel = np.zeros((2, 2, 2, 1))
+    run = jax.jit(functools.partial(functional.deform_conv, offset_group_count=2))
     entry = 0
     for group in range(2):
         for tap in ((0, 0), (0, 1), (1, 0), (1, 1)):
@@ -132,14 +133,12 @@ def test_order_of_offsets_and_mask():
                 offsets, taps = np.zeros((4, 4, 16)), kernel.copy()
                 offsets[1, 2, entry] = 1.0
                 taps[*tap, group, 0] = 1.0
-                outputs = functional.deform_conv(inputs, taps, offsets, offset_group_count=2)
+                outputs = np.asarray(run(inputs, taps, offsets))
                 at = 1 + tap[0] + move[0], 2 + tap[1] + move[1], group
                 assert outputs[1, 2, 0] == inputs[at]
                 mask = np.ones((4, 4, 8))
                 mask[1, 2, entry // 2] = 0.5
-                halved = functional.deform_conv(
-                    inputs, taps, offsets, mask=mask, offset_group_count=2
-                )
+                halved = np.asarray(run(inputs, taps, offsets, mask=mask))
                 assert halved[1, 2, 0] == inputs[at] / 2
                 entry += 1
 
@@ -154,9 +153,10 @@ def test_the_border_fades_to_zero_and_stays_there():
         moves = jnp.zeros((3, 1)).at[0, 0].set(position)
         return functional.deform_conv(inputs, kernel, moves)[0, 0]
 
-    np.testing.assert_array_equal(jax.vmap(sample)(where), expected)
     slopes = [0, 0, 2, 2, 1, -8, -8, 0, 0, 0]
-    np.testing.assert_array_equal(jax.vmap(jax.grad(sample))(where[:-1]), slopes)
+    values, gradients = jax.jit(jax.vmap(jax.value_and_grad(sample)))(where)
+    np.testing.assert_array_equal(values, expected)
+    np.testing.assert_array_equal(gradients[:-1], slopes)
 
 
 def test_derivatives_in_every_mode_and_to_second_order():
@@ -187,7 +187,7 @@ def test_transformations():
     def positional(*values):
         return functional.deform_conv(**dict(zip(names, values, strict=True)), **options)
 
-    check_transforms(positional, tuple(args.values()), name="deform_conv")
+    check_transforms(jax.jit(positional), tuple(args.values()), name="deform_conv")
 
 
 @pytest.mark.parametrize("batch", [(), (2, 3), (0,), (2, 0)])
@@ -224,7 +224,7 @@ def test_other_dtypes(dtype):
 def test_float32_offsets_of_bfloat16_inputs_keep_their_precision():
     inputs = jnp.arange(1024, dtype=jnp.bfloat16).reshape(1024, 1)
     kernel, moves = jnp.ones((1, 1, 1), jnp.bfloat16), jnp.full((1024, 1), 0.5, jnp.float32)
-    outputs = functional.deform_conv(inputs, kernel, moves)
+    outputs = np.asarray(jax.jit(functional.deform_conv)(inputs, kernel, moves))
     assert outputs.dtype == jnp.bfloat16
     expected = (np.asarray(inputs, np.float32)[600, 0] + np.asarray(inputs, np.float32)[601, 0]) / 2
     assert outputs[600, 0] == jnp.bfloat16(expected)
