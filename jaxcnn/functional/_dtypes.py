@@ -54,7 +54,7 @@ def product_dtypes(
         next((i for i, kind in enumerate(kinds) if jnp.issubdtype(d, kind)), -1)
         for d in (dtype, preferred)
     )
-    if target < source or preferred.itemsize < dtype.itemsize or target < 0:
+    if source < 0 or target < source or not _holds(preferred, dtype):
         raise TypeError(
             f"{function}: `preferred_element_type` (={preferred}) must hold every {dtype}; "
             "take a wider dtype of the same kind"
@@ -64,6 +64,17 @@ def product_dtypes(
     if source != target or signed[0] != signed[1] or packed:
         return inputs.astype(preferred), kernel.astype(preferred), None
     return inputs, kernel, preferred
+
+
+def _holds(wide: jnp.dtype, narrow: jnp.dtype) -> bool:
+    """Whether `wide` has every number of `narrow`; of integers in a float as large, near enough."""
+    if jnp.issubdtype(wide, jnp.integer):
+        outer, inner = jnp.iinfo(wide), jnp.iinfo(narrow)
+        return outer.min <= inner.min and outer.max >= inner.max
+    if jnp.issubdtype(narrow, jnp.integer):
+        return wide.itemsize >= narrow.itemsize
+    outer, inner = jnp.finfo(wide), jnp.finfo(narrow)
+    return outer.nmant >= inner.nmant and outer.maxexp >= inner.maxexp
 
 
 def product_precision(function: str, precision: Precision) -> Precision:

@@ -151,6 +151,7 @@ def fold(
         strides=strides,
         padding=padding,
         dilation=window_dilation,
+        window_argument="patches",
     )
     if windows.output_shape != counts:
         raise ValueError(

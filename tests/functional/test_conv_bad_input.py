@@ -263,3 +263,14 @@ def test_a_bias_joins_the_preferred_type():
     assert functional.conv(**narrow, preferred_element_type=jnp.float32).dtype == jnp.float32
     with pytest.raises(TypeError, match="^conv: `bias` and `outputs` must have one dtype"):
         functional.conv(**{**narrow, "bias": BIAS})
+
+
+@pytest.mark.parametrize(
+    "dtype, preferred",
+    [("int8", "int4"), ("int8", "uint32"), ("uint8", "int8"), ("float16", "bfloat16")],
+)
+def test_a_preferred_type_of_the_same_size_may_hold_less(dtype, preferred):
+    arrays = jax.ShapeDtypeStruct((1, 3, 2), dtype), jax.ShapeDtypeStruct((2, 2, 1), dtype)
+    message = rf"^conv: `preferred_element_type` \(={preferred}\) must hold every {dtype}"
+    with pytest.raises(TypeError, match=message):
+        jax.eval_shape(lambda *two: functional.conv(*two, preferred_element_type=preferred), *arrays)

@@ -256,7 +256,7 @@ BAD_FOLD = {
         {},
     ),
     "empty": (ValueError, r"fold: `patches` must have no empty axis", P[:, :0], (7, 6), {}),
-    "too large": (ValueError, r"fold: `window_shape` \(=\(3, 2\)\) spans 3", P, (2, 6), {}),
+    "too large": (ValueError, r"fold: `patches` \(=\(3, 2\)\) spans 3", P, (2, 6), {}),
     "crop": (ValueError, r"fold: .* must not be negative here", P, (7, 6), dict(padding=-1)),
 }
 
