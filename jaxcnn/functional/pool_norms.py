@@ -32,8 +32,9 @@ def lp_pool(
 
     with x the inputs after padding with zeros. p = 1 sums magnitudes, p = 2 is the Euclidean norm
     and p = inf the largest magnitude. The gradient is sign(x) * (|x| / out)^(p - 1), and 0 where x
-    is 0. The magnitudes are raised to p as they are, 16-bit ones in float32: for a large p scale
-    the inputs so that |x|^p stays within float32.
+    is 0. The magnitudes are raised to p as they are, 16-bit ones in float32. Where their sum
+    exceeds the largest number of that dtype the norm is inf, where every power is below the
+    smallest it is 0, both with a gradient of 0: scale the inputs to keep |x|^p in between.
 
     PyTorch's `lp_pool2d` leaves the magnitude out, which gives NaN for negative inputs at odd p,
     and at an overhang multiplies by k / (taps inside) under the root; ONNX's LpPool is as here.
@@ -109,7 +110,8 @@ def logsumexp_pool(
 
     It lies between the maximum and the maximum plus log(taps), and no exponential overflows. Each
     element takes the share exp(x - out) of the gradient, the softmax of its window. Padding counts
-    as -inf, that is, not at all. A window of -inf gives -inf with a gradient of 0.
+    as -inf, that is, not at all. A window of -inf gives -inf with a gradient of 0; one with inf
+    gives inf, with a gradient that its infinite elements share.
 
     Args:
       inputs: `(*batch, *spatial, channels)`, any number of batch axes, none included.

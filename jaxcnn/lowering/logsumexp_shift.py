@@ -7,7 +7,8 @@ separates by axes like a sum. In each step the largest value m of the window is 
 
 so that no exponential overflows and one of them is 1. The result does not depend on m: m is held
 constant in the derivative, which is the softmax exp(x[t] - out). A window of -inf has m = -inf and
-would give inf - inf. There m is put to 0, the sum is 0, and -inf comes out with a gradient of 0.
+would give inf - inf. There m is put to 0, the sum is 0, and -inf comes out with a gradient of 0. In
+a window with inf, what equals m is 0 below it: inf comes out, and its elements share the gradient.
 """
 
 import functools
@@ -41,13 +42,24 @@ def logsumexp_pool(
     return values
 
 
+@jax.custom_jvp
+def _below(values: Array, top: Array) -> Array:
+    """values - top with `top` held constant, and 0 where both are infinite."""
+    return jnp.where(values == top, jnp.zeros((), values.dtype), values - top)
+
+
+@_below.defjvp
+def _tangent_below(primals, tangents) -> tuple[Array, Array]:
+    return _below(*primals), tangents[0]
+
+
 def _log_sum(taps: Sequence[Array]) -> Array:
     """log(sum(exp)) over the list."""
     if len(taps) == 1:
         return taps[0]
     zero, one = (jnp.asarray(value, taps[0].dtype) for value in (0, 1))
     top = lax.stop_gradient(functools.reduce(lax.max, taps))
-    top = jnp.where(jnp.isfinite(top), top, zero)
-    total = functools.reduce(operator.add, (jnp.exp(tap - top) for tap in taps))
+    top = jnp.where(top > -jnp.inf, top, zero)  # NaN too is found by the exponentials
+    total = functools.reduce(operator.add, (jnp.exp(_below(tap, top)) for tap in taps))
     empty = total == 0
     return jnp.where(empty, -jnp.inf, top + jnp.log(jnp.where(empty, one, total)))

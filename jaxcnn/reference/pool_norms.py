@@ -165,7 +165,8 @@ def logsumexp_pool_vjp(
         d out / d x[u] = exp(x[u]) / S = exp(x[u] - out),
 
     the softmax of the window: the shares are positive and sum to 1. In a window of -inf S is 0 and
-    stays so to first order in exp(x): the shares are 0.
+    stays so to first order in exp(x): the shares are 0. Both are taken relative to the largest x,
+    so that in a window with inf the infinite elements share alike.
 
     Args:
       cotangent: g, of the output's shape.
@@ -192,8 +193,11 @@ def logsumexp_pool_vjp(
 
     def shares(place, pixels):
         values = read(x, pixels)
-        out = np.logaddexp.reduce(values, axis=0, initial=-np.inf)
-        return np.exp(values - np.where(out == -np.inf, 0, out))
+        top = values.max(0, initial=-np.inf)
+        top = np.where(top == -np.inf, 0, top)
+        size = np.exp(np.subtract(values, top, out=np.zeros_like(values), where=values != top))
+        total = size.sum(0)
+        return size / np.where(total == 0, 1, total)
 
     gradient = spread_windows(x, cotangent, windows, mode, shares)
     return (gradient.reshape(np.shape(inputs)),)
