@@ -59,7 +59,11 @@ def _linear(inputs: Array, axis: int, size: int) -> Array:
     shape = [1] * inputs.ndim
     shape[axis] = size
     weight = jnp.asarray(weights, inputs.dtype).reshape(shape)
-    return (1 - weight) * left + weight * right
+    mixed = (1 - weight) * left + weight * right
+    if weights.all():
+        return mixed
+    # Where a centre lies on a pixel, 0 times the next one would be NaN if that is no number.
+    return jnp.where(np.reshape(weights, shape) == 0, left, mixed)
 
 
 def _side_by_side(parts: list[Array], axis: int) -> Array:

@@ -35,7 +35,7 @@ def resize_conv(
     """
     z = _taps.as_float(inputs)
     for axis, weights in _matrices(inputs, kernel, scale, resized_shape, method):
-        z = np.moveaxis(np.tensordot(weights, z, (1, axis)), 0, axis)
+        z = _times(weights, z, axis)
     return conv(z, kernel, bias, **options)
 
 
@@ -74,11 +74,20 @@ def resize_conv_vjp(
     matrices = _matrices(inputs, kernel, scale, resized_shape, method)
     z = _taps.as_float(inputs)
     for axis, weights in matrices:
-        z = np.moveaxis(np.tensordot(weights, z, (1, axis)), 0, axis)
+        z = _times(weights, z, axis)
     d_x, d_kernel, d_bias = conv_vjp(cotangent, z, kernel, bias, **options)
     for axis, weights in matrices:
-        d_x = np.moveaxis(np.tensordot(weights, d_x, (0, axis)), 0, axis)
+        d_x = _times(weights.T, d_x, axis)
     return d_x, d_kernel, d_bias
+
+
+def _times(weights: np.ndarray, values: np.ndarray, axis: int) -> np.ndarray:
+    """The matrix times `values` along an axis; a weight of 0 does not touch what it meets."""
+    columns = np.moveaxis(values, axis, 0)
+    products = np.zeros((len(weights), *columns.shape), columns.dtype)
+    for row, weight in zip(products, weights, strict=True):
+        row[weight != 0] = np.einsum("p,p...->p...", weight, columns)[weight != 0]
+    return np.moveaxis(products.sum(1), 0, axis)
 
 
 def _matrices(inputs, kernel, scale, resized_shape, method) -> list[tuple[int, np.ndarray]]:
