@@ -135,7 +135,8 @@ def avg_pool(
     with x the inputs after padding with zeros, and count the number of taps on the input and its
     padding, or on the input alone where `count_include_pad` is False. What hangs over the padding
     under `ceil_mode` is never counted. A window without a pixel to count gives 0 with a gradient
-    of 0. Floats of 16 bits are added in float32.
+    of 0. Floats of 16 bits are added in float32. The sum comes first: one beyond the largest number
+    of its dtype gives inf, four times 1e38 in float32 for instance.
 
     Args:
       inputs: `(*batch, *spatial, channels)`, any number of batch axes, none included.
@@ -183,10 +184,11 @@ def avg_pool(
             f"avg_pool: `count_include_pad` (=False) must be True where padding is filled with "
             f"pixels; received padding_mode {padding_mode!r}; use 'zeros'"
         )
-    divisor = _divisor(windows, include_padding, divisor_override)
+    factors = _divisors(windows, include_padding, divisor_override)
     _arguments.choice("avg_pool", "algorithm", algorithm, ("auto", *choose.SUM_POOL_ALGORITHMS))
     sums = choose.sum_pool("avg_pool", widen(flat), windows, algorithm)
-    outputs = (sums / jnp.asarray(divisor, sums.dtype)).astype(flat.dtype)
+    divisor = math.prod(jnp.asarray(factor, sums.dtype) for factor in factors)
+    outputs = (sums / divisor).astype(flat.dtype)
     return _arguments.restore_batch(outputs, batch)
 
 
@@ -259,18 +261,24 @@ def _extreme(function, largest, inputs, window_shape, strides, padding, algorith
     return _arguments.restore_batch(outputs, batch)
 
 
-def _divisor(windows: Windows, include_padding: bool, override: object) -> float | np.ndarray:
-    """What sums are divided by: a number, or (*out, 1) where windows differ."""
+def _divisors(
+    windows: Windows, include_padding: bool, override: object
+) -> list[float | np.ndarray]:
+    """The factors of what sums are divided by: a number, and for each axis on which windows differ
+    an array along it; their product would be a constant as large as the outputs.
+    """
     if override is not None:
         divisor = geometry.whole_number("avg_pool", "divisor_override", override)
         if divisor == 0:
             raise ValueError("avg_pool: `divisor_override` (=0) must not be 0")
-        return float(divisor)
-    counts = [
-        np.array(windows.tap_counts(axis, include_padding=include_padding))
-        for axis in range(windows.rank)
-    ]
-    if all((count == count[0]).all() for count in counts):
-        return float(max(math.prod(int(count[0]) for count in counts), 1))
-    plane = math.prod(np.ix_(*counts), start=np.ones((), int))
-    return np.maximum(plane, 1)[None, ..., None]
+        return [float(divisor)]
+    same, factors = 1, []
+    for axis in range(windows.rank):
+        counts = np.maximum(windows.tap_counts(axis, include_padding=include_padding), 1)
+        if (counts == counts[0]).all():
+            same *= int(counts[0])
+        else:
+            along = [1] * (windows.rank + 2)
+            along[axis + 1] = len(counts)
+            factors.append(counts.reshape(along))
+    return [float(same), *factors] if same != 1 or not factors else factors
