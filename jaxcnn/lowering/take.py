@@ -24,7 +24,10 @@ def take_in_order(
         return lax.slice_in_dim(values, indices[0], indices[-1] + 1, max(steps, default=1), axis)
     copies = max(collections.Counter(indices).values())
     if copies > 1:
-        indices = [index * copies + indices[:i].count(index) for i, index in enumerate(indices)]
+        # What stands c places after the first of its kind is copy number c.
+        _, firsts, which = np.unique(indices, return_index=True, return_inverse=True)
+        where_copied = np.asarray(indices) * copies + np.arange(len(indices)) - firsts[which]
+        indices = where_copied.tolist()
         shape = list(values.shape)
         wide = (*shape[: axis + 1], copies, *shape[axis + 1 :])
         values = jnp.broadcast_to(jnp.expand_dims(values, axis + 1), wide)
