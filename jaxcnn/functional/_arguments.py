@@ -73,6 +73,17 @@ def filled_axes(function: str, inputs: Array, sizes: Sequence[int]) -> None:
         )
 
 
+def countable_pixels(function: str, sizes: Sequence[int]) -> None:
+    """Refuses spatial sizes with more pixels than int32 counts, which is what positions are in."""
+    largest = np.iinfo(np.int32).max
+    if math.prod(sizes) > largest:
+        raise ValueError(
+            f"{function}: spatial sizes must have at most {largest} pixels together, so that their "
+            f"positions fit int32; received {tuple(sizes)}, {math.prod(sizes)} pixels; "
+            "take parts of them"
+        )
+
+
 def flatten_batch(inputs: Array, rank: int) -> Array:
     """Gathers all batch axes into one: (n, *spatial, channels)."""
     split = inputs.ndim - rank - 1

@@ -19,7 +19,8 @@ def adaptive_avg_pool(
 
     for n pixels and m outputs along the axis. Neighbouring windows share a pixel where m does not
     divide n; a pixel spreads its gradient over the windows that hold it, 1 / size to each. A target
-    larger than the input is allowed. NaN stays in the windows that hold it.
+    larger than the input is allowed. NaN stays in the windows that hold it. A sum beyond the
+    largest number of its dtype gives inf, as in `avg_pool`.
 
     Args:
       inputs: `(*batch, *spatial, channels)`, any number of batch axes, none included.
@@ -90,7 +91,8 @@ def adaptive_max_pool_with_indices(
       indices: the same shape, int32: the row-major position of the element that takes the gradient,
         as `max_unpool` reads it.
     Raises:
-      ValueError: an entry below 1, too few axes, or an empty spatial or channel axis.
+      ValueError: an entry below 1, too few axes, an empty spatial or channel axis, or positions
+        that do not fit int32.
       TypeError: an argument is of the wrong type.
 
     Example:
@@ -103,6 +105,9 @@ def adaptive_max_pool_with_indices(
     """
     inputs, shape = _prepare("adaptive_max_pool_with_indices", inputs, output_shape)
     inputs = _dtypes.comparable("adaptive_max_pool_with_indices", inputs)
+    _arguments.countable_pixels(
+        "adaptive_max_pool_with_indices", inputs.shape[-len(shape) - 1 : -1]
+    )
     return adaptive.maximum_with_indices(inputs, shape)
 
 

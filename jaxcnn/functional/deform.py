@@ -66,7 +66,8 @@ def deform_conv(
     Returns:
       `(*batch, *out, out_features)` in the common dtype of inputs and kernel, out as for `conv`.
     Raises:
-      ValueError: shapes or options disagree, or the output would be empty.
+      ValueError: shapes or options disagree, the output would be empty, or the inputs have more
+        pixels than int32 counts.
       TypeError: an argument is of the wrong type.
 
     Example:
@@ -121,6 +122,7 @@ def deform_conv(
     offsets = _per_window("offsets", offsets, lead, (offset_groups, taps, rank), inputs)
     if mask is not None:
         mask = _per_window("mask", mask, lead, (offset_groups, taps), inputs)
+    _arguments.countable_pixels(_NAME, sizes)
     dtype = inputs.dtype
     exact = _at_least_float32(dtype)
     flat = _arguments.flatten_batch(inputs, rank).astype(exact)

@@ -80,7 +80,7 @@ def fractional_max_pool_with_indices(
         as `max_unpool` reads it.
     Raises:
       ValueError: windows that don't fit, samples of another shape or outside [0, 1), both or
-        neither of `samples` and `key`.
+        neither of `samples` and `key`, or positions that do not fit int32.
       TypeError: an argument is of the wrong type.
 
     Example:
@@ -91,9 +91,9 @@ def fractional_max_pool_with_indices(
       Array([0, 2, 5, 6, 8], dtype=int32)
     """
     function = "fractional_max_pool_with_indices"
-    return fractional.maximum_with_indices(
-        *_prepare(function, inputs, window_shape, output_shape, samples, key)
-    )
+    checked = _prepare(function, inputs, window_shape, output_shape, samples, key)
+    _arguments.countable_pixels(function, checked[0].shape[-len(checked[2]) - 1 : -1])
+    return fractional.maximum_with_indices(*checked)
 
 
 def _prepare(

@@ -21,7 +21,8 @@ def global_avg_pool(
 
         out[n, c] = sum over i, j of x[n, i, j, c] / (h w)
 
-    Every pixel takes the gradient 1 / (h w).
+    Every pixel takes the gradient 1 / (h w). A sum beyond the largest number of its dtype gives
+    inf, as in `avg_pool`.
 
     Args:
       inputs: `(batch, *spatial, channels)`, or any array if `spatial_axes` are given.
@@ -75,7 +76,8 @@ def global_max_pool(
     Returns:
       `(batch, channels)` in the inputs' dtype.
     Raises:
-      ValueError: no spatial axis, one named twice or out of range, or an empty axis.
+      ValueError: no spatial axis, one named twice or out of range, an empty axis, or more pixels
+        than int32 counts.
       TypeError: an argument is of the wrong type.
 
     Example:
@@ -89,6 +91,7 @@ def global_max_pool(
     """
     inputs, axes = _prepare("global_max_pool", inputs, spatial_axes)
     keepdims = _arguments.flag("global_max_pool", "keepdims", keepdims)
+    _arguments.countable_pixels("global_max_pool", [inputs.shape[axis] for axis in axes])
     outputs = first_max(_dtypes.comparable("global_max_pool", inputs), axes)
     return jnp.expand_dims(outputs, axes) if keepdims else outputs
 

@@ -49,7 +49,7 @@ def max_pool_with_indices(
       The maxima as from `max_pool`, and int32 of the same shape: the row-major position in the
       unpadded spatial axes.
     Raises:
-      ValueError: as `max_pool`, or `padding_mode` is "zeros".
+      ValueError: as `max_pool`, `padding_mode` is "zeros", or a position does not fit int32.
       TypeError: as `max_pool`.
 
     Example:
@@ -80,6 +80,7 @@ def max_pool_with_indices(
     flat, windows, batch = laid(inputs)
     geometry.refuse_window_in_padding(function, windows)
     sizes = inputs.shape[len(batch) : -1]
+    _arguments.countable_pixels(function, sizes)
     plane = jnp.arange(math.prod(sizes), dtype=jnp.int32).reshape((*sizes, 1))
     plane, _, _ = laid(plane)
     outputs, indices = choose.max_pool_with_indices(flat, plane, windows)
@@ -116,7 +117,8 @@ def max_unpool(
     Returns:
       `(*batch, *spatial, channels)`, by default of size (n - 1)*s + d*(k - 1) + 1 - p_lo - p_hi.
     Raises:
-      ValueError: shapes or options disagree, or an index is out of range.
+      ValueError: shapes or options disagree, an index is out of range, or the positions of the
+        result do not fit int32.
       TypeError: an argument is of the wrong type.
 
     Example:
@@ -156,6 +158,7 @@ def max_unpool(
         dilation=window_dilation,
         output_shape=output_shape,
     )
+    _arguments.countable_pixels("max_unpool", spatial)
     size = math.prod(spatial)
     if not isinstance(indices, Tracer) and indices.size:
         known = np.asarray(indices)  # np.min of a JAX array would be traced under jit
