@@ -64,6 +64,18 @@ class Checkpoints:
 
         Args:
           step: number of the checkpoint.
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        """Waits for what is being written; a fault in that is told unless there is another."""
+        try:
+            with _as_os_error():
+                self._manager.close()
+        except OSError:
+            if error is None:
+                raise
+
           state: pytrees of arrays.
           facts: what JSON can hold.
           score: the higher, the better; None where nothing was tested.
@@ -86,9 +98,9 @@ class Checkpoints:
             self._manager.wait_until_finished()
 
     @property
-    def empty(self) -> bool:
-        """Whether nothing was saved yet."""
-        return not self._manager.all_steps()
+    def newest(self) -> int | None:
+        """Steps done at the newest checkpoint; None where nothing was saved yet."""
+        return max(self._manager.all_steps(), default=None)
 
     def restore_newest(
         self, like: Mapping[str, Any], say: Callable[[str], None] = print

@@ -42,6 +42,9 @@ class Recipe:
     """Whether the backward pass computes activations anew instead of keeping them."""
     views: Literal["one", "flip", "flip-shift"] = "one"
     """Test images as they are, mirrored too, or shifted by a pixel as well; logits are averaged."""
+    nonfinite: Literal["stop", "skip", "ignore"] = "stop"
+    """At a loss or an update that is NaN or infinite: stop and say where it came from, leave the
+    update out and count it, or go on regardless."""
     test_batch_size: int = 500
     """Images that are tested at once."""
     augmentation: tyro.conf.OmitArgPrefixes[Augmentation] = Augmentation()

@@ -92,13 +92,19 @@ def train(
     recipes = [dataclasses.replace(recipe, seed=recipe.seed + i) for i in range(session.repeat)]
     if session.resume:
         subject, kept = saved_subject(session.resume)
-        check_unchanged(recipe, default, kept)
+        nonfinite = {"nonfinite": kept.nonfinite}  # which may be chosen anew
+        check_unchanged(dataclasses.replace(recipe, **nonfinite), default, kept)
+        if recipe.nonfinite != default.nonfinite:
+            kept = dataclasses.replace(kept, nonfinite=recipe.nonfinite)
         recipes = [kept]
     programs = make_programs(subject, recipes[0], session)
     runs = [Run(session.resume)] if session.resume else _make_runs(session, name, subject, recipes)
     programs.compile()
     _say(f"compile time {programs.compile_seconds:.1f} s")
     tests = []
+        if is_first():
+            with Run(session.resume).locked():  # refused here, and not after compiling
+                pass
     for recipe, run in zip(recipes, runs, strict=True):
         _say(f"seed {recipe.seed}, run folder {run.folder}")
         again = f"python -m experiments.{name} --resume {run.folder}"
