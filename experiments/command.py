@@ -4,6 +4,7 @@ Imports only the standard library, so that it can report that anything else is m
 """
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,11 +15,29 @@ from typing import Any
 class UserError(Exception):
     """Something that the user can mend; the message says what it is and what to do about it."""
 
+    code = 2
+    """Exit code of the program."""
 
-def fail(message: str) -> SystemExit:
-    """Prints `message` to stderr and returns the exit, code 2, for the caller to raise."""
-    print(f"error: {message}", file=sys.stderr)
-    return SystemExit(2)
+
+class NotFinite(UserError):
+    """A training that became NaN or infinite."""
+
+    code = 3
+
+
+class Stuck(UserError):
+    """A thread that waits for what does not come, and would keep the program from ending."""
+
+
+def fail(message: str, code: int = UserError.code) -> SystemExit:
+    """Prints `message` to stderr and returns the exit for the caller to raise."""
+    print(f"error: {printable(message)}", file=sys.stderr)
+    return SystemExit(code)
+
+
+def printable(text: str) -> str:
+    """One line for a terminal: what would end it, colour it or has no code is spelt out."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def require(holds: bool, option: str, value: object, rule: str) -> None:
@@ -76,8 +95,8 @@ def run(
         name may be left out.
       arguments: the command line without the program; `sys.argv[1:]` when None.
     Returns:
-      The exit code: what the function returns (None counts as 0), 2 after a `UserError`, 130
-      after Ctrl-C.
+      The exit code: what the function returns (None counts as 0), that of a `UserError` (2, or 3
+      after a training that became NaN or infinite), 130 after Ctrl-C.
     """
     import tyro
 
@@ -90,7 +109,11 @@ def run(
     options, function = commands[name]
     try:
         return function(tyro.cli(options, prog=program, args=arguments)) or 0
+    except Stuck as error:
+        fail(str(error))
+        sys.stdout.flush()
+        os._exit(error.code)
     except UserError as error:
-        raise fail(str(error)) from None
+        raise fail(str(error), error.code) from None
     except KeyboardInterrupt:
         return 130

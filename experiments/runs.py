@@ -7,11 +7,14 @@ checkpoints/        the newest few states and the best one
 tensorboard/        the metrics again, and
 profile/            a trace for Perfetto, where they were asked for
 *.png               pictures
+.order              the number of the run among those beside it, in the order they were begun
 .lock               held while a program writes here
 """
 
 import contextlib
+import errno
 import importlib.metadata
+import itertools
 import json
 import os
 import platform
@@ -23,9 +26,15 @@ import filelock
 import jax
 
 import jaxcnn
+from experiments import files
 from experiments.command import UserError
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint", "tensorflow-datasets")
+_MOST_CONFIG = 2**20  # bytes
+_MOST_METRICS = 2**26  # bytes: some 200,000 epochs
+_ORDER = ".order"
+_MOST_ORDER = 20  # digits
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of file systems, most of them remote
 
 
 class Run:
@@ -33,8 +42,15 @@ class Run:
 
     def __init__(self, folder: Path | str):
         self.folder = Path(folder)
-        if not (self.folder / "config.json").is_file():
+        if not os.path.isfile(self.folder / "config.json"):
             raise UserError(f"{self.folder} is no run folder: it holds no config.json")
+        try:
+            files.check_plain(self.folder)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"the run folder {self.folder} cannot be used ({error}); a run writes plain files "
+                "only, so remove that, or choose another folder"
+            ) from None
 
     @classmethod
     def create(cls, folder: Path, config: dict) -> "Run":
@@ -57,15 +73,24 @@ class Run:
 
     def config(self) -> dict:
         """What `create` was given."""
-        return _parse(self.folder / "config.json")
+        path = self.folder / "config.json"
+        try:
+            config = files.parse(files.read(path, _MOST_CONFIG))
+            if not isinstance(config, dict):
+                raise ValueError("it holds no options")
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot read {path} ({error}); choose another run folder") from None
+        return config
 
     def metrics(self) -> list[dict]:
         """The epochs measured so far, oldest first; a last line that was cut short is left out."""
         path = self.folder / "metrics.jsonl"
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
         try:
-            return [json.loads(line) for line in lines if line.endswith("}\n")]
-        except ValueError as error:
+            lines = files.read(path, _MOST_METRICS).splitlines(keepends=True)
+            return [_measured(files.parse(line)) for line in lines if line.endswith(b"}\n")]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError) as error:
             raise UserError(f"cannot read {path} ({error}); correct or delete it") from None
 
     def add_metrics(self, epoch: int, **values: float) -> None:
@@ -97,30 +122,42 @@ class Run:
                         f"the run folder {self.folder} is in use by another program; wait for its "
                         "end, or choose another folder with --run"
                     ) from None
-                except NotImplementedError:  # a file system without locks
+                except NotImplementedError:
                     pass
+                except OSError as error:
+                    if error.errno not in _NO_LOCKS:
+                        raise
             yield
+
+    def begin(self) -> None:
+        """Makes this the newest run: numbered above those beside it, whatever the clock says."""
+        with writing(self.folder):
+            others = (_order(file.parent) for file in self.folder.parent.glob(f"*/{_ORDER}"))
+            _write(self.folder / _ORDER, str(1 + max(others, default=0)))
 
     def save_picture(self, name: str, figure) -> None:
         """Writes a matplotlib figure as `<name>.png`."""
-        with writing(self.folder):
-            figure.savefig(self.folder / f"{name}.png", dpi=150)
+        with writing(self.folder), _replacing(self.folder / f"{name}.png") as temporary:
+            figure.savefig(temporary, dpi=150, format="png")
 
 
 def new_folder(experiment: str, parent: Path | str = "runs") -> Path:
-    """`<parent>/<experiment>-<date>-<time>`."""
-    return Path(parent, f"{experiment}-{time.strftime('%Y%m%d-%H%M%S')}")
+    """`<parent>/<experiment>-<date>-<time>`, with a number behind it where that is taken."""
+    name = f"{experiment}-{time.strftime('%Y%m%d-%H%M%S')}"
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(Path(parent, name) for name in names if not list(Path(parent).glob(f"{name}*")))
 
 
 def newest(experiment: str, parent: Path | str = "runs") -> Path:
-    """The run folder of an experiment in which a checkpoint was saved last."""
+    """The run folder of an experiment with checkpoints that a training was begun in last."""
     saved = list(Path(parent).glob(f"{experiment}-*/checkpoints"))
     if not saved:
         raise UserError(
             f"no run of {experiment} in {Path(parent).absolute()}; train first with: "
             f"python -m experiments.{experiment}, or name a run folder with --run"
         )
-    return max(saved, key=lambda folder: folder.stat().st_mtime).parent
+    # The times are for folders whose number is lost: clocks may jump back.
+    return max(saved, key=lambda folder: (_order(folder.parent), folder.stat().st_mtime)).parent
 
 
 def environment() -> dict:
@@ -156,14 +193,34 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replaces the file as a whole, so that it is never found half written."""
+    with _replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file to write that then replaces `path` whole, or goes: none is found half written."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
-
-
-def _parse(path: Path) -> dict:
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path} ({error}); choose another run folder") from None
+        yield temporary
+        temporary.replace(path)
+    finally:
+        with contextlib.suppress(OSError):  # replaced, or of a disk that allows nothing
+            temporary.unlink()
+
+
+def _order(folder: Path) -> int:
+    try:
+        return int(files.read(folder / _ORDER, _MOST_ORDER))
+    except (OSError, ValueError):
+        return 0
+
+
+def _measured(line: object) -> dict[str, float]:
+    """A line of metrics.jsonl: numbers by name, and which epoch they are of."""
+    if not isinstance(line, dict) or type(line.get("epoch")) is not int:
+        raise ValueError("a line has no number of an epoch")
+    for name, value in line.items():
+        if type(value) not in (int, float):
+            raise ValueError(f"{name[:40]!r} of epoch {line['epoch']} is no number")
+    return line

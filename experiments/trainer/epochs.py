@@ -5,11 +5,15 @@ stream hands over one batch after another. Both have one face:
 
     start(seed, position)      before the first step, or where a saved run was
     advance(state, done, key)  some more steps, at most to the end of the epoch
+    check(state)               raises `Frozen` after an update that was not finite
+    check_whole(state)         and where the state itself is not, before it is saved
+    batch(state, key)          what the step was given that froze the state
     position()                 what a checkpoint must hold to go on from here
     test(model)                every test example once
     pictured()                 the first of them
 """
 
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,16 +21,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.command import UserError
 from experiments.data import Dataset, read_once, stream
 from experiments.parallel import batch_sharding, batch_share, place_batch, replicate, replicated
 from experiments.trainer.config import Recipe
 from experiments.trainer.evaluation import Sums, fill, no_class
 from experiments.trainer.network import Model
+from experiments.trainer.reading import Reader
 from experiments.trainer.step import Metrics, Step, TrainState
 
 _PICTURED = 1000  # tests whose outputs are kept for the pictures
 
 Advanced = tuple[TrainState, int, Metrics]  # the steps done, and the metrics of the new ones
+
+
+class Frozen(Exception):
+    """An update was not finite, and `state` is that before it, see `make_step`.
+
+    Only where the update itself overflowed, from finite gradients, `state` is not finite either.
+    """
+
+    def __init__(self, state: TrainState):
+        super().__init__()
+        self.state = state
 
 
 class Tested:
@@ -42,6 +59,8 @@ class _Batches:
     def __init__(self, dataset: Dataset, recipe: Recipe, step: Step, evaluate, mesh):
         self.mesh, self._dataset, self._recipe = mesh, dataset, recipe
         self.steps = len(dataset.train) // recipe.batch_size
+        self.patience = 300.0  # seconds to wait for a batch
+        self.compiled: Any = None  # an epoch, or a step
         self._step, self._evaluate = step, evaluate
         self._pictured = min(len(dataset.test), _PICTURED)
         parts = mesh.shape["data"]
@@ -49,6 +68,23 @@ class _Batches:
         # A checkpoint being written reads the buffers of the CPU; it has its own copy elsewhere.
         on_cpu = mesh.devices.flat[0].platform == "cpu"
         self._jit = {"donate_argnums": () if on_cpu else (0,), "out_shardings": replicated(mesh)}
+
+    def check(self, state: TrainState) -> None:
+        """Raises `Frozen` if the run is to stop: after one update that was left out, or after an
+        epoch of them where they may be."""
+        most = {"stop": 1, "skip": self.steps, "ignore": self.steps}[self._recipe.nonfinite]
+        if int(state.sums.skipped) >= most:
+            raise Frozen(state)
+
+    def check_whole(self, state: TrainState) -> None:
+        """As `check`, and where anything in a state to be saved is not finite."""
+        self.check(state)
+        floats = (
+            leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.inexact)
+        )
+        whole = all(np.isfinite(np.asarray(leaf, np.float32)).all() for leaf in floats)
+        if not whole and self._recipe.nonfinite != "ignore":
+            raise Frozen(state)
 
 
 class OnDevice(_Batches):
@@ -70,7 +106,7 @@ class OnDevice(_Batches):
         epoch = jax.jit(self._epoch, **self._jit)
         test = jax.jit(self._test, out_shardings=replicated(self.mesh))
         with jax.set_mesh(self.mesh):  # by which convolutions and pools split themselves
-            self.epoch = epoch.lower(state, *self.train, key).compile()
+            self.compiled = epoch.lower(state, *self.train, key).compile()
             self._whole_test = test.lower(state.model, *self.tested).compile()
 
     def start(self, seed: int, position: Any = None) -> None:
@@ -82,7 +118,7 @@ class OnDevice(_Batches):
 
     def advance(self, state: TrainState, done: int, key: jax.Array) -> Advanced:
         """One epoch."""
-        state, metrics = self.epoch(state, *self.train, key)
+        state, metrics = self.compiled(state, *self.train, key)
         return state, done + self.steps, metrics
 
     def test(self, model: Model) -> Tested:
@@ -94,12 +130,20 @@ class OnDevice(_Batches):
         """Images and targets of the first tests."""
         return self._first
 
-    def _epoch(self, state: TrainState, images, targets, key):
-        """An epoch: the images in an order drawn from `key`, but for those that fill no batch."""
+    def batch(self, state: TrainState, key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Images, targets and key of the next step."""
+        rows = self._rows(state, key)[int(state.step) % self.steps]
+        images, targets = self.train
+        return images[rows], targets[rows], jax.random.fold_in(key, 1)
+
+    def _rows(self, state: TrainState, key) -> jax.Array:
+        """The images of each step, in an order drawn from `key`; those that fill no batch rest."""
         order_key = jax.random.fold_in(jax.random.fold_in(key, 0), state.step // self.steps)
-        order = jax.random.permutation(order_key, len(images))
-        rows = order[: self.steps * self._recipe.batch_size].reshape(self.steps, -1)
-        key = jax.random.fold_in(key, 1)
+        order = jax.random.permutation(order_key, len(self.train[0]))
+        return order[: self.steps * self._recipe.batch_size].reshape(self.steps, -1)
+
+    def _epoch(self, state: TrainState, images, targets, key):
+        rows, key = self._rows(state, key), jax.random.fold_in(key, 1)
         # Not unrolled: by 4 it took the same time (1.0 s of CPU an epoch) and longer to compile.
         return jax.lax.scan(
             lambda state, rows: self._step(state, images[rows], targets[rows], key), state, rows
@@ -139,7 +183,7 @@ class Streamed(_Batches):
         test = jax.jit(self._evaluate, out_shardings=replicated(self.mesh))
         batch, tested = self._like(self._recipe.batch_size), self._like(self._test_size)
         with jax.set_mesh(self.mesh):  # by which convolutions and pools split themselves
-            self._one_step = step.lower(state, *batch, key).compile()
+            self.compiled = step.lower(state, *batch, key).compile()
             self._test_batch = test.lower(state.model, *tested).compile()
 
     def start(self, seed: int, position: Any = None) -> None:
@@ -147,7 +191,14 @@ class Streamed(_Batches):
         size = self._recipe.batch_size // self._share
         self._stream = stream(self._dataset.train, batch_size=size, seed=seed, **self._options)
         if position is not None:
-            self._stream.set_state(position)
+            try:
+                self._stream.set_state({"next_index": operator.index(position["next_index"])})
+            except (KeyError, TypeError, IndexError) as error:
+                raise UserError(
+                    f"the checkpoint does not say where its run was in the data ({error}); move it "
+                    "to another place, to go on from the one before"
+                ) from None
+        self._reader = Reader(self._stream, self._dataset.train, self.patience)
 
     def position(self) -> Any:
         """State of the stream."""
@@ -155,10 +206,15 @@ class Streamed(_Batches):
 
     def advance(self, state: TrainState, done: int, key: jax.Array) -> Advanced:
         """One step, begun while the one before is computed, and no further ahead."""
-        batch = place_batch(self.mesh, next(self._stream), rows=False)
-        jax.block_until_ready(state.step)
-        state, metrics = self._one_step(state, *batch, key)
+        batch = place_batch(self.mesh, next(self._reader), rows=False)
+        self.check(state)
+        self._batch = batch
+        state, metrics = self.compiled(state, *batch, key)
         return state, done + 1, metrics
+
+    def batch(self, state: TrainState, key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Images, targets and key of the last step."""
+        return *self._batch, jax.random.fold_in(key, 1)
 
     def test(self, model: Model) -> Tested:
         """One batch after another."""
@@ -175,14 +231,13 @@ class Streamed(_Batches):
         """Images and targets of the first tests, those of all processes."""
         size = self._options["image_size"]
         batch = read_once(self._dataset.test, batch_size=self._pictured, image_size=size)
-        images, targets, _ = next(batch)
+        images, targets, _ = next(Reader(batch, self._dataset.test, self.patience))
         return images, targets
 
     def _tests(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         size = self._test_size // self._share
-        for images, targets, valid in read_once(
-            self._dataset.test, batch_size=size, **self._options
-        ):
+        tests = read_once(self._dataset.test, batch_size=size, **self._options)
+        for images, targets, valid in Reader(tests, self._dataset.test, self.patience):
             valid = valid.reshape(-1, *[1] * (targets.ndim - 1))
             yield images, np.where(valid, targets, no_class(targets))
 

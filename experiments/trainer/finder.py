@@ -1,5 +1,7 @@
 """The learning-rate finder: the loss at each of a few steps whose rate grows."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import optax
@@ -20,7 +22,7 @@ def find_rate(
     Args:
       session: options; a new run folder is made.
       subject: what to learn.
-      recipe: its schedule is not used.
+      recipe: its schedule is not used, and losses need not be finite.
       lowest: rate of the first step.
       highest: rate of the last.
       steps: from one to the other.
@@ -33,6 +35,7 @@ def find_rate(
     require(steps >= 10, "steps", steps, "must be 10 or more")
     rates = np.geomspace(lowest, highest, steps)
     growing = optax.exponential_decay(lowest, 1, float(rates[1] / rates[0]))
+    recipe = dataclasses.replace(recipe, nonfinite="ignore")
     programs = make_programs(subject, recipe, session, schedule=growing)
     run = Run.create(session.run or new_folder("find"), config(subject, recipe))
     programs.compile()

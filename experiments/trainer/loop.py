@@ -8,12 +8,13 @@ from typing import Any
 
 import jax
 
-from experiments.command import require
+from experiments.command import NotFinite, UserError, require
+from experiments.data.split import first_line
 from experiments.parallel import is_first
 from experiments.runs import Run, writing
-from experiments.trainer import pictures
+from experiments.trainer import memory, pictures
 from experiments.trainer.checkpoints import Checkpoints
-from experiments.trainer.epochs import Tested
+from experiments.trainer.epochs import Frozen, Tested
 from experiments.trainer.evaluation import results
 from experiments.trainer.interruption import Interruption, agreed
 from experiments.trainer.programs import Programs
@@ -34,9 +35,12 @@ class Watch:
     """Whether the metrics are written for TensorBoard too."""
     profile: bool = False
     """Whether a trace of the first epoch (of a stream: of 5 steps) is written, for Perfetto."""
+    data_seconds: float = 300.0
+    """Longest wait for a batch of a data set that is streamed."""
 
     def __post_init__(self):
-        require(self.save_seconds > 0, "save_seconds", self.save_seconds, "must be above 0")
+        for name in ("save_seconds", "data_seconds"):
+            require(getattr(self, name) > 0, name, getattr(self, name), "must be above 0")
 
 
 def fit(
@@ -64,28 +68,49 @@ def fit(
       The last state, and its test: "loss", "accuracy" and "iou", see `results`.
     Raises:
       SystemExit: stopped by Ctrl-C (code 130) or SIGTERM (code 0), after a checkpoint.
-      UserError: another program holds the folder.
+      NotFinite: a loss or an update was not, see `Recipe.nonfinite`.
+      UserError: another program holds the folder; the disk, the data or the memory gave out.
     """
     with run.locked() if is_first() else contextlib.nullcontext():
-        return _fit(programs, run, seed, resume, again, watch or Watch())
+        with writing(run.folder):
+            checkpoints = Checkpoints(run.checkpoints)
+        with checkpoints:
+            try:
+                with memory.explained(programs, "training"):
+                    return _fit(programs, run, checkpoints, seed, resume, again, watch or Watch())
+            except UserError as known:
+                error = known
+            except Frozen as frozen:
+                error = _not_finite(programs, frozen.state, seed)
+                again = f"{again} --nonfinite skip".strip()
+            last = _last_good(programs, checkpoints, again)
+            raise type(error)(f"{error}; {last}") from None
 
 
 def _fit(
-    programs: Programs, run: Run, seed: int, resume: bool, again: str, watch: Watch
+    programs: Programs,
+    run: Run,
+    checkpoints: Checkpoints,
+    seed: int,
+    resume: bool,
+    again: str,
+    watch: Watch,
 ) -> tuple[TrainState, dict[str, float]]:
     """`fit`, alone in its folder."""
     batches, epochs = programs.batches, programs.recipe.epochs
     state, done, position = programs.initial_state(seed), 0, None
-    with writing(run.folder):
-        checkpoints = Checkpoints(run.checkpoints)
-        if resume and not checkpoints.empty:  # damaged checkpoints are set aside
+    if resume and checkpoints.newest is not None:
+        with writing(run.folder):  # damaged checkpoints are set aside
             done, items = checkpoints.restore_newest(to_items(state))
-            state, position = from_items(items), items["facts"]["position"]
-            _say(f"goes on after {_place(done, batches.steps, epochs)}")
+        state, position = from_items(items), items["facts"].get("position", {})
+        _say(f"goes on after {_place(done, batches.steps, epochs)}")
+    if is_first():
+        run.begin()
+    batches.patience = watch.data_seconds
     batches.start(seed, position)
     key, start, total = programs.key(seed), time.perf_counter(), epochs * batches.steps
     saved = mark = start
-    begun, tested = done, None
+    begun, tested, skipped = done, None, 0
     with (
         Interruption() as interruption,
         Records(run, tensorboard=watch.tensorboard) as records,
@@ -98,12 +123,14 @@ def _fit(
             progress.move(done / batches.steps)
             ended, score = done % batches.steps == 0, None
             if ended:
+                batches.check(state)
                 jax.block_until_ready(state)
                 seconds = time.perf_counter() - mark
                 tested = batches.test(state.tested)
                 measured = _measured(programs, state, tested, (done - begun) / seconds)
                 records.add(done // batches.steps, done, measured)
                 progress.show(measured)
+                skipped += measured.get("skipped", 0)
                 score = measured.get("test_iou", measured["test_accuracy"])
                 mark, begun = time.perf_counter(), done
             stop = interruption.signal is not None and done < total
@@ -112,6 +139,7 @@ def _fit(
                 together = ended or done % _TOGETHER == 0
                 stop, due = agreed(stop, due) if together else (False, False)
             if ended or stop or due:
+                batches.check_whole(state)
                 with writing(run.folder):
                     facts = {"seed": seed, "position": batches.position()}
                     checkpoints.save(done, to_items(state), facts, score)
@@ -124,6 +152,8 @@ def _fit(
     with writing(run.folder):
         checkpoints.wait()
     _say(f"training time {time.perf_counter() - start:.1f} s")
+    if skipped:
+        _say(f"{skipped} updates were not finite and left out")
     tested = tested or batches.test(state.tested)  # a run resumed at its end took no step
     if is_first():
         pictures.draw(run, programs.dataset, tested, batches.pictured())
@@ -147,17 +177,47 @@ def _measured(
     programs: Programs, state: TrainState, tested: Tested, rate: float
 ) -> dict[str, float]:
     """The line of an epoch, at the `rate` of so many steps a second."""
-    train = {name: float(value) for name, value in state.sums._asdict().items()}
+    steps, (loss, accuracy, skipped) = programs.batches.steps, state.sums
+    skipped = int(skipped)
     test = results(tested.sums)
     if programs.dataset.task == "classification":
         test.pop("iou")
     measured = {
-        **{f"train_{name}": value / programs.batches.steps for name, value in train.items()},
+        "train_loss": float(loss) / (steps - skipped),
+        "train_accuracy": float(accuracy) / (steps - skipped),
         **{f"test_{name}": value for name, value in test.items()},
-        "seconds": programs.batches.steps / rate,
+        "seconds": steps / rate,
         "images_per_second": programs.recipe.batch_size * rate,
     }
-    return {name: round(float(value), 6) for name, value in measured.items()}
+    measured = {name: round(float(value), 6) for name, value in measured.items()}
+    return {**measured, "skipped": skipped} if programs.recipe.nonfinite == "skip" else measured
+
+
+def _not_finite(programs: Programs, state: TrainState, seed: int) -> NotFinite:
+    """Says in which step of which epoch, and where in the network."""
+    if programs.recipe.nonfinite == "skip":  # all of an epoch were; the last of them is looked at
+        state = state._replace(step=state.step - 1)
+    steps, epochs = programs.batches.steps, programs.recipe.epochs
+    try:
+        where = programs.origin(state, *programs.batches.batch(state, programs.key(seed)))
+    except Exception as error:  # a network that cannot be watched, or too little memory for it
+        where = f"a layer that cannot be told ({first_line(error)[:100]})"
+    return NotFinite(
+        f"the training is no longer finite in {_place(int(state.step) + 1, steps, epochs, True)}: "
+        f"NaN or infinity appeared first in {where}; a lower --learning-rate may help"
+    )
+
+
+def _last_good(programs: Programs, checkpoints: Checkpoints, again: str) -> str:
+    """Where a run can go on from."""
+    with contextlib.suppress(OSError):
+        checkpoints.wait()
+    step = checkpoints.newest
+    if step is None:
+        return "no checkpoint was saved before"
+    place = _place(step, programs.batches.steps, programs.recipe.epochs)
+    on = f", go on with: {again}" if again else ""
+    return f"the last good checkpoint is {checkpoints.folder / str(step)}, after {place}{on}"
 
 
 class _Profile:
@@ -188,9 +248,11 @@ class _Profile:
             self._stop()
 
 
-def _place(done: int, steps: int, epochs: int) -> str:
-    """Where a run is, in words."""
+def _place(done: int, steps: int, epochs: int, within: bool = False) -> str:
+    """Where a run is, in words; the last step of an epoch ends it, but for `within`."""
     epoch, since = divmod(done, steps)
+    if within and not since:
+        epoch, since = epoch - 1, steps
     if since:
         return f"step {since} of {steps} of epoch {epoch + 1} of {epochs}"
     return f"epoch {epoch} of {epochs}"

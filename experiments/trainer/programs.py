@@ -11,10 +11,12 @@ from jax.sharding import Mesh
 from experiments.command import UserError, require
 from experiments.data import Dataset
 from experiments.parallel import make_mesh, replicate, replicated
+from experiments.trainer import memory
 from experiments.trainer.config import Recipe
 from experiments.trainer.epochs import OnDevice, Streamed
 from experiments.trainer.evaluation import make_evaluate
 from experiments.trainer.network import Network
+from experiments.trainer.nonfinite import Origin
 from experiments.trainer.optimizers import make_optimizer, make_schedule
 from experiments.trainer.step import TrainState, initial_state, make_step
 
@@ -27,6 +29,9 @@ class Programs:
       dataset: which they were compiled for.
       recipe: likewise; its seed is not part of the programs.
       batches: where the batches come from.
+      origin: finds where a step that is not finite went wrong.
+      image_shape: as the network sees them.
+      streamed: whether images are read while the network is trained.
     """
 
     def __init__(
@@ -64,33 +69,34 @@ class Programs:
         self.network = Network(make_model)
         steps, classes = images // size, len(dataset.classes)
         self._optimizer = make_optimizer(recipe, schedule or make_schedule(recipe, steps))
-        step = make_step(
-            self.network,
-            self._optimizer,
-            recipe,
-            classes=classes,
-            steps_per_epoch=steps,
-            mesh=self.mesh,
-            remat=remat,
-        )
+        options = {"classes": classes, "steps_per_epoch": steps, "mesh": self.mesh}
+        step = make_step(self.network, self._optimizer, recipe, remat=remat, **options)
+        self.origin = Origin(self.network, self._optimizer, recipe, **options)
         evaluate = make_evaluate(self.network, classes=classes, views=recipe.views, mesh=self.mesh)
         parts = (dataset, recipe, step, evaluate, self.mesh)
         size = image_size and tuple(image_size)
-        self._shape = dataset.shape_at(size)
+        self.image_shape = dataset.shape_at(size)
         rule = f"must be given: the images of {dataset.name} are of several sizes"
-        require(None not in self._shape, "image_size", image_size, rule)
-        require(min(self._shape) >= 1, "image_size", image_size, "must be 1 or more pixels")
-        recipe.augmentation.check(self._shape, is_mask=dataset.task == "segmentation")
+        require(None not in self.image_shape, "image_size", image_size, rule)
+        require(min(self.image_shape) >= 1, "image_size", image_size, "must be 1 or more pixels")
+        recipe.augmentation.check(self.image_shape, is_mask=dataset.task == "segmentation")
         self._check_network()
-        if dataset.streamed or self._shape != dataset.image_shape:
+        self.streamed = dataset.streamed or self.image_shape != dataset.image_shape
+        if self.streamed:
             self.batches = Streamed(*parts, size)
         else:
-            self.batches = OnDevice(*parts)
+            with memory.explained(self, "placing the images on the device"):
+                self.batches = OnDevice(*parts)
 
     def compile(self) -> None:
-        """Compiles."""
+        """Compiles.
+
+        Raises:
+          UserError: the memory does not suffice.
+        """
         start = time.perf_counter()
-        self.batches.compile(self.initial_state(0), self.key(0))
+        with memory.explained(self, "compiling"):
+            self.batches.compile(self.initial_state(0), self.key(0))
         self.compile_seconds = time.perf_counter() - start
 
     def initial_state(self, seed: int) -> TrainState:
@@ -104,11 +110,11 @@ class Programs:
 
     def _check_network(self) -> None:
         """Before anything is computed or written."""
-        images = jax.ShapeDtypeStruct((1, *self._shape), np.float32)
+        images = jax.ShapeDtypeStruct((1, *self.image_shape), np.float32)
         try:
             logits, _ = jax.eval_shape(self.network.apply, self.network.shapes, images)
         except (TypeError, ValueError) as error:  # the network's own words on what it takes
-            raise UserError(f"the network cannot see images {self._shape}: {error}") from error
+            raise UserError(f"the network cannot see images {self.image_shape}: {error}") from error
         classes = len(self.dataset.classes)
         if logits.shape[-1] != classes:
             raise UserError(

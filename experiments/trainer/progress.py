@@ -45,8 +45,9 @@ class EpochProgress:
     def show(self, measured: Mapping[str, float]) -> None:
         """The figures of the last epoch: its line in metrics.jsonl."""
         overlap = f"  overlap {measured['test_iou']:.2%}" if "test_iou" in measured else ""
+        skipped = f"  {measured['skipped']} skipped" if measured.get("skipped") else ""
         figures = (
             f"loss {measured['train_loss']:.4f}  test accuracy {measured['test_accuracy']:.2%}"
-            f"{overlap}  {measured['images_per_second']:,.0f} images/s"
+            f"{overlap}  {measured['images_per_second']:,.0f} images/s{skipped}"
         )
         self._progress.update(self._task, figures=figures)

@@ -1,5 +1,7 @@
 """What a run measures, epoch by epoch: metrics.jsonl, and TensorBoard where it is wanted."""
 
+import contextlib
+import time
 from collections.abc import Mapping
 
 from experiments.command import extra
@@ -15,16 +17,23 @@ class Records:
         self._run, self._writer = run, None
         if tensorboard and is_first():
             with extra("experiments"):
-                from tensorboardX import SummaryWriter
+                from tensorboardX import event_file_writer
+            # Written here: SummaryWriter has a thread for it, which a full disk ends; after some
+            # more figures that are not written the program would wait for it for ever.
             with writing(run.folder):
-                self._writer = SummaryWriter(str(run.folder / "tensorboard"))
+                folder = run.folder / "tensorboard"
+                folder.mkdir(exist_ok=True)
+                number = len(list(folder.iterdir()))  # by the clock two may have one name
+                prefix = str(folder / "events")
+                self._writer = event_file_writer.EventsWriter(prefix, f".{number}")
 
     def __enter__(self) -> "Records":
         return self
 
     def __exit__(self, *exception) -> None:
         if self._writer:
-            self._writer.close()
+            with contextlib.suppress(OSError):  # all figures were written out before
+                self._writer.close()
 
     def add(self, epoch: int, step: int, measured: Mapping[str, float]) -> None:
         """The figures of an epoch, which ended after `step` steps in all."""
@@ -32,6 +41,15 @@ class Records:
             return
         with writing(self._run.folder):
             self._run.add_metrics(epoch, **measured)
-            for name, value in measured.items() if self._writer else ():
-                split, _, kind = name.rpartition("_")
-                self._writer.add_scalar(f"{kind}/{split}" if split else name, value, step)
+            if self._writer:
+                self._add_events(step, measured)
+
+    def _add_events(self, step: int, measured: Mapping[str, float]) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
+        for name, value in measured.items():
+            split, _, kind = name.rpartition("_")
+            summary = scalar(f"{kind}/{split}" if split else name, value)
+            self._writer.write_event(Event(wall_time=time.time(), step=step, summary=summary))
+        self._writer.flush()

@@ -104,9 +104,33 @@ def tiny_data():
 
 
 @pytest.fixture(scope="session")
-def tiny_programs(tiny_data):
-    """Compiled for `tiny_data`, 5 steps of 8 images an epoch."""
-    with as_users_run():
-        programs = Programs(TinyModel, tiny_data, TINY)
-        programs.compile()
-        return programs
+def make_split():
+    """`tiny_split`."""
+    return tiny_split
+
+
+@pytest.fixture(scope="session")
+def compiled():
+    """`Programs`, compiled."""
+
+    def compiled(*arguments, **options):
+        with as_users_run():
+            programs = Programs(*arguments, **options)
+            programs.compile()
+            return programs
+
+    return compiled
+
+
+@pytest.fixture(scope="session")
+def tiny_programs(compiled, tiny_data):
+    """For `tiny_data`, 5 steps of 8 images an epoch."""
+    return compiled(TinyModel, tiny_data, TINY)
+
+
+@pytest.fixture(scope="session")
+def tiny_stream(compiled, tiny_data):
+    """The same, of a data set that is streamed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Dataset, "streamed", True)
+        return compiled(TinyModel, tiny_data, TINY)
