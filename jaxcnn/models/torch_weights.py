@@ -1,8 +1,9 @@
 """Weights from PyTorch and back: safetensors files, torchvision's and timm's names."""
 
+import contextlib
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,6 +14,9 @@ from jaxcnn.models import _torch_layout, _torch_names
 
 # Counts the batches seen, in every batch normalisation of PyTorch; nothing here depends on it.
 _IGNORED = "num_batches_tracked"
+_FLOATS = ("F64", "F32", "F16", "BF16")  # as safetensors files call them
+_TOLD = 12  # names of one kind in a message
+_LETTERS = 120  # of a name in a message
 
 
 def load_torch(model: nnx.Module, weights: str | os.PathLike[str] | Mapping[str, Any]) -> None:
@@ -48,41 +52,23 @@ def load_torch(model: nnx.Module, weights: str | os.PathLike[str] | Mapping[str,
       load_torch: `weights` must hold what AlexNet under torchvision's names has;
     """
     kinds = _kinds("load_torch", model)
-    if isinstance(weights, Mapping):
-        arrays = {str(name): value for name, value in weights.items()}
-    elif isinstance(weights, (str, os.PathLike)):
-        arrays = _read(os.fspath(weights))
-    else:
-        raise TypeError(
-            f"load_torch: `weights` must be the path of a safetensors file or a mapping from names "
-            f"to arrays, got {type(weights).__name__}"
-        )
-    tables = {names: _torch_layout.entries(model, names) for names in kinds}
-    names = max(kinds, key=lambda kind: len(tables[kind].keys() & arrays.keys()))
-    table = tables[names]
-    arrays = {name: value for name, value in arrays.items() if not name.endswith(_IGNORED)}
-    wrong, ours = [], {}
-    for name, entry in table.items():
-        if name not in arrays:
-            continue
-        array = _as_numpy(arrays[name])
-        if array.shape != entry.shape:
-            wrong.append(f"{name} is {array.shape} in place of {entry.shape}")
-        elif not jnp.issubdtype(array.dtype, jnp.floating):
-            wrong.append(f"{name} holds {array.dtype} in place of floats")
+    with contextlib.ExitStack() as opened:
+        if isinstance(weights, Mapping):
+            arrays = {str(name): value for name, value in weights.items()}
+        elif isinstance(weights, (str, os.PathLike)):
+            arrays = opened.enter_context(_open(os.fspath(weights)))
         else:
-            ours[name] = entry.to_ours(array)
-    found = {
-        "missing": [name for name in table if name not in arrays],
-        "unknown": [name for name in arrays if name not in table],
-        "misshapen": wrong,
-    }
-    if any(found.values()):
-        told = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in found.items() if names)
-        raise ValueError(
-            f"load_torch: `weights` must hold what {type(model).__name__} under {names}'s names "
-            f"has; {told}"
-        )
+            raise TypeError(
+                f"load_torch: `weights` must be the path of a safetensors file or a mapping from "
+                f"names to arrays, got {type(weights).__name__}"
+            )
+        arrays = {name: value for name, value in arrays.items() if not name.endswith(_IGNORED)}
+        tables = {names: _torch_layout.entries(model, names) for names in kinds}
+        names = max(kinds, key=lambda kind: len(tables[kind].keys() & arrays.keys()))
+        table = tables[names]
+        arrays = {n: _as_array(value) if n in table else value for n, value in arrays.items()}
+        _check(f"{type(model).__name__} under {names}'s names", table, arrays)
+        ours = {name: entry.to_ours(np.asarray(arrays[name])) for name, entry in table.items()}
     for name, entry in table.items():
         dtype = entry.variable.get_value().dtype
         entry.variable.set_value(jnp.asarray(ours[name].astype(dtype)))
@@ -147,13 +133,27 @@ def _safetensors(function: str) -> Any:
         ) from error
 
 
-def _read(path: str) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file."""
+class _InFile:
+    """An array in a safetensors file: known by shape and dtype, and read when it is asked for."""
+
+    def __init__(self, file: Any, name: str):
+        described = file.get_slice(name)
+        self.shape, self.dtype = tuple(described.get_shape()), described.get_dtype()
+        self._file, self._name = file, name
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self._file.get_tensor(self._name), dtype)
+
+
+@contextlib.contextmanager
+def _open(path: str) -> Iterator[dict[str, _InFile]]:
+    """The arrays of a safetensors file, which claims what it likes until they are checked."""
     library = _safetensors("load_torch")
     if not os.path.isfile(path):
         raise FileNotFoundError(f"load_torch: `weights` (={path!r}) is no file")
     try:
-        return library.numpy.load_file(path)
+        with library.safe_open(path, framework="np") as file:
+            yield {name: _InFile(file, name) for name in file.keys()}
     except (library.SafetensorError, KeyError, OverflowError, MemoryError, OSError) as error:
         raise ValueError(
             f"load_torch: `weights` (={path!r}) is no whole safetensors file ({error}); a .pt or "
@@ -162,8 +162,42 @@ def _read(path: str) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _as_numpy(value: Any) -> np.ndarray:
-    """An array as NumPy's, a PyTorch tensor too."""
+def _check(what: str, table: Mapping[str, _torch_layout.Entry], arrays: Mapping[str, Any]) -> None:
+    """Raises ValueError unless the arrays are those of the table, and as they must be."""
+    wrong = []
+    for name, entry in table.items():
+        array = arrays.get(name)
+        if array is None:
+            continue
+        if array.shape != entry.shape:
+            wrong.append(f"{name} is {array.shape} in place of {entry.shape}")
+        elif not _is_float(array.dtype):
+            wrong.append(f"{name} holds {array.dtype} in place of floats")
+    found = {
+        "missing": [name for name in table if name not in arrays],
+        "unknown": [name for name in arrays if name not in table],
+        "misshapen": wrong,
+    }
+    if any(found.values()):
+        told = "; ".join(f"{kind}: {_listed(each)}" for kind, each in found.items() if each)
+        raise ValueError(f"load_torch: `weights` must hold what {what} has; {told}")
+
+
+def _is_float(dtype: Any) -> bool:
+    return dtype in _FLOATS if isinstance(dtype, str) else jnp.issubdtype(dtype, jnp.floating)
+
+
+def _listed(names: list[str]) -> str:
+    """The first few, on one line: a stranger may have chosen them."""
+    short = [n if len(n) <= _LETTERS else f"{n[:_LETTERS]}..." for n in names[:_TOLD]]
+    told = ", ".join(n if n.isprintable() else ascii(n) for n in short)
+    return told + (f" and {len(names) - _TOLD:,} more" if len(names) > _TOLD else "")
+
+
+def _as_array(value: Any) -> Any:
+    """An array of NumPy, from a PyTorch tensor too; what lies in a file stays there."""
+    if isinstance(value, _InFile):
+        return value
     if hasattr(value, "detach"):
         value = value.detach().cpu()
         if str(value.dtype) == "torch.bfloat16":  # which has no way to NumPy of its own
