@@ -2,7 +2,7 @@
 
 import contextlib
 import gc
-import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,8 +16,10 @@ from orbax.checkpoint.checkpoint_managers import (
     PreservationPolicy,
 )
 
-from experiments.command import UserError
+from experiments import files
+from experiments.command import UserError, printable
 
+_MOST_BYTES = 2**26  # of a description in JSON
 ITEMS = ("model", "average", "training")
 
 
@@ -41,29 +43,27 @@ class Checkpoints:
         self._read_only = read_only
         if read_only and not self.folder.is_dir():
             raise UserError(f"{self.folder} is missing; give a run folder that holds checkpoints")
-        handlers = {name: ocp.StandardCheckpointHandler() for name in ITEMS}
-        self._manager = ocp.CheckpointManager(
-            self.folder,
-            item_handlers={**handlers, "facts": ocp.JsonCheckpointHandler()},
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=AnyPreservationPolicy([LatestN(keep), _Best(self)]),
-                create=not read_only,
-                cleanup_tmp_directories=not read_only,
-            ),
+        handlers: dict[str, Any] = {name: ocp.StandardCheckpointHandler() for name in ITEMS}
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=AnyPreservationPolicy([LatestN(keep), _Best(self)]),
+            create=not read_only,
+            cleanup_tmp_directories=not read_only,
         )
+        handlers["facts"] = ocp.JsonCheckpointHandler()
+        try:
+            for path in self.folder.glob("*/_CHECKPOINT_METADATA"):
+                if path.stat().st_size > _MOST_BYTES:
+                    raise ValueError(f"that of {path.parent.name} has over {_MOST_BYTES:,} bytes")
+            self._manager = ocp.CheckpointManager(
+                self.folder, item_handlers=handlers, options=options
+            )
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise UserError(
+                f"a _CHECKPOINT_METADATA in {self.folder} is damaged ({_reason(error)}); move the "
+                "checkpoint that holds it to another place"
+            ) from error
         self._scores = {step: self._saved_score(step) for step in self._manager.all_steps()}
 
-    def save(
-        self,
-        step: int,
-        state: Mapping[str, Any],
-        facts: Mapping[str, Any],
-        score: float | None = None,
-    ) -> None:
-        """Copies the state after `step` steps, and writes it while the program goes on.
-
-        Args:
-          step: number of the checkpoint.
     def __enter__(self) -> "Checkpoints":
         return self
 
@@ -76,6 +76,17 @@ class Checkpoints:
             if error is None:
                 raise
 
+    def save(
+        self,
+        step: int,
+        state: Mapping[str, Any],
+        facts: Mapping[str, Any],
+        score: float | None = None,
+    ) -> None:
+        """Copies the state after `step` steps, and writes it while the program goes on.
+
+        Args:
+          step: number of the checkpoint.
           state: pytrees of arrays.
           facts: what JSON can hold.
           score: the higher, the better; None where nothing was tested.
@@ -136,9 +147,10 @@ class Checkpoints:
     def _saved_score(self, step: int) -> float | None:
         """None where there is none, or where it cannot be read."""
         try:
-            return json.loads((self.folder / str(step) / "facts/metadata").read_text())["score"]
-        except (OSError, ValueError, KeyError):
+            score = _described(self.folder / str(step) / "facts/metadata").get("score")
+        except (OSError, ValueError):
             return None
+        return score if type(score) is float and math.isfinite(score) else None
 
     def _restore_first(self, steps: list[int], like, say) -> tuple[int, dict[str, Any]]:
         damaged = []
@@ -154,6 +166,9 @@ class Checkpoints:
         items = {name: ocp.args.StandardRestore(tree) for name, tree in like.items()}
         with _no_unraisable_noise():
             try:
+                for name in ("_CHECKPOINT_METADATA", "facts/metadata", "*/_METADATA"):
+                    for path in (self.folder / str(step)).glob(name):
+                        _described(path)
                 self._check_model(step, like)
                 args = ocp.args.Composite(**items, facts=ocp.args.JsonRestore())
                 restored = self._manager.restore(step, args=args)
@@ -165,9 +180,12 @@ class Checkpoints:
                 return None
 
     def _check_model(self, step: int, like: Mapping[str, Any]) -> None:
+        described = self._manager.item_metadata(step)
+        for item in like:
+            _check_parts(described[item].tree)
         item = next(name for name in like if name != "training")
-        saved = _shapes(self._manager.item_metadata(step)[item].tree)
-        wanted = _shapes(like[item])
+        saved = _leaves(described[item].tree)
+        wanted = _leaves(like[item])
         for name in sorted(saved.keys() | wanted.keys()):
             if saved.get(name) != wanted.get(name):
                 raise UserError(
@@ -218,15 +236,41 @@ def _no_unraisable_noise() -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     """The first sentence; tensorstore goes on with the whole state of its drivers."""
-    return str(error).strip().partition("\n")[0].partition(". ")[0] or type(error).__name__
+    first = str(error).strip().partition("\n")[0].partition(". ")[0]
+    return printable(first) or type(error).__name__
 
 
-def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+def _leaves(tree: Any) -> dict[str, str]:
+    """Shape and dtype of each array."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {
-        jax.tree_util.keystr(path, simple=True, separator="."): tuple(leaf.shape)
+        jax.tree_util.keystr(path, simple=True, separator="."): f"{tuple(leaf.shape)} {leaf.dtype}"
         for path, leaf in leaves
     }
+
+
+def _check_parts(tree: Any) -> None:
+    """Raises ValueError if an array claims to be kept in parts that are larger than the array.
+
+    The memory for a part is taken at once, and where there is not so much the process is ended.
+    """
+    for leaf in jax.tree.leaves(tree):
+        parts = leaf.storage.chunk_shape if leaf.storage else ()
+        if any(part > max(size, 1) for part, size in zip(parts, leaf.shape, strict=True)):
+            raise ValueError(f"{leaf.name} is kept in parts of {parts}, larger than {leaf.shape}")
+
+
+def _described(path: Path) -> dict[str, Any]:
+    """What a file of a checkpoint describes in JSON.
+
+    Raises:
+      OSError: it cannot be read.
+      ValueError: it is too large, or describes nothing.
+    """
+    description = files.parse(files.read(path, _MOST_BYTES))
+    if not isinstance(description, dict):
+        raise ValueError(f"{path.name} describes nothing")
+    return description
 
 
 def _unused(path: Path) -> Path:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import reprlib
+import typing
 from typing import Any, Literal
 
 import tyro
@@ -40,11 +42,11 @@ class Recipe:
     """Dtype of activations; parameters are float32."""
     remat: bool = False
     """Whether the backward pass computes activations anew instead of keeping them."""
-    views: Literal["one", "flip", "flip-shift"] = "one"
-    """Test images as they are, mirrored too, or shifted by a pixel as well; logits are averaged."""
     nonfinite: Literal["stop", "skip", "ignore"] = "stop"
     """At a loss or an update that is NaN or infinite: stop and say where it came from, leave the
     update out and count it, or go on regardless."""
+    views: Literal["one", "flip", "flip-shift"] = "one"
+    """Test images as they are, mirrored too, or shifted by a pixel as well; logits are averaged."""
     test_batch_size: int = 500
     """Images that are tested at once."""
     augmentation: tyro.conf.OmitArgPrefixes[Augmentation] = Augmentation()
@@ -71,12 +73,44 @@ class Recipe:
             require(holds, name, getattr(self, name), rule)
 
 
-def from_config(saved: dict[str, Any]) -> Recipe:
-    """The recipe that `dataclasses.asdict` made into `saved`."""
+def from_config(kind: type, saved: Any) -> Any:
+    """Options of a dataclass from what `dataclasses.asdict` and JSON made of them.
+
+    Args:
+      kind: the dataclass, `Recipe` for example.
+      saved: its fields by name; those that are lacking have their defaults.
+    Raises:
+      UserError: a field is unknown, lacking, of another type or out of range.
+    """
+    kinds = typing.get_type_hints(kind)
+    if not isinstance(saved, dict):
+        raise UserError(f"{reprlib.repr(saved)} is no {kind.__name__}")
+    if unknown := sorted(saved.keys() - kinds.keys()):
+        raise UserError(f"{kind.__name__} has no {reprlib.repr(unknown)}")
     try:
-        return Recipe(**{**saved, "augmentation": Augmentation(**saved["augmentation"])})
-    except (KeyError, TypeError) as error:
-        raise UserError(f"its recipe is of another experiment or version ({error})") from None
+        return kind(**{name: _typed(name, value, kinds[name]) for name, value in saved.items()})
+    except (TypeError, OverflowError) as error:
+        raise UserError(str(error)) from None
+
+
+def _typed(name: str, value: Any, kind: Any) -> Any:
+    """A value from JSON as the annotation of its field says: 2.5 and True are no int."""
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        return from_config(typing.cast(type, kind), value)
+    if origin is Literal:
+        fits, wanted = value in parts, f"one of {', '.join(parts)}"
+    elif origin is tuple:
+        fits, wanted = isinstance(value, list) and len(value) == len(parts), f"{len(parts)} values"
+        value = tuple(map(_typed, [name] * len(parts), value, parts)) if fits else value
+    elif parts:  # a choice with None
+        return None if value is None else _typed(name, value, parts[0])
+    else:
+        value = float(value) if kind is float and type(value) is int else value
+        fits, wanted = type(value) is kind, kind.__name__
+    if not fits:
+        raise UserError(f"{name} (={reprlib.repr(value)}) must be {wanted}")
+    return value
 
 
 def check_unchanged(given: Any, default: Any, kept: Any) -> None:

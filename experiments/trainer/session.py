@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 
 from experiments.command import UserError, require
 from experiments.data import DATA_DIR, Dataset, load
+from experiments.data.decoding import MOST_PIXELS
 from experiments.parallel import is_first, make_mesh, start_processes
 from experiments.runs import Run, new_folder
 from experiments.trainer.config import Recipe, check_unchanged, from_config
@@ -56,6 +57,12 @@ class Subject:
     image_size: tuple[int, int] | None = None
     """Height and width that streamed images are brought to; their own when left out."""
 
+    def __post_init__(self):
+        height, width = self.image_size or (1, 1)
+        rule = f"must be 1 or more pixels each, and at most {MOST_PIXELS:,} together"
+        holds = min(height, width) >= 1 and height * width <= MOST_PIXELS
+        require(holds, "image_size", self.image_size, rule)
+
 
 def config(subject: Subject, recipe: Recipe) -> dict[str, Any]:
     """What a run folder keeps of them."""
@@ -67,9 +74,7 @@ def saved_subject(folder: Path) -> tuple[Subject, Recipe]:
     saved = Run(folder).config()
     try:
         subject = {field.name: saved.pop(field.name) for field in dataclasses.fields(Subject)}
-        if subject["image_size"]:
-            subject["image_size"] = tuple(subject["image_size"])
-        return Subject(**subject), from_config(saved)
+        return from_config(Subject, subject), from_config(Recipe, saved)
     except (KeyError, UserError) as error:
         raise UserError(f"{folder} is of another experiment or version ({error})") from None
 
@@ -97,14 +102,14 @@ def train(
         if recipe.nonfinite != default.nonfinite:
             kept = dataclasses.replace(kept, nonfinite=recipe.nonfinite)
         recipes = [kept]
+        if is_first():
+            with Run(session.resume).locked():  # refused here, and not after compiling
+                pass
     programs = make_programs(subject, recipes[0], session)
     runs = [Run(session.resume)] if session.resume else _make_runs(session, name, subject, recipes)
     programs.compile()
     _say(f"compile time {programs.compile_seconds:.1f} s")
     tests = []
-        if is_first():
-            with Run(session.resume).locked():  # refused here, and not after compiling
-                pass
     for recipe, run in zip(recipes, runs, strict=True):
         _say(f"seed {recipe.seed}, run folder {run.folder}")
         again = f"python -m experiments.{name} --resume {run.folder}"
