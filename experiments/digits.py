@@ -11,11 +11,14 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+from experiments import files
 from experiments.command import UserError
+from experiments.data.decoding import TooLarge, open_image
 
 _SIDE, _BOX = 28, 20
+_MOST_BYTES = 2**26
 _MOST_PIXELS = 50_000_000  # 200 MB once decoded to RGBA; files that claim more are not decoded
 _ENOUGH = 1000  # pixels a side, of which 20 are left in the end
 _LEAST_CONTRAST = 0.05  # of the range from black to white
@@ -87,25 +90,18 @@ def _decode(path: Path) -> Image.Image:
     """The image, upright; its size is looked at before a pixel is decoded."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # we have our own limit
-            image = Image.open(path, formats=("PNG", "JPEG"))
-        with image:
-            if image.width * image.height > _MOST_PIXELS:
-                raise UserError(_too_large(path, f"{image.width} x {image.height} pixels"))
-            image.load()
-            return ImageOps.exif_transpose(image)
-    except Image.DecompressionBombError:
-        raise UserError(_too_large(path, "far more")) from None
+            warnings.simplefilter("ignore")  # of Pillow, about what is odd and can be read
+            content = files.read(path, _MOST_BYTES)
+            with open_image(content, _MOST_PIXELS, ("PNG", "JPEG")) as image:
+                return ImageOps.exif_transpose(image)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise UserError(f"{path}: no PNG or JPEG image; convert it to one of them") from None
-    except (OSError, SyntaxError, ValueError, MemoryError, EOFError) as error:
+    except TooLarge as error:
+        raise UserError(f"{path}: {error}; shrink it") from None
+    except Exception as error:  # of many types, struct's and zlib's among them
         raise UserError(f"{path}: the image cannot be read ({error}); save it anew") from None
-
-
-def _too_large(path: Path, size: str) -> str:
-    return f"{path}: images of up to {_MOST_PIXELS:,} pixels are read; received {size}; shrink it"
 
 
 def _grey(image: Image.Image) -> np.ndarray:

@@ -10,7 +10,7 @@ number of the step.
 """
 
 from experiments import command
-from experiments.command import UserError, extra, fail, require
+from experiments.command import UserError, extra, fail, printable, require
 
 with extra("experiments"):
     import dataclasses
@@ -83,7 +83,7 @@ def predict(options: Predict) -> int:
             continue
         probabilities = jax.nn.softmax(network(scale(image[None])))[0]
         digit = int(probabilities.argmax())
-        print(f"{path}: {digit} ({float(probabilities[digit]):.2%})", flush=True)
+        print(f"{printable(str(path))}: {digit} ({float(probabilities[digit]):.2%})", flush=True)
     return code
 
 

@@ -77,7 +77,8 @@ def describe(name: str, features, folder: Path) -> tuple[Layout, tuple[str, ...]
         first_class, classes = MASKS[base_name]
         return Layout(name, folder, inputs, target, shape, True, first_class), classes
     classes = tuple(wanted[1].int2str(number) for number in range(wanted[1].num_classes))
-    return Layout(name, folder, inputs, target, shape, is_mask=False), classes
+    layout = Layout(name, folder, inputs, target, shape, is_mask=False, classes=len(classes))
+    return layout, classes
 
 
 def _splits(builder, layout: Layout) -> tuple[Split, Split]:

@@ -3,12 +3,14 @@
 import contextlib
 import difflib
 import importlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from experiments.command import UserError
 from experiments.data.absent import prepare_stock
 from experiments.data.library import import_tfds, silence
+from experiments.data.prepared import check_files, check_split
 from experiments.data.split import AGAIN, damaged, first_line
 
 DATA_DIR = Path("~/.cache/jaxcnn")
@@ -21,6 +23,11 @@ OWN_BUILDERS = {
     "scenes": "experiments.data.scenes",
     "signals": "experiments.data.signals",
 }
+
+
+# TFDS takes more: options in Python's syntax, and "huggingface:" and the like before the name,
+# which fetch programs. A name may come from the run folder of a stranger.
+_NAME = re.compile(r"\w{1,99}(/[\w.-]{1,99})?(:[\d.*]{1,99})?", re.ASCII)
 
 
 def open_builder(
@@ -75,7 +82,9 @@ def open_split(builder, split: str) -> Sequence[dict]:
     Images and masks are left encoded (bytes), because decoders disagree on colour modes.
     """
     tfds = import_tfds()
-    with silence(), _explain_damage(Path(builder.data_path)):
+    folder = Path(builder.data_path)
+    with silence(), _explain_damage(folder):
+        check_split(folder, builder.info.splits[split])
         images = [
             key
             for key, feature in builder.info.features.items()
@@ -87,8 +96,15 @@ def open_split(builder, split: str) -> Sequence[dict]:
 
 def find_builder(tfds, name: str, data_dir: Path):
     """The builder of that name, whether its files are there or not."""
+    if not _NAME.fullmatch(name):
+        raise UserError(
+            f"cannot open the data set {name[:80]} in {data_dir} (it is no name, name/config or "
+            "name:version); correct the name"
+        )
     base_name = name.partition("/")[0].partition(":")[0]
     folder = data_dir / base_name
+    with _explain_damage(folder):
+        check_files(folder)
     if base_name in OWN_BUILDERS:
         importlib.import_module(OWN_BUILDERS[base_name])  # registers the builder by its name
     with silence():

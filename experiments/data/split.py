@@ -38,6 +38,8 @@ class Layout:
     """Whether the target has a class for every pixel."""
     first_class: int = 0
     """The number that stands for the first class in the files."""
+    classes: int | None = None
+    """How many a label may be of; None where any number goes."""
 
     def decode(
         self, image: Any, target: Any, change: Callable | None = None
@@ -52,13 +54,16 @@ class Layout:
         try:
             mask = to_mask(target) if self.is_mask else None
             if isinstance(image, bytes) or change:
-                image = to_image(image, self.shape[-1])
+                image = to_image(image, self.shape[-1], self.shape[:-1])
                 if mask and mask.size != image.size:
                     raise ValueError(f"a mask of {mask.size} pixels, an image of {image.size}")
                 image, mask = change(image, mask) if change else (image, mask)
                 image = to_array(image)
             if mask is None:
-                return image, int(target) - self.first_class
+                label = int(target) - self.first_class
+                if self.classes is not None and not 0 <= label < self.classes:
+                    raise ValueError(f"label {label} where there are {self.classes} classes")
+                return image, label
             return image, np.asarray(mask) - np.uint8(self.first_class)
         except Exception as error:  # Pillow has its own for every format
             raise damaged(self.folder, error) from error
@@ -74,7 +79,7 @@ class Split:
     def __init__(self, examples: Sequence[dict], layout: Layout, rows: np.ndarray | None = None):
         """Takes all examples, or those that `rows` numbers."""
         self._examples, self.layout = examples, layout
-        self._rows = np.arange(len(examples)) if rows is None else rows
+        self._rows = range(len(examples)) if rows is None else rows
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -1,7 +1,10 @@
 """Digits that lie as a table of numbers inside an installed package, and how they are split."""
 
+import gzip
 import importlib.util
 import io
+import math
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,9 +12,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from experiments import files
 from experiments.command import UserError
 
 _SPLIT_SEED = 0
+_GZIP = b"\x1f\x8b"
 
 
 def find_table(name: str, package: str, *parts: str) -> Path:
@@ -48,17 +53,30 @@ def read_table(
     Raises:
       UserError: the file cannot be read, or holds another table.
     """
-    try:
-        table = np.loadtxt(path, dtype=np.uint8, delimiter=",", ndmin=2)
-    except (OSError, EOFError, ValueError) as error:
-        raise UserError(f"{name}: cannot read {path} ({error}); reinstall its package") from None
     expected = (sum(counts), side**2 + 1)
+    try:
+        text = _unpacked(path, most=len("255,") * math.prod(expected) + 1)
+        table = np.loadtxt(io.BytesIO(text), dtype=np.uint8, delimiter=",", ndmin=2)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise UserError(f"{name}: cannot read {path} ({error}); reinstall its package") from None
     if table.shape != expected or np.bincount(table[:, -1]).tolist() != list(counts):
         raise UserError(
             f"{name}: {path} should hold a table of shape {expected} with {list(counts)} rows of "
             f"the classes; received shape {table.shape}; install another version of its package"
         )
     return table[:, :-1].reshape(-1, side, side), table[:, -1]
+
+
+def _unpacked(path: Path, most: int) -> bytes:
+    """The table as text; what would unpack to more than `most` bytes is refused before it does."""
+    content = files.read(path, most)
+    if not content.startswith(_GZIP):
+        return content
+    with gzip.open(io.BytesIO(content)) as unpacked:
+        text = unpacked.read(most + 1)
+    if len(text) > most:
+        raise ValueError(f"it unpacks to more than {most:,} bytes")
+    return text
 
 
 def stratified_split(labels: np.ndarray, test_per_class: int) -> dict[str, np.ndarray]:

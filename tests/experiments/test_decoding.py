@@ -32,11 +32,12 @@ def bomb(width, height):
 
 
 def test_every_mode_becomes_the_wanted_channels(rng):
-    colour = Image.fromarray(rng.integers(0, 256, (4, 5, 3)).astype(np.uint8))
+    drawn = rng.integers(0, 190, 3) + np.arange(60).reshape(4, 5, 3)
+    colour = Image.fromarray(drawn.astype(np.uint8))
     for mode in ("RGB", "RGBA", "CMYK"):
-        kind = "tiff" if mode == "CMYK" else "png"
+        kind, off = ("jpeg", 12) if mode == "CMYK" else ("png", 0)  # what JPEG leaves of a colour
         decoded = to_array(to_image(encode(colour.convert(mode), kind), 3))
-        np.testing.assert_array_equal(decoded, np.asarray(colour))
+        np.testing.assert_allclose(decoded, np.asarray(colour), atol=off)
     for mode in ("L", "LA", "P", "1"):
         decoded = to_array(to_image(encode(colour.convert("L").convert(mode)), 3))
         assert decoded.shape == (4, 5, 3) and np.ptp(decoded, axis=-1).max() == 0
@@ -61,11 +62,10 @@ def test_masks_of_colours_are_refused():
 
 @pytest.mark.parametrize("decode", [lambda content: to_image(content, 3), to_mask])
 @pytest.mark.parametrize(
-    ("size", "message"),
-    [((10_000, 10_000), "at most 80,000,000 pixels; received 10000 x 10000"), ((10**5, 10**5), "")],
+    ("size", "received"), [((10_000, 10_000), "10000 x 10000"), ((10**5, 10**5), "far more")]
 )
-def test_bombs_are_refused_before_they_are_decoded(decode, size, message):
-    with pytest.raises(ValueError, match=message or "far more than 80,000,000 pixels"):
+def test_bombs_are_refused_before_they_are_decoded(decode, size, received):
+    with pytest.raises(ValueError, match=f"at most 80,000,000 pixels; received {received}"):
         decode(bomb(*size))
 
 

@@ -1,8 +1,5 @@
 """Image files brought into MNIST's form."""
 
-import struct
-import zlib
-
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -93,49 +90,7 @@ def test_ink_is_the_difference_from_the_paper():
     np.testing.assert_allclose(ink(grey), expected, atol=1e-12)
 
 
-def png(width, height):
-    """A PNG file of a few bytes that claims any size."""
-
-    def chunk(kind, content):
-        checksum = zlib.crc32(kind + content)
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + content
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "no PNG or JPEG image"),
-        (b"just text", "no PNG or JPEG image"),
-        (b"GIF89a\x01\x00\x01\x00", "no PNG or JPEG image; convert it"),
-        (png(28, 28), "cannot be read"),
-        (png(10_000, 10_000), "up to 50,000,000 pixels are read; received 10000 x 10000"),
-        (png(100_000, 100_000), "up to 50,000,000 pixels are read; received far more"),
-    ],
-)
-def test_bad_files(content, message, tmp_path):
-    path = tmp_path / "digit.png"
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=f"digit.png: .*{message}"):
-        read_digit(path)
-
-
-def test_truncated_jpeg(drawing, tmp_path):
-    path = tmp_path / "digit.jpg"
-    Image.fromarray(drawing).save(path)
-    path.write_bytes(path.read_bytes()[:-300])
-    with pytest.raises(UserError, match="cannot be read .*truncated.*save it anew"):
-        read_digit(path)
-
-
-def test_absent_folder_and_blank(tmp_path):
-    with pytest.raises(UserError, match="no such file"):
-        read_digit(tmp_path / "absent.png")
-    with pytest.raises(UserError, match="cannot be read"):
-        read_digit(tmp_path)
+def test_blank(tmp_path):
     Image.new("L", (50, 40), 77).save(tmp_path / "blank.png")
     with pytest.raises(UserError, match="blank"):
         read_digit(tmp_path / "blank.png")
