@@ -12,12 +12,14 @@ from typing import Any
 
 import jax
 
+from experiments import files
 from experiments.benchmark.programs import SCAN, STEP
 from experiments.command import UserError
 from experiments.runs import available_cores
 
 OURS = "jaxcnn"
 FOLDER = Path(__file__).parent / "results"
+_MOST_BYTES = 2**24  # of a file; ours have some hundred thousand
 WORSE = 0.85  # of a committed ratio: what is below is pointed out
 PACKAGES = ("jax", "jaxlib", "flax", "numpy", "jaxcnn")
 
@@ -148,7 +150,7 @@ def read(path: Path) -> tuple[dict[str, Any], list[Result]]:
       UserError: it is no such file.
     """
     try:
-        head = json.loads(path.read_text())
+        head = files.parse(files.read(path, _MOST_BYTES))
         rows = [
             Result(**{**row, "figures": {k: Figures(**f) for k, f in row["figures"].items()}})
             for row in head.pop("results")

@@ -1,6 +1,7 @@
 """Pictures of a trained LeNet-5, and of how it learned."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,10 @@ def names(folder: Path, run: Path | None, epochs: int, data_dir: Path) -> dict[s
     known = np.flatnonzero(np.asarray(labels) == 3)
     clear = known[probabilities[known, 3].argmax()]
     curves = {
-        kind: {split: [line[f"{split}_{kind}"] for line in lines] for split in ("train", "test")}
+        kind: {
+            split: [line.get(f"{split}_{kind}", math.nan) for line in lines]
+            for split in ("train", "test")
+        }
         for kind in ("loss", "accuracy")
     }
     edges = np.concatenate([[0.0, 0.01], np.linspace(0.1, 3, 30)])

@@ -1,5 +1,7 @@
 """The pictures of a run: how it went, and what the network takes the test images for."""
 
+import math
+
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -44,8 +46,8 @@ def learning_curves(lines: list[dict]) -> Figure:
     """Loss and error rate over the epochs of metrics.jsonl."""
     curves = {
         kind: {
-            "train (augmented)": [line[f"train_{kind}"] for line in lines],
-            "test": [line[f"test_{kind}"] for line in lines],
+            "train (augmented)": [line.get(f"train_{kind}", math.nan) for line in lines],
+            "test": [line.get(f"test_{kind}", math.nan) for line in lines],
         }
         for kind in ("loss", "accuracy")
     }
