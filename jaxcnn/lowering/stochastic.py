@@ -50,7 +50,7 @@ def expected(inputs: Inputs, windows: Windows) -> Outputs:
         finite = jnp.where(largest == jnp.inf, jnp.zeros_like(pixels), pixels)
         weight = _positive(finite) / scale
         total, squares = total + weight, squares + weight * weight
-    mean = scale * squares / jnp.where(total == 0, jnp.ones_like(total), total)
+    mean = scale * (squares / jnp.where(total == 0, jnp.ones_like(total), total))
     return jnp.where(largest == jnp.inf, largest, mean).astype(inputs.dtype)
 
 

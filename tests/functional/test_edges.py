@@ -1,0 +1,223 @@
+"""Numbers at the edge of a dtype and windows at the edge of an image: the stated results.
+
+Every primitive's first case of the gradient comparison meets NaN and infinities here, one at a
+time. What overflows is pinned by hand: the float64 reference does not overflow.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.gradients import comparison, registry
+from jaxcnn import functional as F
+from jaxcnn import reference
+
+comparison.load()
+CASES = {
+    name: next(iter(entry.cases.values()))
+    for name, entry in registry.PRIMITIVES.items()
+    if hasattr(reference, name) and "float32" in entry.dtypes
+}
+
+
+def is_close(found, expected):
+    """Whether equal, infinities and NaN in the same places; finite ones to float32's rounding."""
+    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    finite = np.isfinite(expected)
+    largest = np.abs(expected[finite]).max(initial=1)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
+    np.testing.assert_array_equal(found[~finite], expected[~finite])
+    np.testing.assert_allclose(found[finite], expected[finite], rtol=1e-4, atol=1e-5 * largest)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_nan_or_infinity_goes_where_the_definition_says(name):
+    """Into the windows that hold it and back from those, as in the reference; nowhere else."""
+    case, rng = CASES[name], np.random.default_rng(5)
+    arrays = [np.asarray(draw(rng, np.dtype(np.float32))) for draw in case.draws]
+    floats = [i for i, array in enumerate(arrays) if array.dtype.kind == "f"]
+    options = {k: v for k, v in case.fn.keywords.items() if k not in registry.COMPUTING}
+
+    @jax.jit
+    def run(*values):
+        def fn(*values):
+            given = dict(zip(floats, values, strict=True))
+            outputs = case.fn(*(given.get(i, array) for i, array in enumerate(arrays)))
+            return outputs if isinstance(outputs, jax.Array) else outputs[0]
+
+        outputs, pullback = jax.vjp(fn, *values)
+        return outputs, pullback(jnp.ones_like(outputs))
+
+    for value in (np.nan, np.inf, -np.inf):
+        hostile = arrays[0].copy()
+        hostile.flat[hostile.size // 2] = value
+        arguments = [hostile, *arrays[1:]]
+        outputs, gradients = run(*(arguments[i] for i in floats))
+        wide = [np.asarray(a, np.float64) if a.dtype.kind == "f" else a for a in arguments]
+        with np.errstate(invalid="ignore", over="ignore"):
+            if name != "pool":  # its reference takes the reducer as a name
+                expected = getattr(reference, name)(*wide, **options)
+                is_close(outputs, expected[0] if isinstance(expected, tuple) else expected)
+            by_hand = case.vjp(np.ones(outputs.shape), *wide)
+        by_hand = by_hand if isinstance(by_hand, tuple) else (by_hand,)
+        for position, gradient in zip(floats, gradients, strict=True):
+            if by_hand[position] is not None:
+                is_close(gradient, by_hand[position])
+
+
+def four(value, dtype=np.float32):
+    """One window of four equal pixels."""
+    return np.full((4, 1), value, dtype)
+
+
+HALF = functools.partial(four, 65504, np.float16)
+ONES = np.ones((4, 1, 1))
+INF = np.inf
+# function -> (pixels, the one output, gradient of each pixel)
+STATED = {
+    "max": (lambda x: F.max_pool(x, (4,)), four(1e38), 1e38, [1, 0, 0, 0]),
+    "sum": (lambda x: F.sum_pool(x, (4,)), four(1e38), INF, [1] * 4),
+    "average, its sum overflows": (lambda x: F.avg_pool(x, (4,)), four(1e38), INF, [0.25] * 4),
+    "average of three": (lambda x: F.avg_pool(x[:3], (3,)), four(1e38), 1e38, [1 / 3] * 3 + [0]),
+    "global": (lambda x: F.global_avg_pool(x[None])[0], four(1e38), INF, [0.25] * 4),
+    "adaptive": (lambda x: F.adaptive_avg_pool(x, (1,)), four(1e38), INF, [0.25] * 4),
+    "half average": (lambda x: F.avg_pool(x, (4,)), HALF(), 65504, [0.25] * 4),
+    "half global": (lambda x: F.global_avg_pool(x[None])[0], HALF(), 65504, [0.25] * 4),
+    "half adaptive": (lambda x: F.adaptive_avg_pool(x, (1,)), HALF(), 65504, [0.25] * 4),
+    "half sum": (lambda x: F.sum_pool(x, (4,)), HALF(), INF, [1] * 4),
+    "half sum that fits": (
+        lambda x: F.sum_pool(x * np.array([[1], [1], [-1], [-1]], x.dtype), (4,)),
+        HALF(),
+        0,
+        [1, 1, -1, -1],
+    ),
+    "half blur": (lambda x: F.blur_pool(x, (4,), padding="VALID"), HALF(), 65504, None),
+    "norm of order 2, squares overflow": (
+        lambda x: F.lp_pool(x, 2, (4,)),
+        four(1e38),
+        INF,
+        [0] * 4,
+    ),
+    "norm of order 2, squares vanish": (lambda x: F.lp_pool(x, 2, (4,)), four(1e-38), 0, [0] * 4),
+    "norm of order 2": (lambda x: F.lp_pool(x, 2, (4,)), four(9e18), 1.8e19, [0.5] * 4),
+    "norm of order inf": (lambda x: F.lp_pool(x, INF, (4,)), four(-1e38), 1e38, [-1, 0, 0, 0]),
+    "half norm of order 2": (
+        lambda x: F.lp_pool(x[:1], 2, (1,)),
+        HALF(),
+        65504,
+        [1, 0, 0, 0],
+    ),
+    "log-sum-exp": (lambda x: F.logsumexp_pool(x, (4,)), four(1e38), 1e38, [0.25] * 4),
+    "log-sum-exp of inf": (
+        lambda x: F.logsumexp_pool(x, (4,)),
+        np.float32([[INF], [1], [INF], [-INF]]),
+        INF,
+        [0.5, 0, 0.5, 0],
+    ),
+    "log-sum-exp of -inf": (lambda x: F.logsumexp_pool(x, (4,)), four(-INF), -INF, [0] * 4),
+    "half log-sum-exp": (lambda x: F.logsumexp_pool(x, (4,)), HALF(), 65504, [0.25] * 4),
+    "stochastic": (
+        lambda x: F.stochastic_pool(x, (4,), deterministic=True),
+        four(1e38),
+        1e38,
+        [0.25] * 4,
+    ),
+    "stochastic, drawn": (
+        lambda x: F.stochastic_pool(x, (4,), samples=jnp.full((1, 1), 0.6, x.dtype)),
+        four(1e38),
+        1e38,
+        [0, 0, 1, 0],
+    ),
+    "convolution": (
+        lambda x: F.conv(x, jnp.asarray(ONES, x.dtype), padding="VALID"),
+        four(1e38),
+        INF,
+        [1] * 4,
+    ),
+    "transposed": (
+        lambda x: F.conv_transpose(x[:1], jnp.full((1, 1, 1), 10, x.dtype)),
+        four(1e38),
+        INF,
+        [10, 0, 0, 0],
+    ),
+    "half convolution": (
+        lambda x: F.conv(x, jnp.asarray(ONES, x.dtype), padding="VALID"),
+        HALF(),
+        INF,
+        [1] * 4,
+    ),
+    "half convolution into float32": (
+        lambda x: F.conv(
+            x, jnp.asarray(ONES, x.dtype), padding="VALID", preferred_element_type=jnp.float32
+        ),
+        HALF(),
+        4 * 65504,
+        [1] * 4,
+    ),
+    "resized": (
+        lambda x: F.resize_conv(x, jnp.ones((1, 1, 1), x.dtype), resized_shape=5, method="linear")[
+            :1
+        ],
+        HALF(),
+        65504,
+        [1, 0, 0, 0],
+    ),
+}  # fmt: skip
+
+
+@functools.cache
+def stated():
+    """All of them as one program: outputs and gradients."""
+
+    def run(pixels):
+        found = {}
+        for name, (function, *_) in STATED.items():
+            outputs, pullback = jax.vjp(function, pixels[name])
+            found[name] = outputs, pullback(jnp.ones_like(outputs))[0]
+        return found
+
+    with jax.enable_x64(False):
+        return jax.jit(run)({name: row[1] for name, row in STATED.items()})
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_results_near_the_largest_number_are_as_stated(name):
+    _, pixels, output, gradient = STATED[name]
+    found, found_gradient = stated()[name]
+    assert found_gradient.dtype == pixels.dtype
+    np.testing.assert_allclose(np.float64(found.ravel()), [output], rtol=1e-3)
+    if gradient is not None:
+        np.testing.assert_allclose(np.float64(found_gradient.ravel()), gradient, rtol=1e-3)
+
+
+def test_a_resize_reads_no_pixel_with_weight_zero(rng):
+    """5 centres on 3 pixels: the middle one lies on a pixel, beside one that is no number."""
+    pixels = np.array([[1.0], [np.inf], [np.nan]])
+    kernel = np.ones((1, 1, 1))
+    resized = F.resize_conv(pixels, kernel, resized_shape=5, method="linear").ravel()
+    np.testing.assert_array_equal(resized, [1, INF, INF, np.nan, np.nan])
+
+
+def test_subnormal_numbers_count_as_zero_or_as_they_are_and_moves_keep_them():
+    """XLA's CPU code computes with zeros in their place; what only moves pixels keeps every bit."""
+    tiny = np.float32([3e-41, 1e-40, 2e-42, 7e-45]).reshape(4, 1)
+
+    @jax.jit
+    def run(x):
+        computed = F.max_pool(x, (2,), 2), F.avg_pool(x, (2,), 2), F.conv(x, jnp.ones((1, 1, 1)))
+        moved = F.unfold(x, (2,), strides=2), F.space_to_depth(x, (2,)), F.dilate(x, (2,))[::2]
+        return computed, moved
+
+    with jax.enable_x64(False):
+        computed, moved = run(tiny)
+    exact = [1e-40, 2e-42], tiny.reshape(2, 2).mean(1), tiny.ravel()
+    for found, right in zip(computed, exact, strict=True):
+        for value, wanted in zip(np.asarray(found).ravel(), np.float32(right), strict=True):
+            assert abs(value) <= np.finfo(np.float32).tiny and value in (0, wanted)
+    for found in moved:
+        np.testing.assert_array_equal(
+            np.asarray(found).view(np.int32).ravel(), tiny.view(np.int32).ravel()
+        )
