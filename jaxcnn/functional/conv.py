@@ -34,6 +34,9 @@ def conv(
     The mathematical convolution flips the kernel, out[i] = sum over a of x[i - a] * kernel[a]:
     that is `flip_kernel=True`, and the two differ in nothing but the order of the taps.
 
+    Groups are convolved several at once on a CPU, zeros between them: a NaN or an infinity reaches
+    the outputs of groups beside its own; `algorithm="direct"` keeps it in its group.
+
     Args:
       inputs: `(*batch, *spatial, in_features)`, any number of batch axes, none included.
       kernel: `(*kernel_size, in_features / feature_group_count, out_features)`; sets the number of

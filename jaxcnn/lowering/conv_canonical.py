@@ -153,8 +153,9 @@ def _phases_as_channels(d_inputs: Array, kernel: Array, problem: ConvProblem) ->
         low = windows.padding[axis][0]
         config.append((low, count * windows.strides[axis] - low - windows.sizes[axis], 0))
     pixels = lax.pad(d_inputs, jnp.zeros((), d_inputs.dtype), [*config, (0, 0, 0)])
-    pixels = pixels.reshape((len(pixels), blocks[0], s, blocks[1], t, -1))
-    pixels = pixels.transpose((0, 1, 3, 2, 4, 5)).reshape((len(pixels), *blocks, -1))
+    n, channels = len(d_inputs), d_inputs.shape[-1]  # n may be 0, which leaves no -1 open
+    pixels = pixels.reshape((n, blocks[0], s, blocks[1], t, channels))
+    pixels = pixels.transpose((0, 1, 3, 2, 4, 5)).reshape((n, *blocks, s * t * channels))
     fill = [(0, k * step - size) for k, step, size in zip(taps, (s, t), kernel.shape, strict=False)]
     filled = jnp.pad(kernel, [*fill, (0, 0), (0, 0)])
     filled = filled.reshape((taps[0], s, taps[1], t, *kernel.shape[2:]))

@@ -150,6 +150,24 @@ def test_8_bit_integers_accumulate_in_the_preferred_type(dtype, rng):
     np.testing.assert_array_equal(outputs, reference.conv(inputs, kernel))
 
 
+@pytest.mark.parametrize("strides", [1, 3])
+def test_an_empty_batch_has_gradients(strides):
+    inputs, kernel = jnp.zeros((0, 5, 1)), jnp.ones((3, 1, 1))
+    outputs, pull = jax.vjp(lambda *a: functional.conv(*a, strides=strides), inputs, kernel)
+    d_inputs, d_kernel = pull(outputs)
+    assert d_inputs.shape == inputs.shape
+    np.testing.assert_array_equal(d_kernel, np.zeros(kernel.shape))
+
+
+def test_a_nan_stays_in_its_group_where_asked_for(rng):
+    inputs, kernel = rng.standard_normal((5, 6)), rng.standard_normal((3, 3, 4))
+    inputs[2, 0] = np.nan
+    options = dict(padding="VALID", feature_group_count=2)
+    outputs = functional.conv(inputs, kernel, algorithm="direct", **options)
+    np.testing.assert_allclose(outputs, reference.conv(inputs, kernel, **options), 1e-12)
+    assert np.isfinite(outputs[:, 2:]).all()
+
+
 def test_the_preferred_type_keeps_what_16_bits_would_lose(rng):
     inputs = jnp.ones((1, 64, 64, 1), jnp.bfloat16)
     kernel = jnp.ones((64, 64, 1, 1), jnp.bfloat16)
