@@ -93,6 +93,7 @@ def test_run_folder(runs):
     assert json.loads((folder / "config.json").read_text())["epochs"] == 12
     names = {path.name for path in folder.iterdir()} - {".lock"}  # not left on every system
     assert names == {
+        ".order",
         "checkpoints",
         "config.json",
         "confusion.png",
