@@ -23,7 +23,9 @@ NOT_PLAIN = "the run folder .* cannot be used \\({} is {}\\); .* remove that, or
 BAD_CONFIG = r"cannot read .*config\.json \({}\); choose another run folder"
 BAD_METRICS = r"cannot read .*metrics\.jsonl \({}\); correct or delete it"
 OTHER_RUN = r"run is of another experiment or version \({}\)"
-BAD_STEP = "checkpoint 7 is damaged and passed over .*no whole checkpoint in .*start a new run"
+BAD_STEP = (
+    r"checkpoint 7 is damaged and passed over \({}\) .*no whole checkpoint in .*start a new run"
+)
 NO_NAME = r"cannot open the data set .* \(it is no name, .*\); correct the name"
 LIMIT = "it has 3,221,225,472 bytes, at most .* are read"
 QUEUE = "neither a file nor a folder"
@@ -162,18 +164,24 @@ CHECKPOINTS = {
     "checkpoint that is a link": (link(STEP, "."), NOT_PLAIN.format("checkpoints/7", "a link")),
     "checkpoint that is a queue": (queue(STEP), NOT_PLAIN.format("checkpoints/7", QUEUE)),
     "checkpoint that is a pickle": (pickled(STEP), "no whole checkpoint in .*start a new run"),
-    "checkpoint without the model": (lambda folder: clear(folder / STEP / "model"), BAD_STEP),
+    "checkpoint without the model": (
+        lambda folder: clear(folder / STEP / "model"),
+        BAD_STEP.format(".*"),
+    ),
     "array that is a queue": (
         queue(f"{STEP}/model/manifest.ocdbt"),
         NOT_PLAIN.format("checkpoints/7/model/manifest.ocdbt", QUEUE),
     ),
-    "arrays that are a pickle": (pickled(f"{STEP}/model/manifest.ocdbt"), BAD_STEP),
-    "arrays cut short": (cut(f"{STEP}/model/manifest.ocdbt"), BAD_STEP),
+    "arrays that are a pickle": (pickled(f"{STEP}/model/manifest.ocdbt"), BAD_STEP.format(".*")),
+    "arrays cut short": (cut(f"{STEP}/model/manifest.ocdbt"), BAD_STEP.format(".*")),
     "array of terabytes": (
         stored(shape=[2**40, 2], chunks=[2**40, 2]),
         r"of another model: params.kernel is \(1099511627776, 2\) float32 there and \(3, 2\) float",
     ),
-    "array in parts of gigabytes": (stored(chunks=[2**30, 2]), BAD_STEP),
+    "array in parts of gigabytes": (
+        stored(chunks=[2**30, 2]),
+        BAD_STEP.format("params.kernel is kept in parts of .*, larger than .*"),
+    ),
     "array of whole numbers": (
         stored(dtype="<i4"),
         r"of another model: params.kernel is \(3, 2\) int32 there and \(3, 2\) float32 in the mod",
@@ -182,16 +190,28 @@ CHECKPOINTS = {
         stored(shape=[1, 2], chunks=[1, 2]),
         r"of another model: params.kernel is \(1, 2\) float32 there and \(3, 2\) float32 in",
     ),
-    "description nested deeply": (put(f"{STEP}/model/_METADATA", DEEP), BAD_STEP),
-    "description that is a list": (put(f"{STEP}/model/_METADATA", "[]"), BAD_STEP),
-    "description of gigabytes": (hole(f"{STEP}/model/_METADATA", b"{"), BAD_STEP),
+    "description nested deeply": (
+        put(f"{STEP}/model/_METADATA", DEEP),
+        BAD_STEP.format("it is nested too deeply"),
+    ),
+    "description that is a list": (
+        put(f"{STEP}/model/_METADATA", "[]"),
+        BAD_STEP.format("_METADATA describes nothing"),
+    ),
+    "description of gigabytes": (hole(f"{STEP}/model/_METADATA", b"{"), BAD_STEP.format(LIMIT)),
     "description of another model": (
         replace(f"{STEP}/model/_METADATA", "kernel", r"\u001b[31mkernel"),
-        BAD_STEP,
+        BAD_STEP.format(".*"),
     ),
-    "facts that are a list": (put(f"{STEP}/facts/metadata", "[]"), BAD_STEP),
-    "facts nested deeply": (put(f"{STEP}/facts/metadata", DEEP), BAD_STEP),
-    "facts of gigabytes": (hole(f"{STEP}/facts/metadata", b"{"), BAD_STEP),
+    "facts that are a list": (
+        put(f"{STEP}/facts/metadata", "[]"),
+        BAD_STEP.format("metadata describes nothing"),
+    ),
+    "facts nested deeply": (
+        put(f"{STEP}/facts/metadata", DEEP),
+        BAD_STEP.format("it is nested too deeply"),
+    ),
+    "facts of gigabytes": (hole(f"{STEP}/facts/metadata", b"{"), BAD_STEP.format(LIMIT)),
     "list of items nested deeply": (
         put(f"{STEP}/_CHECKPOINT_METADATA", DEEP),
         "a _CHECKPOINT_METADATA in .* is damaged .*; move the checkpoint that holds it",
