@@ -38,7 +38,7 @@ advance = epochs.Streamed.advance
 
 def slowly(self, state, done, key):
     print("begins", flush=True)
-    time.sleep(0.01)
+    time.sleep(0.05)
     return advance(self, state, done, key)
 
 
@@ -57,7 +57,7 @@ def split(count, seed):
 def train(name):
     classes = ("a", "b", "c")
     data = Dataset("tiny", "classification", classes, (6, 5, 1), split(43, 1), split(10, 2))
-    recipe = Recipe(epochs=30, batch_size=8, ema=0.9, augmentation=Augmentation(shift=1))
+    recipe = Recipe(epochs=10, batch_size=8, ema=0.9, augmentation=Augmentation(shift=1))
     programs = Programs(make_model, data, recipe)
     programs.compile()
     resume = (parent / name / "config.json").exists()
@@ -101,7 +101,7 @@ for number in range({KILLS}):
         if waits[(number + 1) % 3]():
             break
         time.sleep(0.01)
-    time.sleep(draw.uniform(0.0, 0.5))
+    time.sleep(draw.uniform(0.0, 0.15))
     os.kill(process, signal.SIGKILL)
     _, killed = os.waitpid(process, 0)
     if killed != signal.SIGKILL:
@@ -115,7 +115,7 @@ STEPS = 5  # an epoch
 
 
 def place(line):
-    """The number of steps in "goes on after step 2 of 5 of epoch 4 of 30"."""
+    """The number of steps in "goes on after step 2 of 5 of epoch 4 of 10"."""
     words = line.split()
     if words[3] == "step":
         return int(words[4]) + STEPS * (int(words[9]) - 1)
