@@ -39,6 +39,8 @@ def logsumexp_pool(
         else:
             taps = range(windows.window_shape[axis])
             values = _log_sum([slices.axis_slice(values, windows, axis, tap) for tap in taps])
+    if max(windows.window_shape) == 1:  # nothing was summed: a -inf has no gradient here either
+        values = jnp.where(values == -jnp.inf, jnp.asarray(-jnp.inf, values.dtype), values)
     return values
 
 

@@ -270,7 +270,8 @@ def test_a_bias_joins_the_preferred_type():
     [("int8", "int4"), ("int8", "uint32"), ("uint8", "int8"), ("float16", "bfloat16")],
 )
 def test_a_preferred_type_of_the_same_size_may_hold_less(dtype, preferred):
-    arrays = jax.ShapeDtypeStruct((1, 3, 2), dtype), jax.ShapeDtypeStruct((2, 2, 1), dtype)
+    arrays = [jax.ShapeDtypeStruct(shape, dtype) for shape in ((1, 3, 2), (2, 2, 1))]
+    convolve = functools.partial(functional.conv, preferred_element_type=preferred)
     message = rf"^conv: `preferred_element_type` \(={preferred}\) must hold every {dtype}"
     with pytest.raises(TypeError, match=message):
-        jax.eval_shape(lambda *two: functional.conv(*two, preferred_element_type=preferred), *arrays)
+        jax.eval_shape(convolve, *arrays)

@@ -131,7 +131,7 @@ def test_log_sum_exp_is_stable():
     assert pool(x.at[1].set(jnp.inf)).ravel()[0] == np.inf
 
 
-@pytest.mark.parametrize("taps", [2, 20])
+@pytest.mark.parametrize("taps", [1, 2, 20])
 def test_log_sum_exp_of_nothing_is_minus_infinity_without_a_gradient(taps):
     def pool(x):
         return functional.logsumexp_pool(x, (taps,), taps, padding=(taps + 1,))
