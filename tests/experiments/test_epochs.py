@@ -9,31 +9,21 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.data import Dataset
 from experiments.runs import Run
-from experiments.trainer import Programs, Watch, epochs, fit, pictures
+from experiments.trainer import Watch, epochs, fit, pictures
 from experiments.trainer.evaluation import results
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
 
 
-@pytest.fixture
-def stream(tiny_data, tiny_recipe, make_tiny_model, monkeypatch):
-    """The programs of a stream."""
-    monkeypatch.setattr(Dataset, "streamed", True)
-    programs = Programs(make_tiny_model, tiny_data, tiny_recipe)
-    programs.compile()
-    assert isinstance(programs.batches, epochs.Streamed)
-    return programs
-
-
 def test_stopped_within_an_epoch_a_stream_goes_on_with_the_same_bits(
-    stream, tmp_path, monkeypatch, capsys
+    tiny_stream, tmp_path, monkeypatch, capsys
 ):
+    assert isinstance(tiny_stream.batches, epochs.Streamed)
     monkeypatch.setattr(pictures, "draw", lambda *arguments: None)
-    whole, test = fit(stream, Run.create(tmp_path / "whole", {}), seed=3)
+    whole, test = fit(tiny_stream, Run.create(tmp_path / "whole", {}), seed=3)
     assert test["accuracy"] >= 0.7
-    advance = stream.batches.advance
+    advance = tiny_stream.batches.advance
 
     def advance_and_stop(state, done, key):
         if done == 12:
@@ -42,13 +32,13 @@ def test_stopped_within_an_epoch_a_stream_goes_on_with_the_same_bits(
 
     run = Run.create(tmp_path / "stopped", {})
     with monkeypatch.context() as patch, pytest.raises(SystemExit) as exit:
-        patch.setattr(stream.batches, "advance", advance_and_stop)
-        fit(stream, run, seed=3, again="this", watch=Watch(save_seconds=1e-6))
+        patch.setattr(tiny_stream.batches, "advance", advance_and_stop)
+        fit(tiny_stream, run, seed=3, again="this", watch=Watch(save_seconds=1e-6))
     assert exit.value.code == 0
     output = capsys.readouterr().out
     assert "stopped after step 3 of 5 of epoch 3 of 6; go on with: this" in output
     assert {path.name for path in run.checkpoints.iterdir()} > {"11", "12", "13"}
-    state, _ = fit(stream, run, seed=3, resume=True)
+    state, _ = fit(tiny_stream, run, seed=3, resume=True)
     assert "goes on after step 3 of 5 of epoch 3 of 6" in capsys.readouterr().out
     jax.tree.map(np.testing.assert_array_equal, state, whole)
     names = ("epoch", "train_loss", "train_accuracy", "test_loss")
@@ -57,15 +47,15 @@ def test_stopped_within_an_epoch_a_stream_goes_on_with_the_same_bits(
     assert lines == others and len(lines) == 6
 
 
-def test_both_test_every_example_once(stream, tiny_programs):
-    model = stream.initial_state(0).model
-    one, other = (programs.batches.test(model) for programs in (stream, tiny_programs))
+def test_both_test_every_example_once(tiny_stream, tiny_programs):
+    model = tiny_stream.initial_state(0).model
+    one, other = (programs.batches.test(model) for programs in (tiny_stream, tiny_programs))
     np.testing.assert_array_equal(one.sums.confusion, other.sums.confusion)
     assert one.sums.confusion.sum() == 10  # in batches of 6
     assert results(one.sums)["loss"] == pytest.approx(results(other.sums)["loss"], rel=1e-5)
     np.testing.assert_allclose(one.outputs, other.outputs, rtol=1e-5, atol=1e-7)
     for array, same in zip(
-        stream.batches.pictured(), tiny_programs.batches.pictured(), strict=True
+        tiny_stream.batches.pictured(), tiny_programs.batches.pictured(), strict=True
     ):
         np.testing.assert_array_equal(array, same)
 
