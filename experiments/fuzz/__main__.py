@@ -1,0 +1,78 @@
+"""Draws random calls of every primitive, checks them, and prints what was found."""
+
+from experiments import command
+from experiments.command import extra, require
+
+with extra("test"):
+    import hypothesis  # noqa: F401
+
+with extra("experiments"):
+    import os
+    import sys
+    from dataclasses import dataclass
+    from pathlib import Path
+
+    # Compiling is nearly all of the time here and each program runs a few times only: LLVM's own
+    # optimiser stays off, which halves the time and leaves XLA's passes as they are.
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+    import jax
+
+    from experiments.fuzz import peers, report
+    from experiments.fuzz.machine import Session
+    from experiments.fuzz.primitives import PRIMITIVES
+
+EVERY = 500  # draws from one line of progress to the next
+
+
+@dataclass(frozen=True)
+class Options:
+    """Holds random calls against the reference, PyTorch and the contract's errors."""
+
+    draws: int = 1000
+    """Calls to check; 20,000 is the nightly mode."""
+    seed: int = 0
+    """The same seed draws the same calls."""
+    primitive: str = ""
+    """Any part of a primitive's name; empty for all."""
+    torch: bool = peers.INSTALLED
+    """Checks against PyTorch too, for what it has; as a rule where it is installed."""
+    json: Path | None = None
+    """File for all counts and failures."""
+
+
+def main(options: Options) -> int:
+    """Draws as many calls as `options` say; returns 1 if one of them fails."""
+    require(options.draws >= 1, "draws", options.draws, "must be at least 1")
+    require(options.seed >= 0, "seed", options.seed, "must be at least 0")
+    names = [name for name in sorted(PRIMITIVES) if options.primitive in name]
+    rule = f"must be part of one of {', '.join(sorted(PRIMITIVES))}"
+    require(bool(names), "primitive", options.primitive, rule)
+    require(
+        peers.INSTALLED or not options.torch, "torch", True,
+        "needs PyTorch, which is not installed; leave it out",
+    )  # fmt: skip
+    if options.json:
+        command.reserve(options.json)
+
+    def progress(session: Session) -> None:
+        if session.made % EVERY == 0:
+            failures = len(session.failures)
+            print(f"{session.made:,} draws, {failures} failures", file=sys.stderr, flush=True)
+
+    def failed(failure) -> None:
+        print(report.describe(failure), file=sys.stderr, flush=True)
+
+    session = Session(
+        options.draws, names=names, torch=options.torch, on_draw=progress, on_failure=failed
+    )
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+        session.run(options.seed)
+    report.show(session, options.seed)
+    if options.json:
+        report.write_json(session, options.seed, options.json)
+    return 1 if session.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(command.run("python -m experiments.fuzz", {"draw": (Options, main)}))

@@ -1,0 +1,104 @@
+"""The contract's arithmetic a second time, by which a call is known to be valid before it is made.
+
+It shares no line with `jaxcnn.geometry`: a mistake there must not hide itself here.
+"""
+
+import math
+from typing import Any
+
+from experiments.fuzz.choices import entries
+
+FILLS = ("zeros", "reflect", "replicate", "circular")
+
+
+def span(taps: int, dilation: int) -> int:
+    """Pixels from the first tap to the last."""
+    return (taps - 1) * dilation + 1
+
+
+def dilated(size: int, rate: int) -> int:
+    """Pixels of a dilated axis."""
+    return 1 + (size - 1) * rate
+
+
+def amounts(padding: Any, sizes, spans, strides) -> list[tuple[int, int]] | None:
+    """Pixels before and after each axis; None where the padding is not to be had."""
+    rank = len(sizes)
+    if isinstance(padding, str):
+        pairs = []
+        for n, e, s in zip(sizes, spans, strides, strict=True):
+            need = max((math.ceil(n / s) - 1) * s + e - n, 0)
+            pairs.append(
+                {
+                    "VALID": (0, 0),
+                    "SAME": (need // 2, math.ceil(need / 2)),
+                    "SAME_LOWER": (math.ceil(need / 2), need // 2),
+                    "FULL": (e - 1, e - 1),
+                    "CAUSAL": (e - 1, 0),
+                    "CIRCULAR": ((e - 1) // 2, e // 2),
+                    "REFLECT": ((e - 1) // 2, e // 2),
+                }[padding.upper()]
+            )
+        return None if padding.upper() == "CAUSAL" and rank != 1 else pairs
+    per_axis = [padding] * rank if isinstance(padding, int) else padding
+    return [(p, p) if isinstance(p, int) else tuple(p) for p in per_axis]
+
+
+def starts(size: int, window: int, stride: int, pair: tuple[int, int], ceil: bool) -> list[int]:
+    """Where windows of `window` pixels begin, in pixels of the unpadded axis; none may be left.
+
+    With `ceil` the last may hang over the end, as long as it begins before the padding there.
+    """
+    low, high = pair
+    found, start = [], -low
+    while start + window <= size + high:
+        found.append(start)
+        start += stride
+    # Rounding up: one more where pixels are left over, even where not one whole window fits.
+    left = size + low + high - window
+    if ceil and (left % stride or left < 0) and start < size and left > -stride:
+        found.append(start)
+    return found
+
+
+def window_starts(plan: dict, *, crop: bool, sizes=None) -> list[list[int]] | None:
+    """Where the windows of a plan begin along each axis; None where the contract refuses them.
+
+    `plan` has sizes, window, padding, strides and, where the primitive has them, dilation,
+    input_dilation, padding_mode and ceil_mode.
+    """
+    rank = plan["rank"]
+    sizes = plan["sizes"] if sizes is None else sizes
+    if min(sizes) < 1 or min(plan["window"]) < 1:
+        return None
+    rates = entries(plan.get("input_dilation", 1), rank)
+    strides = entries(plan.get("strides") or 1, rank)
+    spans = list(map(span, plan["window"], entries(plan.get("dilation", 1), rank)))
+    sizes = list(map(dilated, sizes, rates))
+    pairs = amounts(plan["padding"], sizes, spans, strides)
+    if pairs is None or (not crop and min(min(pair) for pair in pairs) < 0):
+        return None
+    found = [
+        starts(n, e, s, pair, bool(plan.get("ceil_mode")))
+        for n, e, s, pair in zip(sizes, spans, strides, pairs, strict=True)
+    ]
+    return found if all(found) else None
+
+
+def sees_padding_alone(plan: dict, found: list[list[int]]) -> bool:
+    """Whether some window has no tap on the inputs."""
+    rates = entries(plan.get("dilation", 1), plan["rank"])
+    return any(
+        not any(0 <= start + tap * rate < size for tap in range(taps))
+        for axis, size, taps, rate in zip(found, plan["sizes"], plan["window"], rates, strict=True)
+        for start in axis
+    )
+
+
+def fill_of(plan: dict) -> str | None:
+    """What stands in the padding of a convolution; None where padding and mode disagree."""
+    padding, mode = plan["padding"], plan.get("padding_mode", "zeros")
+    name = padding.lower() if isinstance(padding, str) else ""
+    if name in ("circular", "reflect"):
+        return name if mode in ("zeros", name) else None
+    return mode

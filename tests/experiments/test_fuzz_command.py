@@ -1,0 +1,72 @@
+"""The fuzzer's command: table, JSON, exit codes."""
+
+import json
+import runpy
+import sys
+
+import pytest
+
+from experiments.fuzz import peers
+from jaxcnn import reference
+
+
+def run(*arguments):
+    """The exit code of the command line."""
+    sys.argv = ["fuzz", *arguments]
+    with pytest.raises(SystemExit) as exit_:
+        runpy.run_module("experiments.fuzz", run_name="__main__")
+    return exit_.value.code
+
+
+@pytest.fixture(autouse=True)
+def own_arguments(monkeypatch):
+    monkeypatch.setattr(sys, "argv", sys.argv)
+
+
+def test_a_good_run(tmp_path, capsys):
+    path = tmp_path / "new" / "fuzz.json"
+    asked = ("--draws", "12", "--seed", "5", "--primitive", "space_to", "--no-torch")
+    assert run(*asked, "--json", str(path)) == 0
+    out = capsys.readouterr().out
+    lines = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line}
+    assert lines["space_to_depth"] == lines["total"]
+    assert "12 draws, 0 failures" in out and "--seed 5; python" in out
+    written = json.loads(path.read_text())
+    assert written["draws"] == 12 and written["failures"] == []
+    figures = written["primitives"]["space_to_depth"]
+    assert figures["valid"] + figures["invalid"] == 12
+    assert set(written["primitives"]) == {"space_to_depth"} and "jax" in written["versions"]
+
+
+def test_failures_are_collected(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(reference, "space_to_depth", lambda inputs, *args, **options: -inputs)
+    path = tmp_path / "fuzz.json"
+    assert run("--draws", "12", "--primitive", "space_to", "--no-torch", "--json", str(path)) == 1
+    failures = json.loads(path.read_text())["failures"]
+    out, err = capsys.readouterr()
+    assert len(failures) > 1 and all(f["line"] in out and f["line"] in err for f in failures)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("--draws", "0"), "--draws (=0) must be at least 1"),
+        (("--seed", "-1"), "--seed (=-1) must be at least 0"),
+        (("--primitive", "relu"), "--primitive (=relu) must be part of one of adaptive_avg_pool"),
+    ],
+)
+def test_bad_options(arguments, message, capsys):
+    assert run(*arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_without_torch(monkeypatch, capsys):
+    monkeypatch.setattr(peers, "INSTALLED", False)
+    assert run("--torch") == 2
+    assert "needs PyTorch, which is not installed" in capsys.readouterr().err
+
+
+def test_without_hypothesis(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    assert run("--draws", "1") == 2
+    assert "pip install 'jaxcnn[test]'" in capsys.readouterr().err
