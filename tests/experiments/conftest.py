@@ -36,10 +36,28 @@ def data_dir(tmp_path_factory):
 @pytest.fixture
 def few_digits(data_dir, monkeypatch):
     """The same folder, of whose splits only the first 200 digits are seen."""
-    arrays = Split.arrays
-    monkeypatch.setattr(Split, "arrays", lambda self: tuple(a[:200] for a in arrays(self)))
-    monkeypatch.setattr(Split, "__len__", lambda self: 200)
+    see_few(monkeypatch)
     return data_dir
+
+
+@pytest.fixture(scope="module")
+def few_digits_as_users_run(data_dir):
+    """The same for fixtures that live longer than a test: in a context that this gives."""
+
+    @contextlib.contextmanager
+    def few_digits():
+        with as_users_run(), pytest.MonkeyPatch.context() as patch:
+            see_few(patch)
+            yield data_dir
+
+    return few_digits
+
+
+def see_few(patch):
+    """Cuts all splits to 200 examples."""
+    arrays = Split.arrays
+    patch.setattr(Split, "arrays", lambda self: tuple(a[:200] for a in arrays(self)))
+    patch.setattr(Split, "__len__", lambda self: 200)
 
 
 @pytest.fixture

@@ -1,9 +1,12 @@
 """`python -m experiments.lenet`, as a user types it, on the first few of the digits."""
 
+import contextlib
+import io
 import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -42,20 +45,38 @@ def finish(process):
     return process.returncode, output.splitlines(), errors
 
 
+def here(*arguments):
+    """The same in this process, whose imports are done."""
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        code = command.run("lenet", COMMANDS, [*map(str, arguments)])
+    return code, output.getvalue().splitlines(), errors.getvalue()
+
+
 @pytest.fixture(scope="module")
-def runs(data_dir, tmp_path_factory):
-    """Two runs of the same recipe: one from start to end, one stopped by SIGTERM and resumed."""
+def runs(few_digits_as_users_run, tmp_path_factory):
+    """Two runs of the same recipe: one from start to end, one stopped by SIGTERM and resumed.
+
+    The one that is stopped is a program of its own, and goes on in this one.
+    """
     parent = tmp_path_factory.mktemp("runs")
-    options = ("--epochs", 12, "--data-dir", data_dir, "--run")
-    whole = start(*options, parent / "lenet-whole")
-    stopped = start(*options, parent / "lenet-stopped")
-    metrics = parent / "lenet-stopped" / "metrics.jsonl"
-    while stopped.poll() is None and not metrics.exists():
-        time.sleep(0.01)
-    stopped.send_signal(signal.SIGTERM)
-    results = {"whole": finish(whole), "stopped": finish(stopped)}
-    resumed = start("--resume", parent / "lenet-stopped", "--data-dir", data_dir)
-    return parent, results | {"resumed": finish(resumed)}
+    with few_digits_as_users_run() as data_dir:
+        options = ("--epochs", 12, "--data-dir", data_dir, "--run")
+        stopped = start(*options, parent / "lenet-stopped")
+
+        def stop():
+            metrics = parent / "lenet-stopped" / "metrics.jsonl"
+            while stopped.poll() is None and not metrics.exists():
+                time.sleep(0.01)
+            stopped.send_signal(signal.SIGTERM)
+
+        stopping = threading.Thread(target=stop)
+        stopping.start()
+        results = {"whole": here(*options, parent / "lenet-whole")}
+        stopping.join()
+        results["stopped"] = finish(stopped)
+        options = ("--resume", parent / "lenet-stopped", "--data-dir", data_dir)
+        return parent, results | {"resumed": here(*options)}
 
 
 def parameters(folder):
