@@ -20,15 +20,15 @@ STEPS = 5
 
 
 class Fragile(nnx.Module):
-    """Squares overflow, and the root of a square has no derivative at 0."""
+    """A power overflows, and the root has no derivative at 0."""
 
     def __init__(self, rngs):
         self.norm = nnx.BatchNorm(1, rngs=rngs)
         self.body = nn.Chain(
             flat=nn.Flatten(),
             first=nnx.Linear(30, 6, rngs=rngs),
-            root=nn.Activation(lambda x: jnp.sqrt(x * x)),
-            square=nn.Activation(jnp.square),
+            root=nn.Activation(lambda x: jnp.sqrt(jnp.abs(x))),
+            power=nn.Activation(lambda x: x**4),
         )
         self.last = nnx.Linear(6, 3, rngs=rngs)
 
@@ -78,7 +78,7 @@ def broken(name):
             return "in the average `norm.mean`, before the step"
         if name == "overflow":
             first["kernel"] *= 1e30
-            return "in the output of the layer `body.square` (Activation)"
+            return "in the output of the layer `body.power` (Activation)"
         if name == "backward":
             first["kernel"] *= 0
             return "in the backward pass of the layer `body.root` (Activation)"
@@ -106,7 +106,7 @@ def test_stops_with_the_last_good_checkpoint(programs, tmp_path):
         fit(programs, run, seed=0, again="this --resume that")
     assert str(error.value) == (
         "the training is no longer finite in step 4 of 5 of epoch 3 of 4: NaN or infinity appeared "
-        "first in the output of the layer `body.square` (Activation); a lower --learning-rate may "
+        "first in the output of the layer `body.power` (Activation); a lower --learning-rate may "
         f"help; the last good checkpoint is {run.checkpoints}/10, after epoch 2 of 4, go on with: "
         "this --resume that --nonfinite skip"
     )
@@ -134,7 +134,7 @@ def test_stops_a_stream_and_names_an_image(programs, compiled, tiny_data, monkey
         programs.batches, "advance", lambda *given: done.append(given[1]) or advance(*given)
     )
     with pytest.raises(
-        NotFinite, match=r"step 4 of 5 of epoch 3 of 4: .*`body.square`.*/10, after"
+        NotFinite, match=r"step 4 of 5 of epoch 3 of 4: .*`body.power`.*/10, after"
     ):
         fit(programs, Run.create(tmp_path, {}), seed=0)
     assert len(done) == 15  # the step after the bad one was not begun
