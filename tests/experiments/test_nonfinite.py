@@ -9,10 +9,10 @@ import pytest
 from flax import nnx
 
 from experiments import command
-from experiments.command import NotFinite
+from experiments.command import NotFinite, UserError
 from experiments.data import Dataset
 from experiments.runs import Run
-from experiments.trainer import Recipe, fit, pictures
+from experiments.trainer import Recipe, fit, pictures, session
 from jaxcnn import nn
 
 RECIPE = Recipe(epochs=4, batch_size=8, optimizer="sgd", weight_decay=0.0, learning_rate=0.05)
@@ -174,3 +174,28 @@ def test_an_update_that_overflows_is_not_saved(programs, tmp_path, monkeypatch):
     ):
         fit(programs, run, seed=0)
     assert not list(run.checkpoints.iterdir())
+
+
+def test_may_be_chosen_anew_when_a_run_is_resumed(tmp_path, monkeypatch):
+    class Reached(Exception):
+        pass
+
+    def made(subject, recipe, session):
+        raise Reached(recipe)
+
+    monkeypatch.setattr(session, "make_programs", made)
+    subject = session.Subject("mnist5k", "lenet5")
+    run = Run.create(tmp_path, session.config(subject, Recipe(epochs=3)))
+
+    def resume(**options):
+        options = {"recipe": Recipe(**options), "name": "train", "default": Recipe()}
+        session.train(session.Session(resume=tmp_path), subject, **options)
+
+    for nonfinite in ("skip", "ignore", "stop"):
+        with pytest.raises(Reached) as reached:
+            resume(nonfinite=nonfinite)
+        assert reached.value.args == (Recipe(epochs=3, nonfinite=nonfinite),)
+    with pytest.raises(UserError, match="--epochs .=4. cannot be changed"):
+        resume(epochs=4)
+    with run.locked(), pytest.raises(UserError, match="in use by another program"):
+        resume()  # before anything is compiled

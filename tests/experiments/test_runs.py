@@ -43,15 +43,20 @@ def test_one_program_at_a_time(tmp_path):
         with pytest.raises(UserError, match="in use by another program; wait .*--run"):
             with Run(tmp_path).locked():
                 pass
-    program = f"""
-import os, signal
-from experiments.runs import Run
-with Run({str(tmp_path)!r}).locked():
+    program = """
+import filelock, sys
+with filelock.FileLock(sys.argv[1]):
     print("held", flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
+    sys.stdin.read()
 """
-    killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert (killed.returncode, killed.stdout) == (-signal.SIGKILL, "held\n")
+    command = [sys.executable, "-c", program, str(tmp_path / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(UserError, match="in use by another program"):
+            with run.locked():
+                pass
+        other.kill()
+    assert other.returncode == -signal.SIGKILL and (tmp_path / ".lock").exists()
     with run.locked():
         pass
 
