@@ -133,9 +133,7 @@ def test_stops_a_stream_and_names_an_image(programs, compiled, tiny_data, monkey
     monkeypatch.setattr(
         programs.batches, "advance", lambda *given: done.append(given[1]) or advance(*given)
     )
-    with pytest.raises(
-        NotFinite, match=r"step 4 of 5 of epoch 3 of 4: .*`body.power`.*/10, after"
-    ):
+    with pytest.raises(NotFinite, match=r"step 4 of 5 of epoch 3 of 4: .*`body.power`.*/10, after"):
         fit(programs, Run.create(tmp_path, {}), seed=0)
     assert len(done) == 15  # the step after the bad one was not begun
     images, targets, key = programs.batches.batch(programs.initial_state(0), programs.key(0))
