@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 
-KINDS = ("normal", "ties", "large", "subnormal", "nan", "infinite", "minus infinity")
-FINITE = ("normal", "ties", "large", "subnormal", "distinct", "uniform", "positive")
+FINITE = ("normal", "ties", "large", "subnormal")
 RARE = 0.2  # share of the special numbers among the others
 
 
@@ -24,9 +23,8 @@ class Values:
       kind: "normal" (standard normal numbers, in both parts of complex ones), "ties" (whole numbers
         from -2 to 2), "large" (normal ones times 2^10), "subnormal" (a fifth of them, of either
         sign), "nan", "infinite", "minus infinity" (a fifth of them so, the others normal),
-        "distinct" (no two alike), "uniform" (in [0, 1)), "positive" (in (0, 2)), "mask" (zeros and
-        ones), "below N" (whole numbers from 0 to N - 1), or "twos" (too large for samples, and 2^31
-        for indices).
+        "uniform" (in [0, 1)), "mask" (zeros and ones), "below N" (whole numbers from 0 to N - 1),
+        or "twos" (too large for samples, and 2^31 for indices).
       seed: of its generator.
     """
 
@@ -44,12 +42,8 @@ class Values:
             return np.full(self.shape, 2 if dtype.kind == "f" else 2**31, dtype)
         if self.kind == "mask" or dtype.kind == "b":
             return (rng.random(self.shape) < 0.7).astype(dtype)
-        if self.kind == "distinct":
-            steps = rng.permutation(np.arange(math.prod(self.shape)))
-            return ((steps - steps.size // 2) / 16).reshape(self.shape).astype(dtype)
-        if self.kind in ("uniform", "positive"):
-            values = rng.random(self.shape)
-            return (values if self.kind == "uniform" else 2 * values + 0.01).astype(dtype)
+        if self.kind == "uniform":
+            return rng.random(self.shape).astype(dtype)
         if self.kind == "ties" or dtype.kind in "iu":
             low = 0 if dtype.kind == "u" else -2
             return rng.integers(low, 3, self.shape).astype(dtype)
@@ -111,21 +105,32 @@ REDUCERS = {
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """A function of `jaxcnn.functional` and all arguments by name, `Values` for arrays.
+    """A function of `jaxcnn.functional` and all arguments by name.
 
-    `reduce_fn` is a key of `REDUCERS`.
+    Attributes:
+      primitive: the function.
+      arguments: `Values` for arrays; `reduce_fn` is a key of `REDUCERS`.
+      out: the spatial sizes of the output by `rules`, None for those without.
+      pads: (low, high) pixels of padding by `rules`, which the reference takes for `padding`.
     """
 
     primitive: str
     arguments: Mapping[str, Any]
+    out: tuple[int, ...] | None = None
+    pads: tuple[tuple[int, int], ...] | None = None
 
     def line(self) -> str:
         """A line of Python that makes the same call again and checks it."""
-        return f"replay({self.primitive!r}, {_dict(self.arguments)})"
+        more = "".join(
+            f", {name}={value!r}"
+            for name, value in (("out", self.out), ("pads", self.pads))
+            if value is not None
+        )
+        return f"replay({self.primitive!r}, {_dict(self.arguments)}{more})"
 
     def changed(self, **arguments: Any) -> "Call":
         """The call with other arguments in place of its own."""
-        return Call(self.primitive, {**self.arguments, **arguments})
+        return dataclasses.replace(self, arguments={**self.arguments, **arguments})
 
     @property
     def arrays(self) -> dict[str, Values]:

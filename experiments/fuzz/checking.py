@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.fuzz.calls import FINITE, REDUCERS, Call, Traced, Values
+from experiments.fuzz.calls import REDUCERS, Call, Traced, Values
 from experiments.fuzz.primitives import PRIMITIVES
 from jaxcnn import functional, reference
 
@@ -21,7 +21,6 @@ from jaxcnn import functional, reference
 TOLERANCE = {"float64": 1e-10, "complex128": 1e-10, "float32": 2e-5, "complex64": 2e-5,
              "bfloat16": 16 * 2.0**-8, "float16": 16 * 2.0**-11}  # fmt: skip
 COMPUTING = ("algorithm", "precision", "preferred_element_type", "key")
-COPYING = ("unfold", "dilate", "space_to_depth", "depth_to_space", "max_pool", "min_pool")
 
 
 class Disagreement(Exception):
@@ -108,6 +107,10 @@ class Checker:
             raise Disagreement(f"raised {type(error).__name__}: {_short(error)}") from None
         self.last_outputs, self.last_cotangent = outputs, cotangent
         self.last_gradients = dict(zip(names, gradients, strict=True))
+        rank = len(call.out or ())
+        lead = next(iter(arrays.values())).ndim - rank - 1 - (rank if "patches" in arrays else 0)
+        if call.out and outputs[0].shape[lead : lead + rank] != call.out:
+            raise Disagreement(f"returned {outputs[0].shape}, with spatial sizes not {call.out}")
         if outputs[0].dtype != dtype and dtype.kind not in "iub":
             raise Disagreement(f"returned {outputs[0].dtype}, not {dtype}")
         if call.primitive.startswith("grey") and dtype.kind in "iu":  # whose sums stop at the end
@@ -180,9 +183,9 @@ def wanted_dtype(call: Call, arrays: dict) -> np.dtype:
 
 def is_smooth(call: Call) -> bool:
     """Whether the contract says what the gradient is at these numbers."""
-    smooth = PRIMITIVES[call.primitive].smooth
-    return all(v.kind in smooth or v.kind in FINITE[4:] or " " in v.kind or v.kind == "mask"
-               for v in call.arrays.values())  # fmt: skip
+    smooth = {*PRIMITIVES[call.primitive].smooth, "uniform", "mask"}
+    kinds = {values.kind for values in call.arrays.values()}
+    return all(kind in smooth or kind.startswith("below") for kind in kinds)
 
 
 def referenced(call: Call, arrays: dict) -> Any:
@@ -209,6 +212,13 @@ def reference_gradients(call: Call, arrays: dict, cotangent: np.ndarray) -> dict
 
 def _reference_options(call: Call) -> dict[str, Any]:
     options = {k: v for k, v in call.options.items() if k not in COMPUTING}
+    if call.pads is not None:
+        name = str(options.get("padding")).lower()
+        if name in ("circular", "reflect"):
+            options["padding_mode"] = name
+        options["padding"] = call.pads
+        if call.primitive == "conv_transpose":
+            options["output_shape"] = call.out
     if "reduce_fn" in options:
         options["reduce_fn"] = REDUCERS[options["reduce_fn"]].in_numpy
     return options
@@ -261,7 +271,7 @@ def _general_parts(call: Call, arrays: dict):
     options = call.options
     groups = options["batch_group_count"]
     named = {
-        "strides": options["window_strides"], "padding": options["padding"],
+        "strides": options["window_strides"], "padding": call.pads or options["padding"],
         "input_dilation": options["lhs_dilation"], "kernel_dilation": options["rhs_dilation"],
         "feature_group_count": options["feature_group_count"],
     }  # fmt: skip

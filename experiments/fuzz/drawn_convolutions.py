@@ -2,7 +2,7 @@
 
 import functools
 
-from experiments.fuzz.calls import Call
+from experiments.fuzz.calls import FINITE, Call
 from experiments.fuzz.choices import Choices, entries
 from experiments.fuzz.primitives import (
     COMPLEX,
@@ -24,7 +24,7 @@ from experiments.fuzz.primitives import (
     steps,
     window,
 )
-from experiments.fuzz.rules import FILLS, fill_of, window_starts
+from experiments.fuzz.rules import FILLS, fill_of, pads, window_starts
 
 EVERY_KIND = ("normal", "ties", "large", "subnormal", "nan", "infinite", "minus infinity")
 ALGORITHMS = ("direct", "canonical", "matmul", "shift", "fft", "blocks", "phases", "planes")
@@ -234,8 +234,8 @@ def only(plan_fields: dict, *left_out: str, **more) -> dict:
 
 
 KERNELS = ("inputs", "kernel", "bias")
-FINITE = ("normal", "ties", "large", "subnormal")
-common_kinds = {"kinds": EVERY_KIND, "smooth": FINITE, "apart": apart}
+laid = {"windows": found, "pads": pads}
+common_kinds = {"kinds": EVERY_KIND, "smooth": FINITE, "apart": apart, **laid}
 by_channel = {**common_kinds, "apart": apart_by_channel}
 INEXACT = choice(*FLOATS, *COMPLEX)
 SMALL = choice((1,), (), (2,), (1, 2), (0,))
@@ -254,15 +254,17 @@ register(
               **ALGORITHM, "mask_channels": choice(False, True),
               "mask_shared": choice(False, True),
               "mask_dtype": choice("bool", "int32", "float32", "float64")}, partial, valid,
-              gradients=("inputs", "kernel", "mask", "bias"), kinds=FINITE),
+              gradients=("inputs", "kernel", "mask", "bias"), **laid),
     Primitive("resize_conv", {**only(PLACE, "strides", "input_dilation"), **PRODUCT, **GROUPS,
               **FLIP, **ALGORITHM, "method": choice("nearest", "linear"),
               "scale": functools.partial(lambda c, plan: c.per_axis(plan["rank"], 2, 1, 3)),
-              "to_shape": choice(0, 0, 1)}, resize, resize_valid, gradients=KERNELS, kinds=FINITE),
+              "to_shape": choice(0, 0, 1)}, resize, resize_valid, gradients=KERNELS,
+              windows=lambda plan: found({**plan, "sizes": resized(plan)}),
+              pads=lambda plan: pads(plan, resized(plan))),
     Primitive("deform_conv", {**only(PLACE, "padding_mode", "input_dilation", dtype=INEXACT,
               batch=SMALL), "precision": PRODUCT["precision"],
               "preferred": choice(None), **GROUPS,
               "offset_groups": choice(False, True), "mask": choice(False, True)},
               deform, deform_valid, kinds=("normal", "ties"), smooth=("normal", "ties"),
-              gradients=("inputs", "kernel", "offsets", "bias", "mask")),
+              gradients=("inputs", "kernel", "offsets", "bias", "mask"), **laid),
 )  # fmt: skip

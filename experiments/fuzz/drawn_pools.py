@@ -24,7 +24,15 @@ from experiments.fuzz.primitives import (
     steps,
     window,
 )
-from experiments.fuzz.rules import FILLS, amounts, sees_padding_alone, span, starts, window_starts
+from experiments.fuzz.rules import (
+    FILLS,
+    amounts,
+    pads,
+    sees_padding_alone,
+    span,
+    starts,
+    window_starts,
+)
 
 EVERY_KIND = ("normal", "ties", "nan", "infinite", "minus infinity", "subnormal", "large")
 SUMS = {"kinds": EVERY_KIND, "smooth": EVERY_KIND}
@@ -106,10 +114,15 @@ def blur(plan: Plan) -> Call:
     return Call("blur_pool", {k: v for k, v in call.arguments.items() if k not in left_out})
 
 
-def blur_valid(plan: Plan) -> bool:
+def as_padded(plan: Plan) -> Plan:
     """Its own padding is half a window."""
     own = tuple(((k - 1) // 2, k // 2) for k in plan["window"])
-    return fits({**plan, "padding": own} if plan["own_padding"] else plan)
+    return {**plan, "padding": own} if plan["own_padding"] else plan
+
+
+def blur_valid(plan: Plan) -> bool:
+    """Whether some window fits under its padding."""
+    return fits(as_padded(plan))
 
 
 def stochastic(plan: Plan) -> Call:
@@ -205,48 +218,51 @@ extreme = {"algorithm": seldom(4, choice("shift", "tree", "window"), "auto")}
 adding = {"algorithm": seldom(4, choice("shift", "window"), "auto")}
 EXTREME_OPTIONS = ("padding_mode", "ceil_mode", "algorithm")
 ints = {"strides": steps}
+WHERE = {"windows": laid, "pads": pads}
 
 register(
     *(
         Primitive(name, {**PLACE, "dtype": REAL, **MODES, **CEIL, **extreme},
-                  pooled(name, *EXTREME_OPTIONS), sees_pixels, **MAXIMA)
+                  pooled(name, *EXTREME_OPTIONS), sees_pixels, **MAXIMA, **WHERE)
         for name in ("max_pool", "min_pool")
     ),
     Primitive("max_pool_with_indices", {**PLACE, "dtype": REAL, **MODES, **CEIL},
               pooled("max_pool_with_indices", "padding_mode", "ceil_mode"), indexed_valid,
-              **INDEXED),
+              **INDEXED, **WHERE),
     Primitive("avg_pool", {**PLACE, "dtype": NUMBERS, **MODES, **CEIL, **adding,
               "count_include_pad": choice(True, False),
               "divisor_override": seldom(4, choice(3, -2, 1), None)},
               pooled("avg_pool", *EXTREME_OPTIONS, "count_include_pad", "divisor_override"),
-              average_valid, **SUMS),
+              average_valid, **SUMS, **WHERE),
     Primitive("sum_pool", {**PLACE, "dtype": NUMBERS, **MODES, **CEIL, **adding},
-              pooled("sum_pool", *EXTREME_OPTIONS), fits, **SUMS),
+              pooled("sum_pool", *EXTREME_OPTIONS), fits, **SUMS, **WHERE),
     Primitive("lp_pool", {**PLACE, "dtype": REAL, **MODES, **CEIL, "algorithm":
               seldom(5, choice("shift"), "auto"), "norm_order":
               choice(2, 1, 3, 1.5, 0.5, 4.0, float("inf"))},
-              pooled("lp_pool", *EXTREME_OPTIONS, "norm_order"), fits,
+              pooled("lp_pool", *EXTREME_OPTIONS, "norm_order"), fits, **WHERE,
               kinds=("normal", "ties"), smooth=("normal", "ties")),
     Primitive("logsumexp_pool", {**PLACE, "dtype": REAL, **MODES, **CEIL,
               "algorithm": choice("auto", "shift")}, pooled("logsumexp_pool", *EXTREME_OPTIONS),
-              fits, kinds=EVERY_KIND,
+              fits, **WHERE, kinds=EVERY_KIND,
               smooth=("normal", "ties", "minus infinity", "subnormal", "large")),
     Primitive("pool", {**PLACE, "dtype": choice(*FLOATS), "reduce_fn": choice(*REDUCERS)},
-              any_reducer, fits, kinds=("normal", "ties"), smooth=("normal", "ties")),
+              any_reducer, fits, **WHERE,
+              kinds=("normal", "ties"), smooth=("normal", "ties")),
     Primitive("blur_pool", {**PLACE, "dtype": NUMBERS, "dilation": choice(1),
               "padding_mode": choice("reflect", *FILLS), "own_padding": choice(True, False)},
-              blur, blur_valid, **SUMS),
+              blur, blur_valid, **SUMS, windows=lambda plan: laid(as_padded(plan)),
+              pads=lambda plan: pads(as_padded(plan))),
     Primitive("stochastic_pool", {**PLACE, "dtype": choice(*FLOATS), **CEIL,
-              "deterministic": choice(False, True)}, stochastic, fits,
+              "deterministic": choice(False, True)}, stochastic, fits, **WHERE,
               kinds=EVERY_KIND, smooth=("normal", "ties")),
     *(
         Primitive(name, {**PLACE, **ints, "dtype": REAL}, grey(name), sees_pixels,
-                  gradients=("inputs", "kernel"), **MAXIMA)
+                  gradients=("inputs", "kernel"), **MAXIMA, **WHERE)
         for name in ("grey_dilation", "grey_erosion")
     ),
-    Primitive("unfold", {**PLACE, **ints, "dtype": ANY}, unfold, fits, **COPIES),
+    Primitive("unfold", {**PLACE, **ints, "dtype": ANY}, unfold, fits, **COPIES, **WHERE),
     Primitive("fold", {**PLACE, **ints, "dtype": NUMBERS}, fold, fits, gradients=("patches",),
-              special=("patches",), **SUMS),
+              special=("patches",), **SUMS, windows=lambda plan: plan["sizes"], pads=pads),
     Primitive("max_unpool", {**PLACE, "dtype": NUMBERS, "output_shape": wanted_shape}, unpool,
-              lambda plan: unpooled(plan) is not None, **SUMS),
+              lambda plan: unpooled(plan) is not None, **SUMS, windows=unpooled),
 )  # fmt: skip

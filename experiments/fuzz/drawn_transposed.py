@@ -48,7 +48,9 @@ def reached(plan: Plan) -> tuple[int, ...] | None:
     """The sizes of the output by the contract's table; None where it refuses."""
     rank, padding, mode = plan["rank"], plan["padding"], fill_of(plan)
     narrow = plan["dtype"] in ("int8", "uint8") and plan["preferred"] is None
-    if mode is None or narrow or not plan["divided"] or min(plan["sizes"]) < 1:
+    # The kernel's last axis follows the inputs where it is transposed, and one group divides all.
+    agree = plan["divided"] or (plan["transpose_kernel"] and plan["groups"] == 1)
+    if mode is None or narrow or not agree or min(plan["sizes"]) < 1:
         return None
     strides, rates, more = (
         entries(plan[name], rank) for name in ("strides", "dilation", "output_padding")
@@ -80,6 +82,20 @@ def reached(plan: Plan) -> tuple[int, ...] | None:
             return None
         sizes.append(size)
     return tuple(sizes)
+
+
+def pads(plan: Plan) -> tuple[tuple[int, int], ...] | None:
+    """The amounts that a name stands for; None where output padding goes beyond them."""
+    name, rank = plan["padding"], plan["rank"]
+    if not isinstance(name, str) or any(entries(plan["output_padding"], rank)):
+        return None
+    if name == "CIRCULAR":
+        name = "SAME_LOWER" if plan["transpose_kernel"] else "SAME"
+    strides = entries(plan["strides"], rank)
+    spans = list(map(span, plan["window"], entries(plan["dilation"], rank)))
+    usual = [n * s for n, s in zip(plan["sizes"], strides, strict=True)]
+    found = amounts(name, plan["output_shape"] or usual, spans, strides)
+    return found and tuple(found)
 
 
 def transpose(plan: Plan) -> Call:
@@ -162,10 +178,11 @@ register(
         **ALGORITHM,
         "transpose_kernel": choice(False, True), "output_padding": seldom(3, more_pixels, 0),
         "output_shape": target}, transpose, lambda plan: reached(plan) is not None,
-        gradients=KERNELS, **common_kinds),
+        gradients=KERNELS, **{**common_kinds, "windows": reached, "pads": pads}),
     Primitive("conv_general_dilated", {
         **only(PLACE, "bias", "padding_mode", "batch", padding=general_padding), **PRODUCT,
         **GROUPS, "layout": choice("channels last", *LAYOUTS), "images": choice(2, 1, 0),
         "batch_groups": seldom(5, choice(2), 1)}, general, general_valid,
-        gradients=("lhs", "rhs"), special=("lhs",), **common_kinds),
+        gradients=("lhs", "rhs"), special=("lhs",),
+        **{**common_kinds, "windows": lambda plan: None}),
 )  # fmt: skip

@@ -32,8 +32,8 @@ from experiments.fuzz.primitives import PRIMITIVES, Plan
 
 # A round draws calls of one primitive by some machines of some steps each, fewer in a short run.
 # It has a seed of its own: in long rounds Hypothesis comes back to what it drew before.
-STEPS = 16
-MACHINES = 5
+STEPS = 7
+MACHINES = 6
 KEPT = 200  # compiled programs; more of them fill the memory
 
 
@@ -174,7 +174,7 @@ class Machine(RuleBasedStateMachine):
 
     def _check(self, plan: Plan) -> None:
         """Checks the plan's call, and keeps the plan if the call is valid."""
-        call = self.primitive.build(plan)
+        call = self.primitive.call(plan)
         if self.primitive.valid(plan):
             self.session.valid(call)
             self.plan = plan
@@ -204,14 +204,14 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.plan is not None)
     @rule(data=st.data())
-    def change_an_option(self, data):
-        """Of the same primitive."""
+    def change_options(self, data):
+        """Up to three, of the same primitive."""
         choices = _choices(data)
         fields = [name for name in self.primitive.fields if name not in ("rank", "sizes")]
-        name = choices.pick(*fields)
+        names = [choices.pick(*fields) for _ in range(choices.integer(1, 3))]
         # A wider dtype is one of this dtype.
-        also = self._own("preferred") if name == "dtype" else []
-        self._check(self._redrawn(data, name, *also))
+        also = self._own("preferred") if "dtype" in names else []
+        self._check(self._redrawn(data, *names, *also))
 
     @precondition(lambda self: self.plan is not None)
     @rule(data=st.data())
@@ -225,7 +225,7 @@ class Machine(RuleBasedStateMachine):
         """Ties, NaN, infinities, numbers below the normal ones: the same compiled program."""
         choices = _choices(data)
         self.plan = {**(self.plan or {}), "seed": choices.seed()}
-        call, kind = self.primitive.build(self.plan), choices.pick(*self.primitive.kinds)
+        call, kind = self.primitive.call(self.plan), choices.pick(*self.primitive.kinds)
         if kind not in FINITE and not self.primitive.apart(self.plan):
             kind = "normal"
         changed = {

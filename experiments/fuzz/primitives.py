@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from experiments.fuzz.calls import Call, Values
+from experiments.fuzz.calls import FINITE, Call, Values
 from experiments.fuzz.choices import Choices
 
 Plan = dict[str, Any]
@@ -32,6 +32,8 @@ class Primitive:
       kinds: what the numbers in the arrays may be.
       smooth: those of `kinds` at which the contract says what the gradients are.
       special: the arguments that hold such numbers; the others are normal.
+      windows: where they begin along each axis, of a valid plan; None for primitives without.
+      pads: the padding of such a plan.
       apart: whether the contract says which outputs a NaN or an infinity reaches.
     """
 
@@ -40,10 +42,22 @@ class Primitive:
     build: Callable[[Plan], Call]
     valid: Callable[[Plan], bool]
     gradients: tuple[str, ...] = ("inputs",)
-    kinds: tuple[str, ...] = ("normal", "ties", "large", "subnormal")
-    smooth: tuple[str, ...] = ("normal", "ties", "large", "subnormal")
+    kinds: tuple[str, ...] = FINITE
+    smooth: tuple[str, ...] = FINITE
     special: tuple[str, ...] = ("inputs",)
     apart: Callable[[Plan], bool] = lambda plan: plan["dtype"] not in COMPLEX
+
+    windows: Callable[[Plan], Any] = lambda plan: None
+    pads: Callable[[Plan], Any] = lambda plan: None
+
+    def call(self, plan: Plan) -> Call:
+        """The call of a plan, with what the contract's arithmetic says about a valid one."""
+        call = self.build(plan)
+        if not self.valid(plan):
+            return call
+        found = self.windows(plan)
+        out = found and tuple(n if isinstance(n, int) else len(n) for n in found)
+        return dataclasses.replace(call, out=out, pads=self.pads(plan))
 
     def plan(self, choices: Choices) -> Plan:
         """Draws all fields."""

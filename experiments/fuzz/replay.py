@@ -26,19 +26,20 @@ from experiments.fuzz.checking import Checker, Disagreement, refusal
 __all__ = ["Traced", "Values", "inf", "nan", "replay"]
 
 
-def replay(primitive: str, arguments: Mapping[str, Any]) -> str:
+def replay(primitive: str, arguments: Mapping[str, Any], **expected: Any) -> str:
     """Checks a call as `python -m experiments.fuzz` does, with 64 bits and strict promotion.
 
     Args:
       primitive: a function of `jaxcnn.functional`.
       arguments: all of them by name, `Values` for arrays.
+      **expected: `out` and `pads`, as in `Call`.
     Returns:
       What came of it.
     Raises:
       Disagreement: it was neither refused as the contract says, nor does it agree with the
         reference, or with PyTorch where that is installed.
     """
-    call, checker = Call(primitive, arguments), Checker()
+    call, checker = Call(primitive, arguments, **expected), Checker()
     with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
         try:
             return f"refused: {refusal(call)}"

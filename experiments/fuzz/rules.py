@@ -47,18 +47,20 @@ def amounts(padding: Any, sizes, spans, strides) -> list[tuple[int, int]] | None
 def starts(size: int, window: int, stride: int, pair: tuple[int, int], ceil: bool) -> list[int]:
     """Where windows of `window` pixels begin, in pixels of the unpadded axis; none may be left.
 
-    With `ceil` the last may hang over the end, as long as it begins before the padding there.
+    With `ceil` the last may hang over the end, and is dropped where it begins beyond the input.
     """
     low, high = pair
     found, start = [], -low
     while start + window <= size + high:
         found.append(start)
         start += stride
+    if not ceil:
+        return found
     # Rounding up: one more where pixels are left over, even where not one whole window fits.
     left = size + low + high - window
-    if ceil and (left % stride or left < 0) and start < size and left > -stride:
+    if (left % stride or left < 0) and left > -stride:
         found.append(start)
-    return found
+    return found[:-1] if found and found[-1] >= size else found
 
 
 def window_starts(plan: dict, *, crop: bool, sizes=None) -> list[list[int]] | None:
@@ -67,22 +69,31 @@ def window_starts(plan: dict, *, crop: bool, sizes=None) -> list[list[int]] | No
     `plan` has sizes, window, padding, strides and, where the primitive has them, dilation,
     input_dilation, padding_mode and ceil_mode.
     """
-    rank = plan["rank"]
-    sizes = plan["sizes"] if sizes is None else sizes
-    if min(sizes) < 1 or min(plan["window"]) < 1:
-        return None
-    rates = entries(plan.get("input_dilation", 1), rank)
-    strides = entries(plan.get("strides") or 1, rank)
-    spans = list(map(span, plan["window"], entries(plan.get("dilation", 1), rank)))
-    sizes = list(map(dilated, sizes, rates))
-    pairs = amounts(plan["padding"], sizes, spans, strides)
+    pairs = pads(plan, sizes)
     if pairs is None or (not crop and min(min(pair) for pair in pairs) < 0):
         return None
     found = [
         starts(n, e, s, pair, bool(plan.get("ceil_mode")))
-        for n, e, s, pair in zip(sizes, spans, strides, pairs, strict=True)
+        for (n, e, s), pair in zip(_axes(plan, sizes), pairs, strict=True)
     ]
     return found if all(found) else None
+
+
+def pads(plan: dict, sizes=None) -> tuple[tuple[int, int], ...] | None:
+    """The pixels of padding of a plan; None where it has an empty axis or no such padding."""
+    if min(plan["sizes"] if sizes is None else sizes) < 1 or min(plan["window"]) < 1:
+        return None
+    pairs = amounts(plan["padding"], *zip(*_axes(plan, sizes), strict=True))
+    return pairs and tuple(pairs)
+
+
+def _axes(plan: dict, sizes=None) -> list[tuple[int, int, int]]:
+    """For each axis its pixels once dilated, the span of a window, and the stride."""
+    rank = plan["rank"]
+    rates = entries(plan.get("input_dilation", 1), rank)
+    spans = map(span, plan["window"], entries(plan.get("dilation", 1), rank))
+    strides = entries(plan.get("strides") or 1, rank)
+    return list(zip(map(dilated, sizes or plan["sizes"], rates), spans, strides, strict=True))
 
 
 def sees_padding_alone(plan: dict, found: list[list[int]]) -> bool:
