@@ -1,11 +1,13 @@
 """Checks that every function with a kernel shares: its shape, its groups, its fill, its bias."""
 
 import jax
+import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments
+from jaxcnn.lowering.dtypes import widen
 
 
 def kernel_sizes(function: str, kernel: Array, argument: str = "kernel") -> tuple[int, ...]:
@@ -52,7 +54,20 @@ def add_bias(
         return outputs
     vector = _arguments.bias_vector(function, bias, outputs.shape[-1])
     vector, outputs = bias_and_outputs(function, vector, outputs, preferred_element_type)
-    return outputs + vector.reshape((1,) * (outputs.ndim - 1) + vector.shape)
+    return outputs + spread_bias(vector, outputs)
+
+
+def spread_bias(bias: Array, outputs: Array) -> Array:
+    """Gives `bias`, which has the last axes of `outputs`, all of its axes.
+
+    One of 16 bits is repeated in float32 first: the transpose of that is a sum over all pixels and
+    images, the gradient of the bias. In bfloat16 that of 4096 ones was 1024.
+    """
+    spread = bias.reshape((1,) * (outputs.ndim - bias.ndim) + bias.shape)
+    wide = widen(spread)
+    if wide.dtype == bias.dtype:
+        return spread
+    return jnp.broadcast_to(wide, outputs.shape).astype(bias.dtype)
 
 
 def bias_and_outputs(

@@ -145,4 +145,4 @@ def _add_bias(
     values, outputs = _kernels.bias_and_outputs(
         "conv_local", values, outputs, preferred_element_type
     )
-    return outputs + values.reshape((1,) * (outputs.ndim - values.ndim) + values.shape)
+    return outputs + _kernels.spread_bias(values, outputs)

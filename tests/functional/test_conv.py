@@ -150,6 +150,16 @@ def test_8_bit_integers_accumulate_in_the_preferred_type(dtype, rng):
     np.testing.assert_array_equal(outputs, reference.conv(inputs, kernel))
 
 
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_the_gradient_of_a_bias_of_16_bits_is_summed_in_float32(dtype):
+    inputs, kernel, bias = (jnp.ones(shape, dtype) for shape in ((4096, 1), (1, 1, 1), (1,)))
+    _, pull = jax.vjp(lambda b: functional.conv(inputs, kernel, b), bias)
+    assert pull(jnp.ones((4096, 1), dtype))[0] == 4096
+    images = inputs[:, None]
+    _, pull = jax.vjp(lambda b: functional.conv_local(images, kernel[None], b), bias[None])
+    assert pull(images)[0] == 4096
+
+
 @pytest.mark.parametrize("strides", [1, 3])
 def test_an_empty_batch_has_gradients(strides):
     inputs, kernel = jnp.zeros((0, 5, 1)), jnp.ones((3, 1, 1))
