@@ -1,5 +1,6 @@
 """Batches from the device and from a stream: one loop, saved in the middle of an epoch too."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 
+from experiments.command import UserError
 from experiments.runs import Run
 from experiments.trainer import Watch, epochs, fit, pictures
 from experiments.trainer.evaluation import results
@@ -58,6 +60,36 @@ def test_both_test_every_example_once(tiny_stream, tiny_programs):
         tiny_stream.batches.pictured(), tiny_programs.batches.pictured(), strict=True
     ):
         np.testing.assert_array_equal(array, same)
+
+
+class Broken:
+    """Images of which one cannot be read."""
+
+    def __init__(self, images, error):
+        self._images, self._error = images, error
+
+    def __len__(self):
+        return len(self._images)
+
+    def __getitem__(self, row):
+        if row == 17:
+            raise self._error
+        return self._images[row]
+
+
+def test_reader_that_fails(tiny_stream, tiny_data, tmp_path, monkeypatch):
+    """In a thread of grain's, in the first epoch."""
+    monkeypatch.setattr(pictures, "draw", lambda *arguments: None)
+    split = tiny_data.train
+    error = OSError(errno.EIO, os.strerror(errno.EIO))
+    monkeypatch.setattr(split, "_examples", Broken(split._examples, error))
+    watch = Watch(save_seconds=1e-6)
+    with pytest.raises(UserError) as error:
+        fit(tiny_stream, Run.create(tmp_path / "run", {}), seed=1, again="again", watch=watch)
+    message = str(error.value)
+    assert message.startswith("the data set in nowhere is damaged ([Errno 5] Input/output error")
+    assert f"the last good checkpoint is {tmp_path}/run/checkpoints/" in message
+    assert message.endswith("of epoch 1 of 6, go on with: again") and error.value.code == 2
 
 
 DEVICES = """

@@ -16,7 +16,7 @@ import pytest
 from experiments import command
 from experiments.command import Stuck, UserError
 from experiments.runs import Run, new_folder, newest
-from experiments.trainer import Checkpoints, Recipe, Watch, fit, memory, pictures, restore
+from experiments.trainer import Checkpoints, Recipe, fit, memory, pictures, restore
 from experiments.trainer.reading import Reader
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
@@ -136,44 +136,27 @@ def test_full_disk_while_drawing(train, whole, tmp_path, monkeypatch):
     assert_same_bits(train(), whole)
 
 
-def test_full_disk_of_tensorboard(train, monkeypatch):
-    """Which must not be waited for for ever."""
-    record_writer = pytest.importorskip("tensorboardX.record_writer")
-    write, written = record_writer.RecordWriter.write, []
-
-    def refused(self, data):
-        written.append(data)
-        if len(written) > 10:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return write(self, data)
-
-    monkeypatch.setattr(record_writer.RecordWriter, "write", refused)
-    with pytest.raises(
-        UserError, match="cannot write .*No space left on device.*/5, after epoch 1"
-    ):
-        train(watch=Watch(tensorboard=True))
-
-
 def test_killed_at_any_moment_of_a_save(train, whole, tmp_path, monkeypatch, capsys):
     """What a run folder holds at each step of a save, as a kill -9 would leave it, is gone on with.
 
     A process that is killed leaves the files as they are, so that they are copied instead.
     """
-    run, copies, busy = tmp_path / "run", [], threading.local()
-    moments = []
+    run, copies, moments = tmp_path / "run", [], []
+    alone = threading.RLock()  # nothing else changes the folder while it is copied
+    busy = threading.Event()
 
     def watched(function, name):
         def call(path, *arguments, **options):
-            inside = "checkpoints" in str(path) or options.get("dir_fd")
-            if inside and not getattr(busy, "copying", False):
-                busy.copying = True
-                moments.append((name, Path(path).name))
-                if len(moments) % 17 == 5:
-                    copy = tmp_path / f"copy{len(copies)}"
-                    shutil.copytree(run, copy, copy_function=copy_if_there, dirs_exist_ok=True)
-                    copies.append(copy)
-                busy.copying = False
-            return function(path, *arguments, **options)
+            with alone:
+                inside = "checkpoints" in str(path) or options.get("dir_fd")
+                if inside and not busy.is_set():
+                    moments.append(name)
+                    if len(moments) > 100 and len(moments) % 10 == 5:  # three checkpoints are there
+                        busy.set()
+                        copies.append(tmp_path / f"copy{len(copies)}")
+                        shutil.copytree(run, copies[-1], copy_function=copy_if_there)
+                        busy.clear()
+                return function(path, *arguments, **options)
 
         return call
 
@@ -187,8 +170,8 @@ def test_killed_at_any_moment_of_a_save(train, whole, tmp_path, monkeypatch, cap
         for name in ("mkdir", "rename", "remove", "unlink"):
             patch.setattr(os, name, watched(getattr(os, name), name))
         assert_same_bits(train(), whole)
-    assert {name for name, _ in moments} == {"mkdir", "rename", "remove", "unlink"}
-    assert len(copies) >= 10
+    assert set(moments) == {"mkdir", "rename", "remove", "unlink"}
+    assert len(copies) >= 8, len(moments)
     for copy in copies:
         assert_same_bits(train(copy), whole)
     assert "goes on after epoch" in capsys.readouterr().out
@@ -215,35 +198,6 @@ def test_clock_that_jumps_back(train, whole, tmp_path, monkeypatch):
         Run.create(runs / names[-1], {})
     first = "some-20260101-000000"
     assert names == [first, f"{first}-2", f"{first}-3"]
-
-
-class Broken:
-    """Images of which one cannot be read."""
-
-    def __init__(self, images, error):
-        self._images, self._error = images, error
-
-    def __len__(self):
-        return len(self._images)
-
-    def __getitem__(self, row):
-        if row == 17:
-            raise self._error
-        return self._images[row]
-
-
-def test_reader_that_fails(tiny_stream, tiny_data, tmp_path, monkeypatch):
-    """In a thread of grain's, in the first epoch's fourth step."""
-    split = tiny_data.train
-    error = OSError(errno.EIO, os.strerror(errno.EIO))
-    monkeypatch.setattr(split, "_examples", Broken(split._examples, error))
-    watch = Watch(save_seconds=1e-6)
-    with pytest.raises(UserError) as error:
-        fit(tiny_stream, Run.create(tmp_path / "run", {}), seed=1, again="again", watch=watch)
-    message = str(error.value)
-    assert message.startswith("the data set in nowhere is damaged ([Errno 5] Input/output error")
-    assert f"the last good checkpoint is {tmp_path}/run/checkpoints/" in message
-    assert message.endswith("of epoch 1 of 6, go on with: again") and error.value.code == 2
 
 
 def test_worker_that_dies(tiny_data):

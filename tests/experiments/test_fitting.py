@@ -1,5 +1,6 @@
 """The loop over the epochs: what it saves, draws and tells; stopped and resumed."""
 
+import errno
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from experiments.command import UserError
 from experiments.runs import Run
 from experiments.trainer import Checkpoints, Watch, fit, pictures
 from experiments.trainer.loop import to_items
@@ -83,6 +85,24 @@ def test_learns_and_writes(train, restored, tmp_path, capsys):
     ]
     assert [path.stat().st_size > 500 for path in (folder / "tensorboard").iterdir()] == [True]
     assert list((folder / "profile").rglob("*.trace.json.gz"))
+
+
+def test_full_disk_of_tensorboard(train, monkeypatch):
+    """Which must not be waited for for ever."""
+    record_writer = pytest.importorskip("tensorboardX.record_writer")
+    write, written = record_writer.RecordWriter.write, []
+
+    def refused(self, data):
+        written.append(data)
+        if len(written) > 10:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(self, data)
+
+    monkeypatch.setattr(record_writer.RecordWriter, "write", refused)
+    with pytest.raises(
+        UserError, match="cannot write .*No space left on device.*/5, after epoch 1"
+    ):
+        train("full", tensorboard=True)
 
 
 def test_seed_decides(train, restored):

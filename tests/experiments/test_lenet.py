@@ -16,6 +16,7 @@ from PIL import Image
 
 from experiments import command, lenet
 from experiments.data import load
+from experiments.trainer import Programs, pictures, session
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
 
@@ -57,10 +58,20 @@ def here(*arguments):
 def runs(few_digits_as_users_run, tmp_path_factory):
     """Two runs of the same recipe: one from start to end, one stopped by SIGTERM and resumed.
 
-    The one that is stopped is a program of its own, and goes on in this one.
+    The one that is stopped is a program of its own, and goes on in this one, with what was compiled
+    for the other.
     """
     parent = tmp_path_factory.mktemp("runs")
-    with few_digits_as_users_run() as data_dir:
+    make_programs, compile, made = session.make_programs, Programs.compile, {}
+
+    def make_once(subject, recipe, options):
+        if (subject, recipe) not in made:
+            made[subject, recipe] = make_programs(subject, recipe, options)
+        return made[subject, recipe]
+
+    with few_digits_as_users_run() as data_dir, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "make_programs", make_once)
+        patch.setattr(Programs, "compile", lambda self: self.batches.compiled or compile(self))
         options = ("--epochs", 12, "--data-dir", data_dir, "--run")
         stopped = start(*options, parent / "lenet-stopped")
 
@@ -75,6 +86,7 @@ def runs(few_digits_as_users_run, tmp_path_factory):
         results = {"whole": here(*options, parent / "lenet-whole")}
         stopping.join()
         results["stopped"] = finish(stopped)
+        patch.setattr(pictures, "draw", lambda *arguments: None)
         options = ("--resume", parent / "lenet-stopped", "--data-dir", data_dir)
         return parent, results | {"resumed": here(*options)}
 
