@@ -54,20 +54,20 @@ def add_bias(
         return outputs
     vector = _arguments.bias_vector(function, bias, outputs.shape[-1])
     vector, outputs = bias_and_outputs(function, vector, outputs, preferred_element_type)
-    return outputs + spread_bias(vector, outputs)
+    return outputs + spread(vector, outputs)
 
 
-def spread_bias(bias: Array, outputs: Array) -> Array:
-    """Gives `bias`, which has the last axes of `outputs`, all of its axes.
+def spread(values: Array, outputs: Array) -> Array:
+    """Gives `values`, such as a bias, which have the last axes of `outputs`, all of its axes.
 
-    One of 16 bits is repeated in float32 first: the transpose of that is a sum over all pixels and
-    images, the gradient of the bias. In bfloat16 that of 4096 ones was 1024.
+    Those of 16 bits are repeated in float32 first: the transpose of that is a sum over all pixels
+    and images, the gradient of a bias. In bfloat16 that of 4096 ones was 1024.
     """
-    spread = bias.reshape((1,) * (outputs.ndim - bias.ndim) + bias.shape)
-    wide = widen(spread)
-    if wide.dtype == bias.dtype:
-        return spread
-    return jnp.broadcast_to(wide, outputs.shape).astype(bias.dtype)
+    reshaped = values.reshape((1,) * (outputs.ndim - values.ndim) + values.shape)
+    wide = widen(reshaped)
+    if wide.dtype == values.dtype:
+        return reshaped
+    return jnp.broadcast_to(wide, outputs.shape).astype(values.dtype)
 
 
 def bias_and_outputs(

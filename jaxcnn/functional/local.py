@@ -145,4 +145,4 @@ def _add_bias(
     values, outputs = _kernels.bias_and_outputs(
         "conv_local", values, outputs, preferred_element_type
     )
-    return outputs + _kernels.spread_bias(values, outputs)
+    return outputs + _kernels.spread(values, outputs)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Shaped
 
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import slices
+from jaxcnn.lowering.dtypes import widen
 from jaxcnn.lowering.pool_shift import shared
 from jaxcnn.lowering.reduce_axis import reduce_axis
 
@@ -28,4 +29,6 @@ def pool(
     for axis in reversed(range(windows.rank)):
         values = shared(values, windows, axis)
         values = reduce_axis(values, windows, axis, reduce_fn)
-    return reduce_fn(jnp.broadcast_to(init, values.shape), values)
+    # Repeated in float32: its transpose, the gradient of `init`, is a sum over all windows.
+    start = jnp.broadcast_to(widen(init), values.shape).astype(init.dtype)
+    return reduce_fn(start, values)

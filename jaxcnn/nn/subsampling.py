@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import functional
+from jaxcnn.functional import _kernels
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.nn import _arguments
 from jaxcnn.nn.pool import WindowPool
@@ -82,5 +83,4 @@ class Subsampling(WindowPool):
             (inputs, self.coefficient[...], self.bias[...]), dtype=self.dtype
         )
         sums = functional.sum_pool(inputs, **self._options())
-        axes = (1,) * (sums.ndim - 1)
-        return sums * coefficient.reshape(*axes, -1) + bias.reshape(*axes, -1)
+        return sums * _kernels.spread(coefficient, sums) + _kernels.spread(bias, sums)

@@ -153,3 +153,9 @@ def test_refuses_bad_input():
             functional.pool(*args)
     with pytest.raises(TypeError, match="pool: `reduce_fn` must be written with jax.numpy"):
         jax.jit(lambda x: functional.pool(x, 0.0, np.add, (2,)))(x)
+
+
+def test_the_gradient_of_init_of_16_bits_is_summed_in_float32():
+    x = jnp.ones((4096, 1), jnp.bfloat16)
+    _, pull = jax.vjp(lambda init: functional.pool(x, init, jnp.add, (1,)), jnp.zeros((), x.dtype))
+    assert pull(x)[0] == 4096

@@ -85,6 +85,15 @@ def test_subsampling_scales_sums(rng):
     np.testing.assert_allclose(gradient[1], sums.sum((0, 1, 2)), rtol=1e-12)
 
 
+def test_subsampling_of_16_bits_sums_its_gradients_in_float32():
+    layer = nn.Subsampling(1, (1,), param_dtype=jnp.bfloat16, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
+    inputs = jnp.ones((4096, 1), jnp.bfloat16)
+    graph, params = nnx.split(layer)
+    _, pull = jax.vjp(lambda params: nnx.merge(graph, params)(inputs), params)
+    (gradients,) = pull(inputs)
+    assert gradients["bias"][...] == gradients["coefficient"][...] == 4096
+
+
 @pytest.mark.parametrize(
     "options, error, message",
     [
