@@ -1,7 +1,7 @@
 """Random calls of every primitive, held against the contract: the reference, PyTorch, the errors.
 
     python -m experiments.fuzz                            1,000 calls; exits 1 if one fails
-    python -m experiments.fuzz --draws 20000 --torch      the nightly mode
+    python -m experiments.fuzz --draws 20000              the nightly mode
     python -m experiments.fuzz --primitive max_pool       those of one primitive
 
 A failure is printed as a line of Python, which makes the same call again:
