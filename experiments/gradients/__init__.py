@@ -2,6 +2,7 @@
 
     python -m experiments.gradients                        every row; exits 1 if one differs
     python -m experiments.gradients --filter max_pool      the rows of one primitive
+    python -m experiments.gradients --algorithms           each case by every algorithm too
     python -m experiments.gradients --module my_module     a module that registers more
 
 Each `cases_*.py` beside this file holds the cases of one family; a line adds one.

@@ -11,7 +11,14 @@ with extra("experiments"):
 
     # Compiling is nearly all of the time here and each program runs a few times only: LLVM's own
     # optimiser stays off, which halves the time and leaves XLA's passes as they are.
-    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+    # A CPU passes for two devices, between which batches are split.
+    os.environ.setdefault(
+        "XLA_FLAGS",
+        "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=2",
+    )
+
+    # XLA says at length which FFT it does not split along a transformed axis.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -35,7 +42,9 @@ class Options:
     list: bool = False
     """Prints the names of the rows and runs none."""
     transforms: bool = True
-    """Compares jit, vmap, checkpoint and scan too, about half of the time."""
+    """Compares jit, vmap, checkpoint, scan and two devices too, about half of the time."""
+    algorithms: bool = False
+    """Runs each case by every algorithm that takes it too."""
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Rows that run at the same time."""
 
@@ -44,7 +53,7 @@ def main(options: Options) -> int:
     """Runs the rows that `options` choose; returns 1 if one of them differs."""
     require(options.workers >= 1, "workers", options.workers, "must be at least 1")
     comparison.load(options.module)
-    chosen = comparison.select(options.filter, options.dtype)
+    chosen = comparison.select(options.filter, options.dtype, options.algorithms)
     target = table.console()
     if options.list:
         for case, dtype in chosen:

@@ -15,6 +15,7 @@ import numpy as np
 
 from experiments import gradients
 from experiments.command import UserError
+from experiments.gradients import devices
 from experiments.gradients.registry import PRIMITIVES, Case
 from jaxcnn.testing import GradientError, Report, check_gradients, check_transforms
 
@@ -63,12 +64,15 @@ def load(modules: Sequence[str] = ()) -> None:
             ) from None
 
 
-def select(text: str = "", dtypes: Sequence[str] = ()) -> list[tuple[Case, str]]:
+def select(
+    text: str = "", dtypes: Sequence[str] = (), algorithms: bool = False
+) -> list[tuple[Case, str]]:
     """Returns the rows to run, in order of registration.
 
     Args:
       text: a primitive's name for the rows of that one; else any part of "primitive: case".
       dtypes: only these; none for all.
+      algorithms: adds each case by every algorithm that takes it.
     Raises:
       UserError: nothing fits.
     """
@@ -79,6 +83,8 @@ def select(text: str = "", dtypes: Sequence[str] = ()) -> list[tuple[Case, str]]
         cases = [case for case in cases if text in f"{case.primitive}: {case.name}"]
     if not cases:
         raise UserError(f"--filter {text!r} fits no row; there are: {', '.join(PRIMITIVES)}")
+    if algorithms:
+        cases = [way for case in cases for way in (case, *devices.by_algorithm(case, _draw(case)))]
     rows = [(case, dtype) for case in cases for dtype in case.dtypes]
     chosen = [(case, dtype) for case, dtype in rows if not dtypes or dtype in dtypes]
     if not chosen:
@@ -96,6 +102,23 @@ def compare(rows: Sequence[tuple[Case, str]], transforms: bool, workers: int) ->
         for _, of_one in itertools.groupby(rows, lambda row: row[0].primitive):
             yield from pool.map(lambda row: compare_one(*row, transforms=transforms), of_one)
             jax.clear_caches()
+
+
+def _draw(case: Case, dtype: str | None = None, seed: int = 0) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [draw(rng, jnp.dtype(dtype or case.dtypes[0])) for draw in case.draws]
+
+
+def _split_error(case: Case, arrays: Sequence[jax.Array]) -> float:
+    """How far value and gradients of a split batch are from those on one device, relatively."""
+    shape = jax.eval_shape(lambda *given: jax.tree.leaves(case.fn(*given))[0], *arrays)
+    cotangent = jnp.asarray(np.random.default_rng(0).standard_normal(shape.shape), shape.dtype)
+    ways = [devices.value_and_gradient(case, arrays, cotangent, split) for split in (False, True)]
+    alone, split = ([np.asarray(leaf) for leaf in jax.tree.leaves(way)] for way in ways)
+    return max(
+        float(np.abs(there - here).max(initial=0) / max(np.abs(here).max(initial=0), 1e-300))
+        for here, there in zip(alone, split, strict=True)
+    )
 
 
 def compare_one(case: Case, dtype: str, *, transforms: bool = True) -> Row:
@@ -117,12 +140,15 @@ def compare_one(case: Case, dtype: str, *, transforms: bool = True) -> Row:
 
     try:
         with jax.enable_x64(True):
-            rng = np.random.default_rng(seed)
-            arrays = [jnp.asarray(draw(rng, jnp.dtype(dtype))) for draw in case.draws]
+            arrays = [jnp.asarray(array) for array in _draw(case, dtype, seed)]
             collect(check_gradients, case.fn, arrays, vjp=case.vjp, **checks)
             if transforms and wide:
                 limits = {key: checks[key] for key in ("argnums", "rtol", "atol") if key in checks}
                 collect(check_transforms, case.fn, arrays, **limits)
+                if devices.can_split(arrays):
+                    errors["sharded"] = error = _split_error(case, arrays)
+                    if not error <= limits.get("rtol", 1e-10):
+                        messages.append(f"{case.primitive}: differs by {error:.1e} when sharded")
     except Exception as error:  # one broken row must not hide the others
         messages.append(f"{case.primitive}: {type(error).__name__}: {error}")
     seconds = time.perf_counter() - start

@@ -23,10 +23,11 @@ COLUMNS = {
     "vmap": ("vmap",),
     "checkpoint": ("checkpoint",),
     "scan": ("scan",),
+    "sharded": ("sharded",),
 }
 
 # A pipe or a file has no width of its own; this holds the widest row.
-PLAIN_WIDTH = 160
+PLAIN_WIDTH = 180
 
 
 def console() -> Console:

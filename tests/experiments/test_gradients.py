@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from experiments import command
-from experiments.gradients import comparison, register, registry
+from experiments.gradients import comparison, devices, register, registry
 from experiments.gradients.comparison import compare_one
 
 comparison.load()
@@ -169,6 +169,25 @@ def test_draws():
     assert values.dtype == np.float32 and values.min() >= 2 and values.max() <= 3
     assert registry.fixed([1.5])(rng, np.dtype("float32")).dtype == np.float32
     assert registry.fixed([True])(rng, np.dtype("float32")).dtype == bool
+
+
+def test_each_case_by_every_algorithm_that_takes_it():
+    names = {case.name for case, _ in comparison.select("max_pool: 2-D", ("float64",), True)}
+    assert names >= {"2-D", "2-D by shift", "2-D by tree", "2-D by window"}
+    chosen = [case for case, _ in comparison.select("conv: 1x1", ("float64",), True)]
+    assert any(case.name.endswith(" by matmul") for case in chosen)
+    assert not any(case.name.endswith(" by planes") for case in chosen)
+
+
+def test_a_split_batch_that_differs_fails_its_row(softplus, monkeypatch):
+    def moved_when_split(case, arrays, cotangent, split):
+        return case.fn(*arrays) + 1e-6 * split, {}
+
+    monkeypatch.setattr(devices, "can_split", lambda arrays: True)
+    monkeypatch.setattr(devices, "value_and_gradient", moved_when_split)
+    row = compare_one(softplus.cases["plain"], "float64")
+    assert not row.passed and 1e-7 < row.errors["sharded"] < 1e-5
+    assert re.fullmatch(r"softplus: differs by \S+ when sharded", row.message)
 
 
 def test_selection_by_name_and_by_part():

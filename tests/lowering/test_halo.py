@@ -1,4 +1,4 @@
-"""Images spread over devices: eight of them, which a process of its own simulates."""
+"""Images and batches spread over devices: eight of them, which a process of its own simulates."""
 
 import os
 import pathlib
@@ -12,10 +12,11 @@ from jaxcnn.lowering import halo
 
 
 def test_on_eight_devices():
-    file = pathlib.Path(__file__).with_name("halo_on_eight_devices.py")
+    here = pathlib.Path(__file__)
+    files = [here.with_name(f"{what}_on_eight_devices.py") for what in ("halo", "primitives")]
     flags = "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=8"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *map(str, files)],
         env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
