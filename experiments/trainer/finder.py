@@ -8,6 +8,7 @@ import optax
 
 from experiments.command import require
 from experiments.runs import Run, new_folder
+from experiments.trainer import memory
 from experiments.trainer.config import Recipe
 from experiments.trainer.programs import Programs
 from experiments.trainer.session import Session, Subject, config, make_programs
@@ -39,7 +40,8 @@ def find_rate(
     programs = make_programs(subject, recipe, session, schedule=growing)
     run = Run.create(session.run or new_folder("find"), config(subject, recipe))
     programs.compile()
-    losses = sweep(programs, steps, recipe.seed)
+    with memory.explained(programs, "training"):
+        losses = sweep(programs, steps, recipe.seed)
     figure = visualize.learning_rate_finder(rates, losses, title=f"{subject.model}, {subject.data}")
     run.save_picture("rates", figure)
     run.save_json("rates", {"rates": rates.tolist(), "losses": losses.tolist()})

@@ -75,9 +75,10 @@ def fit(
         with writing(run.folder):
             checkpoints = Checkpoints(run.checkpoints)
         with checkpoints:
+            begun = _begin(programs, run, checkpoints, seed, resume)
             try:
                 with memory.explained(programs, "training"):
-                    return _fit(programs, run, checkpoints, seed, resume, again, watch or Watch())
+                    return _fit(programs, run, checkpoints, *begun, seed, again, watch or Watch())
             except UserError as known:
                 error = known
             except Frozen as frozen:
@@ -87,23 +88,32 @@ def fit(
             raise type(error)(f"{error}; {last}") from None
 
 
+def _begin(
+    programs: Programs, run: Run, checkpoints: Checkpoints, seed: int, resume: bool
+) -> tuple[TrainState, int, Any]:
+    """The state to begin with, how many steps were done, and the position of the data."""
+    state = programs.initial_state(seed)
+    if not resume or checkpoints.newest is None:
+        return state, 0, None
+    with writing(run.folder):  # damaged checkpoints are set aside
+        done, items = checkpoints.restore_newest(to_items(state))
+    _say(f"goes on after {_place(done, programs.batches.steps, programs.recipe.epochs)}")
+    return from_items(items), done, items["facts"].get("position", {})
+
+
 def _fit(
     programs: Programs,
     run: Run,
     checkpoints: Checkpoints,
+    state: TrainState,
+    done: int,
+    position: Any,
     seed: int,
-    resume: bool,
     again: str,
     watch: Watch,
 ) -> tuple[TrainState, dict[str, float]]:
     """`fit`, alone in its folder."""
     batches, epochs = programs.batches, programs.recipe.epochs
-    state, done, position = programs.initial_state(seed), 0, None
-    if resume and checkpoints.newest is not None:
-        with writing(run.folder):  # damaged checkpoints are set aside
-            done, items = checkpoints.restore_newest(to_items(state))
-        state, position = from_items(items), items["facts"].get("position", {})
-        _say(f"goes on after {_place(done, batches.steps, epochs)}")
     if is_first():
         run.begin()
     batches.patience = watch.data_seconds
