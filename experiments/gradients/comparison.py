@@ -113,7 +113,8 @@ def _split_error(case: Case, arrays: Sequence[jax.Array]) -> float:
     """How far value and gradients of a split batch are from those on one device, relatively."""
     shape = jax.eval_shape(lambda *given: jax.tree.leaves(case.fn(*given))[0], *arrays)
     cotangent = jnp.asarray(np.random.default_rng(0).standard_normal(shape.shape), shape.dtype)
-    ways = [devices.value_and_gradient(case, arrays, cotangent, split) for split in (False, True)]
+    problems = [(case, arrays, cotangent)]
+    ways = [devices.values_and_gradients(problems, split) for split in (False, True)]
     alone, split = ([np.asarray(leaf) for leaf in jax.tree.leaves(way)] for way in ways)
     return max(
         float(np.abs(there - here).max(initial=0) / max(np.abs(here).max(initial=0), 1e-300))

@@ -39,36 +39,49 @@ def can_split(arrays: Sequence[jax.Array]) -> bool:
     return jax.device_count() > 1 and arrays[0].ndim > 1 and arrays[0].shape[0] % 2 == 0
 
 
-def value_and_gradient(case: Case, arrays: Sequence[jax.Array], cotangent: jax.Array, split: bool):
-    """The first output and the gradients of all floating-point arguments, compiled.
+# A case, its arguments, and a cotangent of the first output's shape.
+Problem = tuple[Case, Sequence[jax.Array], jax.Array]
+
+
+def values_and_gradients(problems: Sequence[Problem], split: bool) -> list[tuple]:
+    """The first output of each, and its gradients by position in a dictionary: one program.
 
     Args:
-      case: what is computed.
-      arrays: its arguments.
-      cotangent: of the first output's shape.
-      split: whether every array as long as the first is split in two along its first axis, kernels
-        of that length too, and all others copied to every device.
-    Returns:
-      The output, and the gradients in a dictionary by position.
+      problems: what is computed.
+      split: whether every array as long as its problem's first is split in two along its first
+        axis, kernels of that length too, and all others copied to every device.
     """
-    positions = [i for i, a in enumerate(arrays) if jax.numpy.issubdtype(a.dtype, np.inexact)]
 
-    def run(cotangent, arrays):
-        def fn(*values):
-            given = dict(zip(positions, values, strict=True))
-            return jax.tree.leaves(case.fn(*(given.get(i, a) for i, a in enumerate(arrays))))[0]
+    def run(arguments):
+        return [
+            _pulled(case, arrays, cotangent)
+            for (case, _, _), (arrays, cotangent) in zip(problems, arguments, strict=True)
+        ]
 
-        outputs, pullback = jax.vjp(fn, *(arrays[i] for i in positions))
-        return outputs, dict(zip(positions, pullback(cotangent), strict=True))
-
+    arguments = [(list(arrays), cotangent) for _, arrays, cotangent in problems]
     if not split:
-        return jax.jit(run)(cotangent, list(arrays))
+        return jax.jit(run)(arguments)
     mesh = jax.make_mesh((2, jax.device_count() // 2), ("data", "space"), (AxisType.Auto,) * 2)
-    length = arrays[0].shape[0]
 
-    def place(array):
+    def place(array, length):
         axes = ("data",) if array.shape[:1] == (length,) else ()
         return jax.device_put(array, NamedSharding(mesh, PartitionSpec(*axes)))
 
     with _ONE_AT_A_TIME, jax.set_mesh(mesh):
-        return jax.block_until_ready(jax.jit(run)(*jax.tree.map(place, (cotangent, list(arrays)))))
+        placed = [
+            jax.tree.map(functools.partial(place, length=given[0][0].shape[0]), given)
+            for given in arguments
+        ]
+        return jax.block_until_ready(jax.jit(run)(placed))
+
+
+def _pulled(case: Case, arrays: Sequence[jax.Array], cotangent: jax.Array) -> tuple:
+    """The first output and the gradients of all floating-point arguments."""
+    positions = [i for i, a in enumerate(arrays) if jax.numpy.issubdtype(a.dtype, np.inexact)]
+
+    def fn(*values):
+        given = dict(zip(positions, values, strict=True))
+        return jax.tree.leaves(case.fn(*(given.get(i, a) for i, a in enumerate(arrays))))[0]
+
+    outputs, pullback = jax.vjp(fn, *(arrays[i] for i in positions))
+    return outputs, dict(zip(positions, pullback(cotangent), strict=True))

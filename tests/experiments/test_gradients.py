@@ -180,11 +180,11 @@ def test_each_case_by_every_algorithm_that_takes_it():
 
 
 def test_a_split_batch_that_differs_fails_its_row(softplus, monkeypatch):
-    def moved_when_split(case, arrays, cotangent, split):
-        return case.fn(*arrays) + 1e-6 * split, {}
+    def moved_when_split(problems, split):
+        return [case.fn(*arrays) + 1e-6 * split for case, arrays, _ in problems]
 
     monkeypatch.setattr(devices, "can_split", lambda arrays: True)
-    monkeypatch.setattr(devices, "value_and_gradient", moved_when_split)
+    monkeypatch.setattr(devices, "values_and_gradients", moved_when_split)
     row = compare_one(softplus.cases["plain"], "float64")
     assert not row.passed and 1e-7 < row.errors["sharded"] < 1e-5
     assert re.fullmatch(r"softplus: differs by \S+ when sharded", row.message)

@@ -19,42 +19,45 @@ def draw(case):
     return [np.asarray(draw(rng, np.dtype(np.float64))) for draw in case.draws]
 
 
-def rows():
-    """Each primitive, and each by an algorithm -> the first case of it that can be split."""
+def ways(entry):
+    """The name of each algorithm, and "" -> the first case for it that can be split."""
     found = {}
-    for name, entry in registry.PRIMITIVES.items():
-        for case in entry.cases.values():
-            arrays = draw(case)
-            if devices.can_split(arrays):
-                found.setdefault(name, case)
-                for by_name in devices.by_algorithm(case, arrays):
-                    found.setdefault(f"{name} by {by_name.name.rpartition(' by ')[2]}", by_name)
+    for case in entry.cases.values():
+        arrays = draw(case)
+        if devices.can_split(arrays):
+            found.setdefault("", case)
+            for by_name in devices.by_algorithm(case, arrays):
+                found.setdefault(by_name.name.rpartition(" by ")[2], by_name)
     return found
 
 
-ROWS = rows()
+WAYS = {name: ways(entry) for name, entry in registry.PRIMITIVES.items()}
 
 
-@pytest.mark.parametrize("row", ROWS)
-def test_batches_split_among_devices(row):
-    case = ROWS[row]
-    arrays = draw(case)
-    shape = jax.eval_shape(lambda *a: jax.tree.leaves(case.fn(*a))[0], *arrays).shape
-    cotangent = np.random.default_rng(9).standard_normal(shape)
-    outputs, gradients = devices.value_and_gradient(case, arrays, cotangent, True)
-    forward = getattr(reference, case.primitive, None)
-    if forward is not None and case.primitive != "pool":  # whose reference takes other arguments
-        options = {k: v for k, v in case.fn.keywords.items() if k not in registry.COMPUTING}
-        expected = forward(*arrays, **options)
-        expected = expected[0] if isinstance(expected, tuple) else expected
-        np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-10)
-    by_hand = case.vjp(cotangent, *arrays)
-    by_hand = by_hand if isinstance(by_hand, tuple) else (by_hand,)
-    for position, gradient in gradients.items():
-        if by_hand[position] is not None:
-            np.testing.assert_allclose(gradient, by_hand[position], rtol=1e-10, atol=1e-10)
+@pytest.mark.parametrize("name", WAYS)
+def test_batches_split_among_devices(name):
+    problems = []
+    for case in WAYS[name].values():
+        arrays = draw(case)
+        shape = jax.eval_shape(lambda *a, fn=case.fn: jax.tree.leaves(fn(*a))[0], *arrays).shape
+        problems.append((case, arrays, np.random.default_rng(9).standard_normal(shape)))
+    found = devices.values_and_gradients(problems, True)
+    for (case, arrays, cotangent), (outputs, gradients) in zip(problems, found, strict=True):
+        forward = getattr(reference, name, None)
+        if forward is not None and name != "pool":  # whose reference takes other arguments
+            options = {k: v for k, v in case.fn.keywords.items() if k not in registry.COMPUTING}
+            expected = forward(*arrays, **options)
+            expected = expected[0] if isinstance(expected, tuple) else expected
+            np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-10, err_msg=case.name)
+        by_hand = case.vjp(cotangent, *arrays)
+        by_hand = by_hand if isinstance(by_hand, tuple) else (by_hand,)
+        for position, gradient in gradients.items():
+            if by_hand[position] is not None:
+                np.testing.assert_allclose(
+                    gradient, by_hand[position], rtol=1e-10, atol=1e-10, err_msg=case.name
+                )
 
 
 def test_every_primitive_and_algorithm_is_run():
-    assert ROWS.keys() >= registry.PRIMITIVES.keys()
-    assert {name.partition(" by ")[2] for name in ROWS} == {"", *devices.ALGORITHMS}
+    assert all(WAYS.values())
+    assert {name for found in WAYS.values() for name in found} == {"", *devices.ALGORITHMS}
