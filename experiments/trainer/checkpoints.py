@@ -3,6 +3,8 @@
 import contextlib
 import gc
 import math
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -65,6 +67,8 @@ class Checkpoints:
         self._scores = {step: self._saved_score(step) for step in self._manager.all_steps()}
 
     def __enter__(self) -> "Checkpoints":
+        self._hook = sys.unraisablehook
+        sys.unraisablehook = _but_for_closed_loops(self._hook)
         return self
 
     def __exit__(self, kind, error, trace) -> None:
@@ -75,6 +79,8 @@ class Checkpoints:
         except OSError:
             if error is None:
                 raise
+        if error is None:
+            sys.unraisablehook = self._hook
 
     def save(
         self,
@@ -219,7 +225,23 @@ def _as_os_error() -> Iterator[None]:
     try:
         yield
     except ValueError as error:  # tensorstore's, for example when the disk is full
+        if code := re.search(r"os_error_code='?(\d+)", str(error)):
+            raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
         raise OSError(_reason(error)) from error
+
+
+def _but_for_closed_loops(hook: Callable) -> Callable:
+    """A hook for `sys.unraisablehook`, without what tensorstore leaves of a save that failed.
+
+    Of the files that it writes at once, the others end when nobody waits for them any more; each
+    would be told by a traceback, some of them when the program ends.
+    """
+
+    def told(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            hook(unraisable)
+
+    return told
 
 
 @contextlib.contextmanager

@@ -3,7 +3,9 @@
 import errno
 import fcntl
 import hashlib
+import logging
 import os
+import resource
 import shutil
 import threading
 import time
@@ -110,6 +112,31 @@ def test_full_disk(train, whole, tmp_path, monkeypatch, owner, name, where, numb
     assert_same_bits(train(), whole)
     after = hashes(run / "checkpoints")
     assert all(after[name] == saved[name] for name in after.keys() & saved.keys())
+
+
+def test_full_disk_of_the_arrays(train, whole, tmp_path, monkeypatch, capfd, caplog):
+    """Which tensorstore writes, several files at once and without Python."""
+    caplog.set_level(logging.CRITICAL, logger="absl")  # as `command.run` does
+    run, save = tmp_path / "run", Checkpoints.save
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limited(self, step, *arguments):
+        if step == 20:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+        save(self, step, *arguments)
+        self.wait()
+
+    try:
+        with monkeypatch.context() as patch, pytest.raises(UserError) as error:
+            patch.setattr(Checkpoints, "save", limited)
+            train()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    message = str(error.value)
+    assert message.startswith(f"cannot write to the run folder {run} (File too large); choose ")
+    assert f"the last good checkpoint is {run}/checkpoints/15, after epoch 3 of 6" in message
+    assert capfd.readouterr().err == ""
+    assert_same_bits(train(), whole)
 
 
 def test_full_disk_while_drawing(train, whole, tmp_path, monkeypatch):
