@@ -16,11 +16,12 @@ def test_on_eight_devices():
     files = [here.with_name(f"{what}_on_eight_devices.py") for what in ("halo", "primitives")]
     flags = "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=8"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *map(str, files)],
+        [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", *map(str, files)],
         env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
     )
+    print(done.stdout[-300:])
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
 
 
