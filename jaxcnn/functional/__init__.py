@@ -1,4 +1,10 @@
-"""Convolution, dilation and pooling as functions of arrays, channels last, for any rank."""
+"""Convolution, dilation and pooling as functions of arrays, channels last, for any rank.
+
+NaN and infinities stay in the windows that hold them. What exceeds the largest number of the dtype
+that a function computes in (float32 for averages and norms of 16-bit floats) is infinite. Numbers
+below the smallest normal one count as 0 on CPUs, as everywhere in XLA, save where pixels are only
+moved.
+"""
 
 from jaxcnn.functional.adaptive import (
     adaptive_avg_pool,
