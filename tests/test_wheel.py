@@ -40,9 +40,10 @@ def test_wheel_with_core_dependencies(tmp_path):
 
     run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path / "dist", ROOT)
     (wheel,) = (tmp_path / "dist").glob("jaxcnn-*.whl")
-    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv")
     python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    run(python, "-m", "pip", "install", "-q", "-c", ROOT / "requirements.lock", wheel)
+    pip = (sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-compile")
+    run(*pip, "-c", ROOT / "requirements.lock", wheel)
     shown = run(python, "-c", SCRIPT).splitlines()
     assert shown[:3] == ["(2, 28, 28, 6)", "(2, 28, 28, 6)", "(2, 10)"]
     assert "jaxcnn[visualize]" in shown[3]

@@ -30,7 +30,7 @@ ACROSS = [("resnet", BY_ROWS), ("unet", ROWS_ALONE)]
 
 def start(folder, devices, jobs, **environment):
     """The program, started with simulated devices."""
-    flags = f"--xla_backend_optimization_level=0 --xla_force_host_platform_device_count={devices}"
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
     return subprocess.Popen(
         [sys.executable, str(PROGRAM), str(folder), *map(":".join, jobs)],
         env={**os.environ, "PYTHONPATH": ".", "XLA_FLAGS": flags, **environment},

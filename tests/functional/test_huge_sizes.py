@@ -154,7 +154,7 @@ def forget():
 def ours():
     """How many objects and functions of the package are alive."""
     alive = gc.get_objects()
-    named = (thing if isinstance(thing, types.FunctionType) else type(thing) for thing in alive)
+    named = (thing if type(thing) is types.FunctionType else type(thing) for thing in alive)
     return sum(str(thing.__module__).split(".")[0] == "jaxcnn" for thing in named)
 
 

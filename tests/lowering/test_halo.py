@@ -14,7 +14,7 @@ from jaxcnn.lowering import halo
 def test_on_eight_devices():
     here = pathlib.Path(__file__)
     files = [here.with_name(f"{what}_on_eight_devices.py") for what in ("halo", "primitives")]
-    flags = "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=8"
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", *map(str, files)],
         env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
