@@ -146,9 +146,9 @@ def _sliding(function: str, inputs: Array, shape: tuple[int, ...]) -> geometry.W
     """The windows of an ordinary pool, where these are such: 13 pixels into 6, three each, two on.
 
     Predicted: shifted slices in place of a slice a window are faster. Measured (32 images of
-    13x13x256 into 6x6, two CPU cores, forward + backward): 2.5 to 6 times as fast as `lax` by
-    axes, where a slice a window was level with it. None where sizes or
-    distances differ, or where no two windows share a pixel, for then each is a reduction.
+    13x13x256 into 6x6, two CPU cores, forward + backward): 2.5 to 6 times as fast as `lax` by axes,
+    where a slice a window was level with it. None where sizes or distances differ, or where no two
+    windows share a pixel, for then each is a reduction of its own.
     """
     window_shape, strides = [], []
     for size, count in zip(inputs.shape[-len(shape) - 1 : -1], shape, strict=True):
