@@ -8,11 +8,11 @@ from jaxtyping import Array, Num
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments, _dtypes
-from jaxcnn.lowering import adaptive
+from jaxcnn.lowering import choose
 
 _REDUCERS = {
-    "max": (_dtypes.comparable, adaptive.maximum),
-    "avg": (_dtypes.averageable, adaptive.average),
+    "max": (_dtypes.comparable, choose.adaptive_max_pool),
+    "avg": (_dtypes.averageable, choose.adaptive_avg_pool),
 }
 
 
@@ -75,5 +75,8 @@ def spatial_pyramid_pool(
     )
     _arguments.filled_axes(function, inputs, sizes)
     inputs = checked(function, inputs)
-    bins = [pool(inputs, grid).reshape((*batch, math.prod(grid) * channels)) for grid in grids]
+    flat = _arguments.flatten_batch(inputs, rank)
+    bins = [
+        pool(function, flat, grid).reshape((*batch, math.prod(grid) * channels)) for grid in grids
+    ]
     return jnp.concatenate(bins, axis=-1)

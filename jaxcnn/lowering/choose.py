@@ -14,6 +14,8 @@
 | max or min pool                                      | shift     | see `pool_shift`             |
 | average or sum pool, no two windows share a pixel    | window    | see `sum_window`             |
 | average or sum pool                                  | shift     | see `sum_shift`              |
+| adaptive pool, its windows alike and overlapping     | a pool's  | see `_sliding`               |
+| adaptive pool                                        | adaptive  | see `adaptive`               |
 
 On GPU and TPU "auto" is direct for every convolution, whose gradients are convolutions there, and
 for pools what it is on a CPU, for no gradient of theirs scatters. Neither has been measured there.
@@ -22,15 +24,18 @@ On a mesh of devices (`halo`) all of this holds for the part of each device.
 """
 
 import dataclasses
+import itertools
 import math
 import operator
 from types import ModuleType
 
 import jax
-from jaxtyping import Array, Integer, Num, Shaped
+from jaxtyping import Array, Inexact, Integer, Num, Shaped
 
+from jaxcnn import geometry
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import (
+    adaptive,
     conv_blocks,
     conv_canonical,
     conv_direct,
@@ -46,6 +51,7 @@ from jaxcnn.lowering import (
     sum_shift,
     sum_window,
 )
+from jaxcnn.lowering.dtypes import widen
 from jaxcnn.lowering.problem import ConvProblem
 from jaxcnn.lowering.reduce_axis import is_long
 
@@ -169,6 +175,31 @@ def max_pool_with_indices(
     return chosen.max_pool_with_indices(inputs, plane, windows)
 
 
+def adaptive_avg_pool(
+    function: str,
+    inputs: Inexact[Array, "n *spatial channels"],
+    output_shape: tuple[int, ...],
+) -> Inexact[Array, "n *out channels"]:
+    """Averages windows that share the input out evenly."""
+    windows = _sliding(function, inputs.shape[1:-1], output_shape)
+    if windows is None:
+        return adaptive.average(inputs, output_shape)
+    sums = sum_pool(function, widen(inputs), windows, "auto")
+    return (sums / math.prod(windows.window_shape)).astype(inputs.dtype)
+
+
+def adaptive_max_pool(
+    function: str,
+    inputs: Num[Array, "n *spatial channels"],
+    output_shape: tuple[int, ...],
+) -> Num[Array, "n *out channels"]:
+    """Takes the maximum of windows that share the input out evenly."""
+    windows = _sliding(function, inputs.shape[1:-1], output_shape)
+    if windows is None:
+        return adaptive.maximum(inputs, output_shape)
+    return max_pool(function, widen(inputs), windows, True, "auto").astype(inputs.dtype)
+
+
 def _max_pool_algorithm(windows: Windows) -> str:
     """Selects over shifted slices, by doubling where windows are long along an axis."""
     long = any(is_long(windows, axis) for axis in range(windows.rank))
@@ -179,3 +210,27 @@ def _sum_pool_algorithm(windows: Windows) -> str:
     """XLA's own where no two windows share a pixel; shifted sums where they do."""
     overlap = any(map(operator.gt, windows.effective_shape, windows.strides))
     return "shift" if overlap else "window"
+
+
+def _sliding(
+    function: str, sizes: tuple[int, ...], output_shape: tuple[int, ...]
+) -> Windows | None:
+    """The windows of an ordinary pool, where these are such: 13 pixels into 6, three each, two on.
+
+    Predicted: shifted slices in place of a slice a window are faster. Measured (32 images of
+    13x13x256 into 6x6, two CPU cores, forward + backward): 2.8 times as fast as `lax` or more,
+    where a slice a window was level with it. None where sizes or distances differ, or where no two
+    windows share a pixel, for then each is a reduction of its own.
+    """
+    window_shape, strides = [], []
+    for size, count in zip(sizes, output_shape, strict=True):
+        windows = geometry.adaptive_windows(size, count)
+        taps = {end - start for start, end in windows}
+        steps = {after[0] - before[0] for before, after in itertools.pairwise(windows)} or taps
+        if len(taps) > 1 or len(steps) > 1 or 0 in steps:
+            return None
+        window_shape += taps
+        strides += steps
+    if all(map(operator.le, window_shape, strides)):
+        return None
+    return geometry.windows(function, sizes, window_shape, strides=tuple(strides))
