@@ -1,13 +1,12 @@
 """Checks that every function with a kernel shares: its shape, its groups, its fill, its bias."""
 
 import jax
-import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments
-from jaxcnn.lowering.dtypes import widen
+from jaxcnn.lowering.dtypes import spread
 
 
 def kernel_sizes(function: str, kernel: Array, argument: str = "kernel") -> tuple[int, ...]:
@@ -55,19 +54,6 @@ def add_bias(
     vector = _arguments.bias_vector(function, bias, outputs.shape[-1])
     vector, outputs = bias_and_outputs(function, vector, outputs, preferred_element_type)
     return outputs + spread(vector, outputs)
-
-
-def spread(values: Array, outputs: Array) -> Array:
-    """Gives `values`, such as a bias, which have the last axes of `outputs`, all of its axes.
-
-    Those of 16 bits are repeated in float32 first: the transpose of that is a sum over all pixels
-    and images, the gradient of a bias. In bfloat16 that of 4096 ones was 1024.
-    """
-    reshaped = values.reshape((1,) * (outputs.ndim - values.ndim) + values.shape)
-    wide = widen(reshaped)
-    if wide.dtype == values.dtype:
-        return reshaped
-    return jnp.broadcast_to(wide, outputs.shape).astype(values.dtype)
 
 
 def bias_and_outputs(

@@ -13,7 +13,7 @@ from jaxtyping import Array, Shaped
 
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import slices
-from jaxcnn.lowering.dtypes import widen
+from jaxcnn.lowering.dtypes import spread
 from jaxcnn.lowering.pool_shift import shared
 from jaxcnn.lowering.reduce_axis import reduce_axis
 
@@ -29,6 +29,4 @@ def pool(
     for axis in reversed(range(windows.rank)):
         values = shared(values, windows, axis)
         values = reduce_axis(values, windows, axis, reduce_fn)
-    # Repeated in float32: its transpose, the gradient of `init`, is a sum over all windows.
-    start = jnp.broadcast_to(widen(init), values.shape).astype(init.dtype)
-    return reduce_fn(start, values)
+    return reduce_fn(jnp.broadcast_to(spread(init, values), values.shape), values)

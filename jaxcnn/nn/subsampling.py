@@ -11,8 +11,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import functional
-from jaxcnn.functional import _kernels
 from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn.lowering.dtypes import spread
 from jaxcnn.nn import _arguments
 from jaxcnn.nn.pool import WindowPool
 
@@ -83,4 +83,4 @@ class Subsampling(WindowPool):
             (inputs, self.coefficient[...], self.bias[...]), dtype=self.dtype
         )
         sums = functional.sum_pool(inputs, **self._options())
-        return sums * _kernels.spread(coefficient, sums) + _kernels.spread(bias, sums)
+        return sums * spread(coefficient, sums) + spread(bias, sums)
