@@ -24,9 +24,19 @@ from experiments.fuzz.primitives import (
     steps,
     window,
 )
-from experiments.fuzz.rules import FILLS, fill_of, pads, window_starts
+from experiments.fuzz.rules import (
+    FILLS,
+    fill_of,
+    names_a_fill,
+    pads,
+    sums_would_wrap,
+    window_counts,
+    window_starts,
+)
 
-EVERY_KIND = ("normal", "ties", "large", "subnormal", "nan", "infinite", "minus infinity")
+# Not the order of the pools' EVERY_KIND: a seed picks a kind by its place, so that either order
+# belongs to the draws whose counts the README states.
+FINITE_FIRST = (*FINITE, "nan", "infinite", "minus infinity")
 ALGORITHMS = ("direct", "canonical", "matmul", "shift", "fft", "blocks", "phases", "planes")
 WIDER = {"int8": "int32", "uint8": "int32", "int16": "int32", "bfloat16": "float32",
          "float16": "float32", "float32": "float64", "complex64": "complex128"}  # fmt: skip
@@ -84,8 +94,7 @@ def found(plan: Plan, *, crop: bool = True):
     mode = fill_of(plan)
     if mode is None:
         return None
-    narrow = plan["dtype"] in ("int8", "uint8") and plan.get("preferred") is None
-    if narrow or not plan.get("divided", True):
+    if sums_would_wrap(plan) or not plan.get("divided", True):
         return None
     return window_starts(plan, crop=crop and mode == "zeros")
 
@@ -160,8 +169,7 @@ def separable(plan: Plan) -> Call:
 
 def local(plan: Plan) -> Call:
     """A kernel for every place."""
-    places = found(plan)
-    out = tuple(map(len, places)) if places else (1,) * plan["rank"]
+    out = window_counts(found(plan), plan["rank"])
     kernel = beside(plan, (*out, *plan["window"], plan["per_group"], plan["features"]), 1)
     bias = {}
     if plan["bias"]:
@@ -208,8 +216,7 @@ def resize_valid(plan: Plan) -> bool:
 
 def deform(plan: Plan) -> Call:
     """Offsets for every tap of every window."""
-    places = found(plan)
-    out = tuple(map(len, places)) if places else (1,) * plan["rank"]
+    out = window_counts(found(plan), plan["rank"])
     groups = plan["per_group"] if plan["offset_groups"] else 1
     call = conv(plan, "deform_conv", ("strides", "padding"))
     in_features = call.arguments["inputs"].shape[-1]
@@ -224,8 +231,7 @@ def deform(plan: Plan) -> Call:
 
 def deform_valid(plan: Plan) -> bool:
     """It has no other fill than zeros."""
-    named = isinstance(plan["padding"], str) and plan["padding"].upper() in ("CIRCULAR", "REFLECT")
-    return not named and valid(plan)
+    return not names_a_fill(plan["padding"]) and valid(plan)
 
 
 def only(plan_fields: dict, *left_out: str, **more) -> dict:
@@ -235,7 +241,7 @@ def only(plan_fields: dict, *left_out: str, **more) -> dict:
 
 KERNELS = ("inputs", "kernel", "bias")
 laid = {"windows": found, "pads": pads}
-common_kinds = {"kinds": EVERY_KIND, "smooth": FINITE, "apart": apart, **laid}
+common_kinds = {"kinds": FINITE_FIRST, "smooth": FINITE, "apart": apart, **laid}
 by_channel = {**common_kinds, "apart": apart_by_channel}
 INEXACT = choice(*FLOATS, *COMPLEX)
 SMALL = choice((1,), (), (2,), (1, 2), (0,))

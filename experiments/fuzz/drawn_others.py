@@ -8,13 +8,13 @@ from experiments.fuzz.primitives import (
     Primitive,
     arguments,
     batch,
-    beside,
     channels,
     choice,
     count,
     inputs,
     rank,
     register,
+    samples,
     sizes,
     window,
 )
@@ -71,10 +71,8 @@ def fractional(name: str):
 
     def build(plan: Plan) -> Call:
         shape = (*plan["batch"], plan["channels"], plan["rank"])
-        dtype = "float64" if plan["dtype"] == "float64" else "float32"
-        samples = beside(plan, shape, 1, dtype=dtype, kind="uniform")
         made = with_options(name, "output_shape", window_shape="window")(plan)
-        return made.changed(samples=samples)
+        return made.changed(samples=samples(plan, shape))
 
     return build
 
@@ -90,35 +88,42 @@ def levels(c: Choices, plan: Plan):
     return tuple(grid(c, plan) for _ in range(c.integer(1, 3)))
 
 
-def coarse(plan: Plan) -> Call:
+def sizes_of_blocks(plan: Plan) -> tuple[int, ...]:
     """Sizes that mostly are multiples of the block."""
-    spatial = tuple(
-        n * r + plan["left_over"] for n, r in zip(plan["sizes"], plan["block"], strict=True)
-    )
+    parts = zip(plan["sizes"], plan["block"], strict=True)
+    return tuple(n * r + plan["left_over"] for n, r in parts)
+
+
+def coarse(plan: Plan) -> Call:
+    """Blocks become channels."""
     return Call("space_to_depth", {
-        "inputs": inputs(plan, spatial), **arguments(plan, "order", block_shape="block"),
+        "inputs": inputs(plan, sizes_of_blocks(plan)),
+        **arguments(plan, "order", block_shape="block"),
     })  # fmt: skip
 
 
 def coarse_valid(plan: Plan) -> bool:
     """Every axis is a multiple of its block."""
-    spatial = [n * r + plan["left_over"] for n, r in zip(plan["sizes"], plan["block"], strict=True)]
-    parts = zip(spatial, plan["block"], strict=True)
+    parts = zip(sizes_of_blocks(plan), plan["block"], strict=True)
     return plan["channels"] > 0 and all(n > 0 and n % r == 0 for n, r in parts)
 
 
-def fine(plan: Plan) -> Call:
+def channels_of_blocks(plan: Plan) -> int:
     """Channels that mostly are a multiple of the block's pixels."""
-    features = plan["channels"] * count(plan["block"]) + plan["left_over"]
+    return plan["channels"] * count(plan["block"]) + plan["left_over"]
+
+
+def fine(plan: Plan) -> Call:
+    """Channels become blocks."""
     return Call("depth_to_space", {
-        "inputs": inputs(plan, features=features),
+        "inputs": inputs(plan, features=channels_of_blocks(plan)),
         **arguments(plan, "order", block_shape="block"),
     })  # fmt: skip
 
 
 def fine_valid(plan: Plan) -> bool:
     """The block's pixels share the channels."""
-    features = plan["channels"] * count(plan["block"]) + plan["left_over"]
+    features = channels_of_blocks(plan)
     return features > 0 and features % count(plan["block"]) == 0 and min(plan["sizes"]) >= 1
 
 

@@ -19,6 +19,7 @@ from experiments.fuzz.primitives import (
     pool_strides,
     rank,
     register,
+    samples,
     seldom,
     sizes,
     steps,
@@ -31,6 +32,7 @@ from experiments.fuzz.rules import (
     sees_padding_alone,
     span,
     starts,
+    window_counts,
     window_starts,
 )
 
@@ -130,11 +132,8 @@ def stochastic(plan: Plan) -> Call:
     call = pooled("stochastic_pool", "ceil_mode")(plan)
     if plan["deterministic"]:
         return call.changed(deterministic=True)
-    found = laid(plan)
-    out = tuple(map(len, found)) if found else (1,) * plan["rank"]
-    shape = (*plan["batch"], *out, plan["channels"])
-    dtype = "float64" if plan["dtype"] == "float64" else "float32"
-    return call.changed(samples=beside(plan, shape, 1, dtype=dtype, kind="uniform"))
+    out = window_counts(laid(plan), plan["rank"])
+    return call.changed(samples=samples(plan, (*plan["batch"], *out, plan["channels"])))
 
 
 def grey(name: str):
@@ -149,15 +148,9 @@ def grey(name: str):
     return build
 
 
-def unfold(plan: Plan) -> Call:
-    """Strides are ints here."""
-    return pooled("unfold")(plan)
-
-
 def fold(plan: Plan) -> Call:
     """As many patches as the image has windows."""
-    found = laid(plan)
-    out = tuple(map(len, found)) if found else (1,) * plan["rank"]
+    out = window_counts(laid(plan), plan["rank"])
     shape = (*plan["batch"], *out, *plan["window"], plan["channels"])
     return Call("fold", {
         "patches": beside(plan, shape, 0),
@@ -260,7 +253,7 @@ register(
                   gradients=("inputs", "kernel"), **MAXIMA, **WHERE)
         for name in ("grey_dilation", "grey_erosion")
     ),
-    Primitive("unfold", {**PLACE, **ints, "dtype": ANY}, unfold, fits, **COPIES, **WHERE),
+    Primitive("unfold", {**PLACE, **ints, "dtype": ANY}, pooled("unfold"), fits, **COPIES, **WHERE),
     Primitive("fold", {**PLACE, **ints, "dtype": NUMBERS}, fold, fits, gradients=("patches",),
               special=("patches",), **SUMS, windows=lambda plan: plan["sizes"], pads=pads),
     Primitive("max_unpool", {**PLACE, "dtype": NUMBERS, "output_shape": wanted_shape}, unpool,

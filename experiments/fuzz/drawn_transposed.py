@@ -25,7 +25,14 @@ from experiments.fuzz.primitives import (
     register,
     seldom,
 )
-from experiments.fuzz.rules import amounts, fill_of, span, window_starts
+from experiments.fuzz.rules import (
+    amounts,
+    fill_of,
+    names_a_fill,
+    span,
+    sums_would_wrap,
+    window_starts,
+)
 
 LAYOUTS = {
     "channels first": (None, None, None),
@@ -47,10 +54,9 @@ def target(c: Choices, plan: Plan) -> int | tuple[int, ...] | None:
 def reached(plan: Plan) -> tuple[int, ...] | None:
     """The sizes of the output by the contract's table; None where it refuses."""
     rank, padding, mode = plan["rank"], plan["padding"], fill_of(plan)
-    narrow = plan["dtype"] in ("int8", "uint8") and plan["preferred"] is None
     # The kernel's last axis follows the inputs where it is transposed, and one group divides all.
     agree = plan["divided"] or (plan["transpose_kernel"] and plan["groups"] == 1)
-    if mode is None or narrow or not agree or min(plan["sizes"]) < 1:
+    if mode is None or sums_would_wrap(plan) or not agree or min(plan["sizes"]) < 1:
         return None
     strides, rates, more = (
         entries(plan[name], rank) for name in ("strides", "dilation", "output_padding")
@@ -145,9 +151,9 @@ def general(plan: Plan) -> Call:
 
 def general_valid(plan: Plan) -> bool:
     """As for `conv`, with zeros for its only fill."""
-    named = isinstance(plan["padding"], str) and plan["padding"].upper() in ("CIRCULAR", "REFLECT")
-    narrow = plan["dtype"] in ("int8", "uint8") and plan["preferred"] is None
-    if named or narrow or not plan["divided"] or (plan["groups"] > 1 and plan["batch_groups"] > 1):
+    if names_a_fill(plan["padding"]) or sums_would_wrap(plan) or not plan["divided"]:
+        return False
+    if plan["groups"] > 1 and plan["batch_groups"] > 1:
         return False
     return window_starts(plan, crop=True) is not None
 

@@ -166,6 +166,12 @@ def beside(plan: Plan, shape: tuple[int, ...], place: int, **changes: Any) -> Va
                   plan["seed"] + 65536 * place)  # fmt: skip
 
 
+def samples(plan: Plan, shape: tuple[int, ...]) -> Values:
+    """Numbers below 1 for a pool that draws, in float64 for such inputs, else in float32."""
+    dtype = "float64" if plan["dtype"] == "float64" else "float32"
+    return beside(plan, shape, 1, dtype=dtype, kind="uniform")
+
+
 def arguments(plan: Plan, *names: str, **renamed: str) -> dict[str, Any]:
     """The plan's fields as arguments: those of `names`, and `argument=field` of `renamed`."""
     same = {name: plan[name] for name in names}

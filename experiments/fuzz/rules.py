@@ -79,6 +79,11 @@ def window_starts(plan: dict, *, crop: bool, sizes=None) -> list[list[int]] | No
     return found if all(found) else None
 
 
+def window_counts(found: list[list[int]] | None, rank: int) -> tuple[int, ...]:
+    """Windows along each axis by `window_starts`; one for a call that is refused in any case."""
+    return tuple(map(len, found)) if found else (1,) * rank
+
+
 def pads(plan: dict, sizes=None) -> tuple[tuple[int, int], ...] | None:
     """The pixels of padding of a plan; None where it has an empty axis or no such padding."""
     if min(plan["sizes"] if sizes is None else sizes) < 1 or min(plan["window"]) < 1:
@@ -106,10 +111,22 @@ def sees_padding_alone(plan: dict, found: list[list[int]]) -> bool:
     )
 
 
+def names_a_fill(padding: Any) -> bool:
+    """Whether the padding's name says what stands in it too, not only how many pixels it has."""
+    return isinstance(padding, str) and padding.lower() in ("circular", "reflect")
+
+
 def fill_of(plan: dict) -> str | None:
     """What stands in the padding of a convolution; None where padding and mode disagree."""
     padding, mode = plan["padding"], plan.get("padding_mode", "zeros")
-    name = padding.lower() if isinstance(padding, str) else ""
-    if name in ("circular", "reflect"):
-        return name if mode in ("zeros", name) else None
+    if names_a_fill(padding):
+        return padding.lower() if mode in ("zeros", padding.lower()) else None
     return mode
+
+
+def sums_would_wrap(plan: dict) -> bool:
+    """Whether the call adds products of 8 bits in 8 bits.
+
+    Such sums leave the dtype's range after a few taps, so the contract wants a preferred type.
+    """
+    return plan["dtype"] in ("int8", "uint8") and plan.get("preferred") is None
