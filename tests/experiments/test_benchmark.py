@@ -4,7 +4,6 @@ import functools
 import importlib
 import json
 import math
-import runpy
 import sys
 
 import jax
@@ -42,7 +41,6 @@ TRANSPOSED = dict(strides=(2, 3), padding=(1, 0), output_padding=(1, 0), feature
 @pytest.fixture(autouse=True)
 def small_and_alone(monkeypatch, plain_jax):
     """No rows but a test's own, a small ceiling, and JAX's settings as they were."""
-    monkeypatch.setattr(sys, "argv", sys.argv)
     monkeypatch.setitem(ceiling.SIZES, "cpu", 32)
     registry.ROWS.clear()
     yield
@@ -50,12 +48,10 @@ def small_and_alone(monkeypatch, plain_jax):
     registry.ROWS.update(ALL)
 
 
-def run(*arguments):
-    """The exit code of the command line."""
-    sys.argv = ["benchmark", *arguments]
-    with pytest.raises(SystemExit) as exit_:
-        runpy.run_module("experiments.benchmark", run_name="__main__")
-    return exit_.value.code
+@pytest.fixture
+def run(run_module):
+    """The command line's options -> its exit code."""
+    return functools.partial(run_module, "experiments.benchmark")
 
 
 def add_pool():
@@ -88,7 +84,7 @@ def test_rows_are_many_and_their_peers_give_the_same_shapes():
             assert (other.shape, other.dtype) == (ours.shape, ours.dtype), (row.name, name)
 
 
-def test_prints_writes_draws_and_saves(tmp_path, capsys):
+def test_prints_writes_draws_and_saves(run, tmp_path, capsys):
     add_pool(), add_conv()
     files = tmp_path / "new" / "rows.json", tmp_path / "ratios.png"
     options = ("--peers", "lax", "--in-scan", "--repeats", "3", "--results", str(tmp_path / "kept"))
@@ -128,7 +124,7 @@ def vars_of(result):
     return {name: getattr(result, name) for name in result.__dataclass_fields__}
 
 
-def test_a_wrong_result_exits_1_and_is_not_timed(capsys):
+def test_a_wrong_result_exits_1_and_is_not_timed(run, capsys):
     peers = {"lax": lambda x: 2.001 * x, "flax": lambda x: (2 * x)[:2]}
     registry.register("twice", "sums", [(3, 4)], ours=lambda x: 2 * x, peers=peers)
     assert run("--quick", "--peers", "lax,flax") == 1
@@ -138,7 +134,7 @@ def test_a_wrong_result_exits_1_and_is_not_timed(capsys):
     assert "twice, forward + backward: flax failed: ValueError" in out
 
 
-def test_what_a_peer_cannot_is_told_and_what_we_cannot_exits_1(capsys):
+def test_what_a_peer_cannot_is_told_and_what_we_cannot_exits_1(run, capsys):
     def broken(x):
         raise NotImplementedError("no such kernel\nat all")
 
@@ -157,7 +153,7 @@ def test_what_a_peer_cannot_is_told_and_what_we_cannot_exits_1(capsys):
     assert "ours, forward + backward: jaxcnn failed" in capsys.readouterr().out
 
 
-def test_pytorch_takes_part_in_every_layout(tmp_path):
+def test_pytorch_takes_part_in_every_layout(run, tmp_path):
     pytest.importorskip("torch")
     add_pool(), add_conv()
     registry.register(
@@ -189,7 +185,7 @@ def test_pytorch_takes_part_in_every_layout(tmp_path):
             assert figures.seconds > 0 and figures.difference < 1e-5
 
 
-def test_without_pytorch_the_others_are_measured(monkeypatch, capsys):
+def test_without_pytorch_the_others_are_measured(run, monkeypatch, capsys):
     add_pool()
     monkeypatch.setattr(torch_peer, "here", lambda: False)
     assert run("--quick") == 0
@@ -197,7 +193,7 @@ def test_without_pytorch_the_others_are_measured(monkeypatch, capsys):
     assert "no PyTorch in this environment; --torch-python names one" in out and "x lax" in out
 
 
-def test_training_steps_of_a_network(tmp_path):
+def test_training_steps_of_a_network(run, tmp_path):
     from experiments.benchmark import plain_flax, rows_models
 
     registry.ROWS.clear()
@@ -315,7 +311,7 @@ def _thin_resnet(widths, rngs):
         (("--torch-python", "/bin/true"), r"--torch-python /bin/true is of no use: its process"),
     ],
 )  # fmt: skip
-def test_bad_input_is_told_in_one_line_before_measuring(arguments, match, capsys):
+def test_bad_input_is_told_in_one_line_before_measuring(run, arguments, match, capsys):
     add_pool()
     assert run(*arguments) == 2
     lines = capsys.readouterr().err.splitlines()
@@ -341,7 +337,7 @@ def some_results():
     ]
 
 
-def test_readme_is_written_between_its_markers(tmp_path, capsys):
+def test_readme_is_written_between_its_markers(run, tmp_path, capsys):
     copy, folder = tmp_path / "README.md", tmp_path / "results"
     copy.write_text(f"before\n\n{readme.BEGIN}\nold\n{readme.END}\n\nafter\n")
     head = {"device": "A chip", "versions": {"python": "3.11", "jax": "0.10.2"}}
@@ -361,7 +357,7 @@ def test_readme_is_written_between_its_markers(tmp_path, capsys):
     assert copy.read_text() == once
 
 
-def test_readme_that_cannot_be_written_is_told(tmp_path, capsys):
+def test_readme_that_cannot_be_written_is_told(run, tmp_path, capsys):
     copy = tmp_path / "README.md"
     for text, match in ((None, "cannot be read"), ("no markers", "must hold these two lines once"),
                         (f"{readme.BEGIN}\n{readme.END}", "holds no file")):  # fmt: skip

@@ -1,7 +1,7 @@
 """The fuzzer's command: table, JSON, exit codes."""
 
+import functools
 import json
-import runpy
 import sys
 
 import pytest
@@ -10,20 +10,13 @@ from experiments.fuzz import peers
 from jaxcnn import reference
 
 
-def run(*arguments):
-    """The exit code of the command line."""
-    sys.argv = ["fuzz", *arguments]
-    with pytest.raises(SystemExit) as exit_:
-        runpy.run_module("experiments.fuzz", run_name="__main__")
-    return exit_.value.code
+@pytest.fixture
+def run(run_module):
+    """The command line's options -> its exit code."""
+    return functools.partial(run_module, "experiments.fuzz")
 
 
-@pytest.fixture(autouse=True)
-def own_arguments(monkeypatch):
-    monkeypatch.setattr(sys, "argv", sys.argv)
-
-
-def test_a_good_run(tmp_path, capsys):
+def test_a_good_run(run, tmp_path, capsys):
     path = tmp_path / "new" / "fuzz.json"
     asked = ("--draws", "12", "--seed", "5", "--primitive", "space_to", "--no-torch")
     assert run(*asked, "--json", str(path)) == 0
@@ -38,7 +31,7 @@ def test_a_good_run(tmp_path, capsys):
     assert set(written["primitives"]) == {"space_to_depth"} and "jax" in written["versions"]
 
 
-def test_failures_are_collected(tmp_path, capsys, monkeypatch):
+def test_failures_are_collected(run, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(reference, "space_to_depth", lambda inputs, *args, **options: -inputs)
     path = tmp_path / "fuzz.json"
     assert run("--draws", "12", "--primitive", "space_to", "--no-torch", "--json", str(path)) == 1
@@ -55,18 +48,18 @@ def test_failures_are_collected(tmp_path, capsys, monkeypatch):
         (("--primitive", "relu"), "--primitive (=relu) must be part of one of adaptive_avg_pool"),
     ],
 )
-def test_bad_options(arguments, message, capsys):
+def test_bad_options(run, arguments, message, capsys):
     assert run(*arguments) == 2
     assert message in capsys.readouterr().err
 
 
-def test_without_torch(monkeypatch, capsys):
+def test_without_torch(run, monkeypatch, capsys):
     monkeypatch.setattr(peers, "INSTALLED", False)
     assert run("--torch") == 2
     assert "needs PyTorch, which is not installed" in capsys.readouterr().err
 
 
-def test_without_hypothesis(monkeypatch, capsys):
+def test_without_hypothesis(run, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "hypothesis", None)
     assert run("--draws", "1") == 2
     assert "pip install 'jaxcnn[test]'" in capsys.readouterr().err

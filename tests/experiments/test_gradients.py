@@ -2,10 +2,9 @@
 
 import csv
 import doctest
+import functools
 import json
 import re
-import runpy
-import sys
 import textwrap
 
 import numpy as np
@@ -19,18 +18,15 @@ comparison.load()
 PRIMITIVES = {name: next(iter(entry.cases.values())) for name, entry in registry.PRIMITIVES.items()}
 
 
-def run(*arguments):
-    """The exit code of the command line."""
-    sys.argv = ["gradients", *arguments]
-    with pytest.raises(SystemExit) as exit_:
-        runpy.run_module("experiments.gradients", run_name="__main__")
-    return exit_.value.code
+@pytest.fixture
+def run(run_module):
+    """The command line's options -> its exit code."""
+    return functools.partial(run_module, "experiments.gradients")
 
 
 @pytest.fixture(autouse=True)
-def own_registry(monkeypatch):
+def own_registry():
     """Lets a test register what it likes."""
-    monkeypatch.setattr(sys, "argv", sys.argv)
     before = dict(registry.PRIMITIVES)
     yield
     registry.PRIMITIVES.clear()
@@ -86,7 +82,7 @@ def test_wrong_gradient_and_broken_function_fail_their_rows_alone():
     assert not row.passed and row.message == "broken: RuntimeError: no such kernel"
 
 
-def test_command_line_prints_and_writes(softplus, tmp_path, capsys):
+def test_command_line_prints_and_writes(run, softplus, tmp_path, capsys):
     files = tmp_path / "new" / "rows.json", tmp_path / "rows.csv"
     code = run("--filter", "softplus: plain", "--no-transforms", "--workers", "1",
                "--json", str(files[0]), "--csv", str(files[1]))  # fmt: skip
@@ -103,7 +99,7 @@ def test_command_line_prints_and_writes(softplus, tmp_path, capsys):
     assert table[1]["differences"] == "" and table[0]["passed"] == "True"
 
 
-def test_a_difference_exits_1_and_says_what_differs(capsys):
+def test_a_difference_exits_1_and_says_what_differs(run, capsys):
     register("halved", lambda x: x * x, lambda c, x: c * x, dtypes=("float64",)).case("a", (3, 2))
     assert run("--filter", "halved", "--no-transforms") == 1
     out = capsys.readouterr().out
@@ -111,7 +107,7 @@ def test_a_difference_exits_1_and_says_what_differs(capsys):
     assert "halved: a (float64)" in out and "all by the factor 2" in out
 
 
-def test_modules_of_ones_own(tmp_path, monkeypatch, capsys):
+def test_modules_of_ones_own(run, tmp_path, monkeypatch, capsys):
     source = textwrap.dedent(
         """
         import jax.numpy as jnp
@@ -140,7 +136,7 @@ def test_modules_of_ones_own(tmp_path, monkeypatch, capsys):
          r"/dev/null/rows.json cannot be written: .*; name another file"),
     ],
 )  # fmt: skip
-def test_bad_options_exit_2_with_one_message(arguments, match, capsys):
+def test_bad_options_exit_2_with_one_message(run, arguments, match, capsys):
     assert run(*arguments) == 2
     assert re.search(match, capsys.readouterr().err)
 
