@@ -14,7 +14,7 @@ import numpy as np
 from experiments.benchmark import check, load, programs, timing
 from experiments.benchmark.ceiling import Ceiling
 from experiments.benchmark.compiled import compile_program
-from experiments.benchmark.programs import BOTH, EPOCH, FORWARD, LONGEST, SCAN, SCAN_LENGTH, STEP
+from experiments.benchmark.programs import BOTH, EPOCH, FORWARD, SCAN, STEP
 from experiments.benchmark.registry import Row
 from experiments.benchmark.results import OURS, Figures, Result
 from experiments.benchmark.torch_peer import TorchError, TorchPeer
@@ -22,6 +22,8 @@ from experiments.benchmark.torch_peer import TorchError, TorchPeer
 TORCH = ("torch", "torch-compile")
 SCAN_SECONDS = 0.1  # a scan should take so long at least
 LONGEST_SCAN = 5.0  # seconds: a peer's scan that would take longer is run once, with two iterations
+FEWEST_ITERATIONS = 8
+MOST_ITERATIONS = 64  # over so many is spread what a scan copies on its way in and out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,8 +108,8 @@ def _modes(row: Row, in_scan: bool) -> list[tuple[str, ...]]:
 def _scan_length(row: Row, step: _Candidate | None) -> int:
     """Iterations, the more the shorter a step is."""
     if row.suite == "models" or step is None or step.sample is None:
-        return SCAN_LENGTH
-    return max(SCAN_LENGTH, min(LONGEST, round(SCAN_SECONDS / step.sample(1))))
+        return FEWEST_ITERATIONS
+    return max(FEWEST_ITERATIONS, min(MOST_ITERATIONS, round(SCAN_SECONDS / step.sample(1))))
 
 
 class _Data:

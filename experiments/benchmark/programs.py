@@ -14,15 +14,13 @@ SCAN = "step in a scan"
 EPOCH = "epoch in a scan"
 FULL = (BOTH, STEP, EPOCH)  # with a backward pass, outside of a scan or alone
 
-SCAN_LENGTH = 8  # at least
-LONGEST = 64  # at most: what a scan copies on its way in and out is spread over its iterations
 SMALL = 1e-6  # how far a step moves, so that no iteration repeats the one before
 
 Function = Callable[..., Any]
 Arrays = Sequence[jax.Array]
 
 
-def program(suite: str, mode: str, function: Function, length: int = SCAN_LENGTH) -> Function:
+def program(suite: str, mode: str, function: Function, length: int) -> Function:
     """The function to be jitted, of the row's arrays; a primitive's gradient takes a cotangent too.
 
     Args:
