@@ -7,7 +7,6 @@ from jaxcnn import geometry
 from jaxcnn.functional import _arguments, _dtypes, _kernels
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering import conv_patches
-from jaxcnn.lowering.dtypes import spread
 from jaxcnn.lowering.problem import ConvProblem, Precision
 
 
@@ -146,4 +145,4 @@ def _add_bias(
     values, outputs = _kernels.bias_and_outputs(
         "conv_local", values, outputs, preferred_element_type
     )
-    return outputs + spread(values, outputs)
+    return _kernels.plus(outputs, values)

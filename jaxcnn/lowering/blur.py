@@ -1,7 +1,9 @@
 """A binomial filter as sums of shifted slices, one axis after the other."""
 
+import functools
 import math
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Inexact
@@ -10,6 +12,7 @@ from jaxcnn.geometry import Windows
 from jaxcnn.lowering import slices
 
 
+@functools.partial(jax.jit, static_argnames="windows")
 def blur(
     padded: Inexact[Array, "n *padded channels"], windows: Windows
 ) -> Inexact[Array, "n *out channels"]:

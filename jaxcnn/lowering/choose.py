@@ -24,6 +24,7 @@ On a mesh of devices (`halo`) all of this holds for the part of each device.
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 import operator
@@ -78,6 +79,7 @@ PLANE_TAPS = 49  # likewise
 SHIFT_TAPS = 81  # likewise, each tap is an operation
 
 
+@functools.partial(jax.jit, static_argnames=("function", "problem", "algorithm"))
 def conv(
     function: str,
     inputs: Num[Array, "n *spatial in_features"],
@@ -130,6 +132,7 @@ def _conv_algorithm(inputs: Array, kernel: Array, problem: ConvProblem) -> str:
     return "direct"
 
 
+@functools.partial(jax.jit, static_argnames=("function", "windows", "largest", "algorithm"))
 def max_pool(
     function: str,
     inputs: Shaped[Array, "n *spatial channels"],
@@ -150,6 +153,7 @@ def max_pool(
     return MAX_POOL_ALGORITHMS[name].max_pool(inputs, windows, largest)
 
 
+@functools.partial(jax.jit, static_argnames=("function", "windows", "algorithm"))
 def sum_pool(
     function: str, inputs: Num[Array, "n *spatial channels"], windows: Windows, algorithm: str
 ) -> Num[Array, "n *out channels"]:
@@ -165,6 +169,7 @@ def sum_pool(
     return SUM_POOL_ALGORITHMS[name].sum_pool(inputs, windows)
 
 
+@functools.partial(jax.jit, static_argnames="windows")
 def max_pool_with_indices(
     inputs: Shaped[Array, "n *spatial channels"],
     plane: Integer[Array, "1 *spatial 1"],
@@ -175,6 +180,7 @@ def max_pool_with_indices(
     return chosen.max_pool_with_indices(inputs, plane, windows)
 
 
+@functools.partial(jax.jit, static_argnames=("function", "output_shape"))
 def adaptive_avg_pool(
     function: str,
     inputs: Inexact[Array, "n *spatial channels"],
@@ -188,6 +194,7 @@ def adaptive_avg_pool(
     return (sums / math.prod(windows.window_shape)).astype(inputs.dtype)
 
 
+@functools.partial(jax.jit, static_argnames=("function", "output_shape"))
 def adaptive_max_pool(
     function: str,
     inputs: Num[Array, "n *spatial channels"],

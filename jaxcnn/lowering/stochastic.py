@@ -8,6 +8,7 @@ is drawn. That tap is an integer; the output selects by it, and so does its tran
 import functools
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -20,6 +21,7 @@ Inputs = Float[Array, "n *spatial channels"]
 Outputs = Float[Array, "n *out channels"]
 
 
+@functools.partial(jax.jit, static_argnames="windows")
 def drawn(inputs: Inputs, samples: Outputs, windows: Windows) -> Outputs:
     """The element of each window at which the running sum of weights passes samples * total."""
     padded = slices.pad_for_windows(widen(inputs), windows, 0)
@@ -39,6 +41,7 @@ def drawn(inputs: Inputs, samples: Outputs, windows: Windows) -> Outputs:
     return outputs.astype(inputs.dtype)
 
 
+@functools.partial(jax.jit, static_argnames="windows")
 def expected(inputs: Inputs, windows: Windows) -> Outputs:
     """The mean of each window weighted by its elements: sum of w**2 over sum of w."""
     padded = slices.pad_for_windows(widen(inputs), windows, 0)

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import ClosedJaxpr
 
 from jaxcnn import functional as F
 
@@ -131,8 +132,21 @@ def test_more_elements_than_int32_counts(name):
     outputs, gradients = traced.out_info
     assert outputs.shape == expected
     assert [g.shape for g in gradients] == [a.shape for a in arguments]
-    constants = [c.size for c in traced.jaxpr.consts if hasattr(c, "size")]
-    assert max(constants, default=0) < 1_000_000
+    assert max(constant_sizes(traced.jaxpr), default=0) < 1_000_000
+
+
+def constant_sizes(closed):
+    """Of the arrays that a program, and those called in it, hold."""
+    yield from (constant.size for constant in closed.consts if hasattr(constant, "size"))
+    for equation in closed.jaxpr.eqns:
+        for called in jax.tree.leaves(list(equation.params.values())):
+            if isinstance(called, ClosedJaxpr):
+                yield from constant_sizes(called)
+
+
+def test_constants_are_found_in_programs_that_a_program_calls():
+    inner = jax.jit(lambda x: x + np.arange(5.0))
+    assert list(constant_sizes(jax.jit(lambda x: inner(x)).trace(jnp.ones(5)).jaxpr)) == [5]
 
 
 @pytest.mark.parametrize("name", REFUSED)
