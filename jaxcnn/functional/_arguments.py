@@ -3,6 +3,7 @@
 A message names the function, the argument and what came, states the rule and says what would do.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -158,7 +159,8 @@ _NUMPY_MODE: dict[str, str] = {
 }
 
 
-def pad_spatial(inputs: Array, pairs: Sequence[tuple[int, int]], mode: str) -> Array:
+@functools.partial(jax.jit, static_argnames=("pairs", "mode"))
+def pad_spatial(inputs: Array, pairs: tuple[tuple[int, int], ...], mode: str) -> Array:
     """Pads the spatial axes of (n, *spatial, channels) with the fill that `mode` names.
 
         replicate 111|1234|444     reflect 432|1234|321     circular 234|1234|123
