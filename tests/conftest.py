@@ -1,5 +1,6 @@
 """What every test runs under: float64, no silent promotion, annotations of lowerings checked."""
 
+import gc
 import os
 from importlib.metadata import version
 
@@ -47,6 +48,13 @@ LONG = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first."""
     items.sort(key=lambda item: item.path.stem not in LONG)
+
+
+def pytest_collection_finish() -> None:
+    """Has Python look through what was imported no more: that was a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def convolve_args(rng, dtype="float64", length=9):
     arrays = [rng.standard_normal(shape) for shape in shapes]
     if dtype.startswith("complex"):
         arrays = [array + 1j * rng.standard_normal(array.shape) for array in arrays]
-    return tuple(jnp.asarray(array.astype(jnp.dtype(dtype))) for array in arrays)
+    return tuple(jax.device_put(array.astype(jnp.dtype(dtype))) for array in arrays)
 
 
 def maximum_of_pairs(x):

@@ -141,7 +141,7 @@ def compare_one(case: Case, dtype: str, *, transforms: bool = True) -> Row:
 
     try:
         with jax.enable_x64(True):
-            arrays = [jnp.asarray(array) for array in _draw(case, dtype, seed)]
+            arrays = jax.device_put(_draw(case, dtype, seed))
             collect(check_gradients, case.fn, arrays, vjp=case.vjp, **checks)
             if transforms and wide:
                 limits = {key: checks[key] for key in ("argnums", "rtol", "atol") if key in checks}

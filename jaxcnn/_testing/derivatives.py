@@ -131,7 +131,8 @@ def against_differences(
         if "rev" in modes:
             types = flat.output_types()
             cotangent = tuple(
-                jnp.asarray(wide(c).astype(t.dtype)) for c, t in zip(cotangent, types, strict=True)
+                jax.device_put(wide(c).astype(t.dtype))
+                for c, t in zip(cotangent, types, strict=True)
             )
 
             def outputs(values):

@@ -98,7 +98,7 @@ class FlatFunction:
 
     def widened(self) -> "FlatFunction":
         """The same function at the same arguments in float64 and complex128. Needs x64."""
-        leaves = [jnp.asarray(wide(leaf)) if is_inexact(leaf) else leaf for leaf in self.leaves]
+        leaves = [jax.device_put(wide(leaf)) if is_inexact(leaf) else leaf for leaf in self.leaves]
         return dataclasses.replace(self, leaves=leaves)
 
     def hand_derived(self, vjp: Callable[..., Any], cotangent: Arrays) -> Arrays:
@@ -188,7 +188,7 @@ def draw(rng: np.random.Generator, array: Any) -> Any:
     numbers = rng.standard_normal(array.shape)
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         numbers = numbers + 1j * rng.standard_normal(array.shape)
-    return jnp.asarray(numbers.astype(array.dtype))
+    return jax.device_put(numbers.astype(array.dtype))
 
 
 def _is_array(leaf: Any) -> bool:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -71,7 +72,7 @@ def load_torch(model: nnx.Module, weights: str | os.PathLike[str] | Mapping[str,
         ours = {name: entry.to_ours(np.asarray(arrays[name])) for name, entry in table.items()}
     for name, entry in table.items():
         dtype = entry.variable.get_value().dtype
-        entry.variable.set_value(jnp.asarray(ours[name].astype(dtype)))
+        entry.variable.set_value(jax.device_put(ours[name].astype(dtype)))
 
 
 def save_torch(

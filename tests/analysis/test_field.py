@@ -30,8 +30,10 @@ def positive(build):
         ones = {"var", "scale", "layer_scale"} & set(names)
         size = max(int(np.prod(leaf.shape[:-1])), 1)
         if any("kernel" in name or "coefficient" in name for name in names):
-            return jnp.asarray(rng.uniform(0.5, 1.5, size=leaf.shape) / size, leaf.dtype)
-        return jnp.full(leaf.shape, 1.0 if ones else 0.0, leaf.dtype)
+            filled = rng.uniform(0.5, 1.5, size=leaf.shape) / size
+        else:
+            filled = np.full(leaf.shape, 1.0 if ones else 0.0)
+        return jax.device_put(filled.astype(leaf.dtype))
 
     module = nnx.merge(graph, jax.tree_util.tree_map_with_path(value, state))
     module.eval()

@@ -269,7 +269,7 @@ def test_networks_of_pytorch_are_ours(monkeypatch):
             for array, layout in zip((images, labels, *state), layouts, strict=True)
         ]
         with jax.enable_x64(True):
-            wide = [jnp.asarray(array, jnp.float64) for array in (images, *state)]
+            wide = [np.asarray(array, np.float64) for array in (images, *state)]
             ours = jax.jit(network.logits)(wide[1:], wide[0])
         found = theirs.NETWORKS[name](
             tensors[0], dict(zip(network.names, tensors[2:], strict=True))

@@ -54,7 +54,7 @@ def filled(leaf: jax.ShapeDtypeStruct, rng: np.random.Generator) -> jax.Array:
     """Numbers of a fitting size; to draw them as the networks do takes a program for each shape."""
     fan_in = math.prod(leaf.shape[:-1])
     values = rng.normal(size=leaf.shape) / fan_in**0.5 if leaf.ndim > 1 else np.ones(leaf.shape)
-    return jnp.asarray(values, leaf.dtype)
+    return jax.device_put(values.astype(leaf.dtype))
 
 
 def train(network: str, spec: str, folder: pathlib.Path) -> None:

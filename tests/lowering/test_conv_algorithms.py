@@ -61,7 +61,7 @@ def problem_and_arrays(case: str, dtype=np.float64):
     inputs = rng.standard_normal((n, *sizes, in_features)).astype(dtype)
     kernel = rng.standard_normal((*kernel_size, in_features // groups, out_features)).astype(dtype)
     cotangent = rng.standard_normal((n, *windows.output_shape, out_features)).astype(dtype)
-    return ConvProblem(windows, groups), *map(jnp.asarray, (inputs, kernel, cotangent))
+    return ConvProblem(windows, groups), *jax.device_put((inputs, kernel, cotangent))
 
 
 def supported(case: str) -> list[str]:

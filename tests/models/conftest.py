@@ -37,12 +37,12 @@ def _filled(build):
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return jax.random.key(0)
         if {"var", "scale", "layer_scale"} & set(names):
-            return jnp.ones(leaf.shape, leaf.dtype)
+            return jax.device_put(np.ones(leaf.shape, leaf.dtype))
         if "kernel" in names:
             fan_in = max(int(np.prod(leaf.shape[:-1])), 1)
             drawn = np.random.default_rng(sum(leaf.shape)).normal(size=leaf.shape)
-            return jnp.asarray(drawn * np.sqrt(2 / fan_in), leaf.dtype)
-        return jnp.zeros(leaf.shape, leaf.dtype)
+            return jax.device_put((drawn * np.sqrt(2 / fan_in)).astype(leaf.dtype))
+        return jax.device_put(np.zeros(leaf.shape, leaf.dtype))
 
     return nnx.merge(graph, jax.tree_util.tree_map_with_path(value, state))
 

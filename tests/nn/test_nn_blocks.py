@@ -23,7 +23,7 @@ def promotion():
 def drawn(key, shape, dtype):
     """An initialiser that compiles nothing."""
     del key
-    return jnp.asarray(np.random.default_rng(sum(shape)).normal(size=shape).astype(dtype))
+    return jax.device_put(np.random.default_rng(sum(shape)).normal(size=shape).astype(dtype))
 
 
 # Flax keeps its running averages in float32 and refuses to mix them with float64.

@@ -18,7 +18,7 @@ def drawn(key, shape, dtype):
     del key
     fan_in = max(int(np.prod(shape[:-1])), 1)
     values = np.random.default_rng(sum(shape)).normal(size=shape) * np.sqrt(2 / fan_in)
-    return jnp.asarray(values, dtype)
+    return jax.device_put(values.astype(dtype))
 
 
 def test_a_dense_layer_slides_as_a_convolution(rng):

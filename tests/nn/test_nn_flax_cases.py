@@ -129,7 +129,7 @@ def _same(ours, theirs, inputs, dtype, param_dtype, rng):
         nonlocal cotangent
         if cotangent is None:
             cotangent = rng.normal(size=outputs.shape)
-        return outputs, pullback(jnp.asarray(cotangent, outputs.dtype))
+        return outputs, pullback(jax.device_put(cotangent.astype(outputs.dtype)))
 
     found = pulled(lambda s, x: nnx.merge(graph, s, rest)(x), state, inputs)
     expected = pulled(lambda p, x: theirs.apply({"params": p}, x), params, inputs)
