@@ -25,8 +25,9 @@ def array(function: str, argument: str, value: object) -> Array:
         if kind in "OSUMm" or (kind == "V" and not jnp.issubdtype(value.dtype, jnp.number)):
             raise TypeError(f"{function}: `{argument}` must hold numbers, got dtype {value.dtype}")
         try:
-            # not jnp.asarray, which compiles a program for every shape (JAX 0.10)
-            return jax.device_put(value.astype(value.dtype.newbyteorder("="), copy=False))
+            # Not jnp.asarray, which compiles a program for every shape. A copy, for on a CPU the
+            # device shares NumPy's memory, which the caller may write to.
+            return jax.device_put(value.astype(value.dtype.newbyteorder("=")))
         except TypeError:  # NumPy's long double and the like
             raise TypeError(
                 f"{function}: `{argument}` must have a dtype that JAX knows, got {value.dtype}; "

@@ -21,6 +21,12 @@ On GPU and TPU "auto" is direct for every convolution, whose gradients are convo
 for pools what it is on a CPU, for no gradient of theirs scatters. Neither has been measured there.
 
 On a mesh of devices (`halo`) all of this holds for the part of each device.
+
+Each of these functions is one program, also for who calls it outside `jit`: predicted, that a call
+and its gradient take the time of one launch each and not of dozens of operations. Measured outside
+`jit` on two CPU cores, before and after: a transposed convolution 28 and 8 ms, its gradient 56 and
+19; a depthwise one 6 and 0.5, 19 and 4.5; an adaptive max pool 3.3 and 0.4, 84 and 3. Not inlined,
+so that the gradient, too, is one program.
 """
 
 import dataclasses

@@ -18,6 +18,15 @@ CASES = {
 }
 
 
+def test_numpys_memory_is_not_shared():
+    memory = np.zeros(64 + 24, np.float32)
+    start = -memory.ctypes.data % 64 // 4  # where a device could read it in place
+    inputs = memory[start : start + 24].reshape((2, 3, 4))
+    outputs = functional.dilate(inputs, (1,))
+    inputs[:] = 1
+    assert not np.asarray(outputs).any()
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_agrees_with_the_reference_in_value_and_gradient(case, rng):
     sizes, rate = CASES[case]
