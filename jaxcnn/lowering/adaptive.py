@@ -61,7 +61,7 @@ def maximum(
 
 @functools.partial(jax.jit, static_argnames="output_shape")
 def maximum_with_indices(
-    inputs: Num[Array, "*batch_and_spatial channels"], output_shape: Sequence[int]
+    inputs: Num[Array, "*batch_and_spatial channels"], output_shape: tuple[int, ...]
 ) -> tuple[Num[Array, "*batch_and_out channels"], Int32[Array, "*batch_and_out channels"]]:
     """The maximum of each window and its row-major position in the spatial plane."""
     sizes = inputs.shape[-len(output_shape) - 1 : -1]

@@ -11,7 +11,6 @@ up nothing at indices that might collide. As everywhere, one axis after the othe
 
 import functools
 import math
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +26,7 @@ from jaxcnn.lowering.take import take_in_order
 Inputs = Num[Array, "*batch_and_spatial channels"]
 Outputs = Num[Array, "*batch_and_out channels"]
 Samples = Float[Array, "*batch channels d"]
-Shape = Sequence[int]
+Shape = tuple[int, ...]
 
 
 @functools.partial(jax.jit, static_argnames=("window_shape", "output_shape"))
