@@ -65,7 +65,7 @@ def test_right_gradients_pass_in_every_dtype(rng, dtype):
 
 
 def test_large_arrays_are_checked_along_random_tangents(rng):
-    args = convolve_args(rng, length=3001)
+    args = convolve_args(rng, length=1801)
     report = check_gradients(convolve, args, vjp=convolve_vjp, linear=True)
     assert any("t random" in entry.of and "inputs" in entry.of for entry in report.comparisons)
     assert any("the gradient for `bias`" == entry.of.split(" (")[0] for entry in report.comparisons)
@@ -73,7 +73,7 @@ def test_large_arrays_are_checked_along_random_tangents(rng):
 
 def test_works_with_x64_off(rng):
     with jax.enable_x64(False):
-        args = tuple(jnp.asarray(rng.standard_normal(n), jnp.float32) for n in (4, 4))
+        args = tuple(jax.device_put(rng.standard_normal(n).astype(np.float32)) for n in (4, 4))
         report = check_gradients(
             lambda x, y: jnp.sin(x) * y,
             args,
@@ -144,7 +144,7 @@ def test_error_carries_fields_and_the_other_failures(rng):
 
 
 def test_wrong_tie_rule_is_caught():
-    x = jnp.asarray([1.0, 1.0, 3.0, 2.0, 0.0, 0.5])
+    x = np.asarray([1.0, 1.0, 3.0, 2.0, 0.0, 0.5])
     options = {"differences": False, "name": "pairs"}
     check_gradients(maximum_of_pairs, (x,), vjp=pairs_vjp, **options)
     last_wins = functools.partial(pairs_vjp, first_wins=False)
@@ -176,7 +176,7 @@ wrong_pullback.defvjp(lambda x: (jnp.sin(x), x), lambda x, c: (c * jnp.cos(x).at
 
 @pytest.mark.parametrize(("size", "full_limit"), [(8, 64), (100, 64)])
 def test_wrong_tangent_rule_is_caught_by_differences(rng, size, full_limit):
-    x = jnp.asarray(rng.standard_normal(size))
+    x = jax.device_put(rng.standard_normal(size))
     match = r"central differences and reverse mode differ in the gradient for `x` .*element \(3,\)"
     with pytest.raises(GradientError, match=match):
         check_gradients(wrong_tangent, (x,), modes=("rev",), full_limit=full_limit)
@@ -187,15 +187,15 @@ def test_wrong_tangent_rule_is_caught_by_differences(rng, size, full_limit):
 
 
 def test_wrong_pullback_is_caught_although_forward_mode_is_missing(rng):
-    x = jnp.asarray(rng.standard_normal(6))
+    x = jax.device_put(rng.standard_normal(6))
     with pytest.raises(GradientError, match=r"element \(3,\).*1 of 6 elements differ"):
         check_gradients(wrong_pullback, (x,), modes=("rev",))
 
 
 def test_wrong_transpose_is_caught_by_the_other_mode(rng):
     """Forward and reverse mode disagree in one element of a large argument, which is found."""
-    scale = jnp.asarray(rng.standard_normal(100))
-    wrong = scale.at[70].multiply(3)
+    scale = rng.standard_normal(100)
+    wrong = scale * np.where(np.arange(100) == 70, 3, 1)
 
     @jax.custom_jvp
     def fn(x):
@@ -206,7 +206,7 @@ def test_wrong_transpose_is_caught_by_the_other_mode(rng):
         (x,), (t,) = primals, tangents
         return x * scale, linear_call(lambda s, t: t * s, lambda s, c: c * wrong, scale, t)
 
-    x = jnp.asarray(rng.standard_normal(100))
+    x = jax.device_put(rng.standard_normal(100))
     match = (
         r"forward mode and reverse mode differ in the gradient for `x` .*element \(70,\).*; 1 of"
     )
@@ -226,7 +226,7 @@ def test_second_order_catches_a_derivative_cut_off(rng):
         (x,), (t,) = primals, tangents
         return x**2, 2 * lax.stop_gradient(x) * t
 
-    x = jnp.asarray(rng.standard_normal(7))
+    x = jax.device_put(rng.standard_normal(7))
     check_gradients(square, (x,), vjp=lambda c, x: 2 * c * x)
     match = r"forward over reverse and central differences differ in the Hessian times t for `x`"
     with pytest.raises(GradientError, match=match):
@@ -237,7 +237,7 @@ def test_forward_mode_alone(rng):
     def powers(x):  # a while loop has no reverse mode
         return lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, s[1] * x), (0, x))[1]
 
-    x = jnp.asarray(rng.standard_normal(5))
+    x = jax.device_put(rng.standard_normal(5))
     report = check_gradients(powers, (x,), modes=("fwd",), vjp=lambda c, x: 4 * c * x**3)
     assert report.checks == ("fwd", "differences")
     with pytest.raises(GradientError, match="forward mode and the hand-derived VJP differ"):
@@ -245,8 +245,8 @@ def test_forward_mode_alone(rng):
 
 
 def test_trees_several_outputs_and_integer_arguments(rng):
-    params = {"scale": jnp.asarray(rng.standard_normal(3)), "shift": jnp.asarray(0.5)}
-    x, order = jnp.asarray(rng.standard_normal(3)), jnp.asarray([2, 0, 1])
+    params = {"scale": jax.device_put(rng.standard_normal(3)), "shift": np.asarray(0.5)}
+    x, order = jax.device_put(rng.standard_normal(3)), np.asarray([2, 0, 1])
 
     def fn(params, x, order, power):
         return params["scale"] * x[order] ** power, jnp.argmax(x), x.sum() + params["shift"]
@@ -267,12 +267,12 @@ def test_a_function_that_computes_in_float32_gets_a_coarser_difference(rng):
     def fn(x):
         return jnp.exp(x.astype(jnp.float32))
 
-    report = check_gradients(fn, (jnp.asarray(rng.standard_normal(5)),))
+    report = check_gradients(fn, (jax.device_put(rng.standard_normal(5)),))
     assert 1e-9 < report.largest("differences") < 1e-2
 
 
 def test_nan_in_the_same_place_is_equal():
-    x = jnp.asarray([1.0, jnp.nan, 2.0])
+    x = np.asarray([1.0, np.nan, 2.0])
     check = functools.partial(check_gradients, jnp.square, (x,), modes=("rev",), differences=False)
     check(vjp=lambda c, x: 2 * c * x)
     with pytest.raises(GradientError, match="element .*reverse mode nan, the hand-derived VJP"):
@@ -281,14 +281,14 @@ def test_nan_in_the_same_place_is_equal():
 
 def test_optional_arguments_that_are_not_given_have_no_gradient():
     """A reference returns None for them, at the end or in place of an integer argument."""
-    x, y = jnp.arange(3.0), jnp.arange(3)
+    x, y = np.arange(3.0), np.arange(3)
     vjp_of_two = lambda c, x, y: (c * y, None)  # noqa: E731
     check_gradients(lambda x, y: x * y.astype(x.dtype), (x, y), vjp=vjp_of_two)
     check_gradients(jnp.sin, (x,), vjp=lambda c, x: (c * np.cos(x), None))
 
 
 def test_empty_batches_pass():
-    x = jnp.zeros((0, 3))
+    x = np.zeros((0, 3))
     assert check_gradients(jnp.sin, (x,), vjp=lambda c, x: c * np.cos(x), order=2).passed
 
 
@@ -308,12 +308,12 @@ def test_empty_batches_pass():
 )
 def test_senseless_options_are_refused(options, match):
     with pytest.raises(ValueError, match=match):
-        check_gradients(jnp.sin, (jnp.ones(4),), **options)
+        check_gradients(jnp.sin, (np.ones(4),), **options)
 
 
 def test_functions_without_floating_point_output_are_refused():
     with pytest.raises(ValueError, match=r"check_gradients: argmax must return a floating-point"):
-        check_gradients(jnp.argmax, (jnp.ones(4),))
+        check_gradients(jnp.argmax, (np.ones(4),))
 
 
 def test_transforms_agree(rng):
@@ -322,7 +322,7 @@ def test_transforms_agree(rng):
         "jit", "checkpoint", "vmap inputs", "vmap kernel", "vmap bias", "vmap all", "scan",
     )  # fmt: skip
     assert report.largest() < 1e-14
-    assert check_transforms(jnp.sin, (jnp.ones(3),), transforms=("vmap",)).checks == ("vmap x",)
+    assert check_transforms(jnp.sin, (np.ones(3),), transforms=("vmap",)).checks == ("vmap x",)
 
 
 def test_transforms_in_low_precision_and_complex(rng):
@@ -343,7 +343,7 @@ def test_wrong_batching_rule_is_caught(rng):
     def fn(x):
         return jnp.sin(x) + constant(lax.stop_gradient(x))
 
-    x = jnp.asarray(rng.standard_normal(4))
+    x = jax.device_put(rng.standard_normal(4))
     match = (
         r"check_transforms: fn: vmap and no transformation differ in output 0 at element \(1, 2\)"
     )
@@ -361,17 +361,17 @@ def test_function_with_a_memory_is_caught(rng, transform):
 
     match = f"{transform} and no transformation differ in output 0"
     with pytest.raises(GradientError, match=match):
-        check_transforms(fn, (jnp.asarray(rng.standard_normal(4)),), transforms=(transform,))
+        check_transforms(fn, (jax.device_put(rng.standard_normal(4)),), transforms=(transform,))
 
 
 @pytest.mark.parametrize("options", [{"transforms": ("grad",)}, {"transforms": "jit"}])
 def test_unknown_transforms_are_refused(options):
     with pytest.raises(ValueError, match=r"`transforms` .* must be one or more of jit, vmap, ch"):
-        check_transforms(jnp.sin, (jnp.ones(3),), **options)
+        check_transforms(jnp.sin, (np.ones(3),), **options)
 
 
 def test_report_prints_a_line_per_check(rng):
-    report = check_gradients(jnp.sin, (jnp.ones(3),), name="sin")
+    report = check_gradients(jnp.sin, (np.ones(3),), name="sin")
     assert isinstance(report, Report)
     lines = str(report).splitlines()
     assert lines[0] == "sin: largest relative error" and len(lines) == 3

@@ -98,10 +98,8 @@ class Quotients:
     def along(self, function: Callable[[Arrays], Arrays], i: int, tangents: Arrays) -> Arrays:
         """(function(values + h t) - function(values - h t)) / 2h, with h the step of array i."""
         h = self.steps[i]
-        plus, minus = (
-            function(tuple(v + s * t for v, t in zip(self.flat.values, tangents, strict=True)))
-            for s in (h, -h)
-        )
+        pairs = [(wide(v), wide(t)) for v, t in zip(self.flat.values, tangents, strict=True)]
+        plus, minus = (function(tuple(v + s * t for v, t in pairs)) for s in (h, -h))
         return tuple((wide(p) - wide(m)) / (2 * h) for p, m in zip(plus, minus, strict=True))
 
 
@@ -155,7 +153,7 @@ def _forward_differences(
     made = []
     for i, label in enumerate(flat.labels):
         tangents = only(flat, i, draw(rng, flat.values[i]))
-        zeros = only(flat, i, jnp.zeros_like(flat.values[i]))
+        zeros = only(flat, i, np.zeros_like(flat.values[i]))
         _, forward = flat.pushforward(flat.values, tangents)
         expected = quotients.along(lambda v, z=zeros: flat.pushforward(v, z)[0], i, tangents)
         made += [
@@ -213,7 +211,7 @@ def pair(left, right) -> float:
 
 def only(flat: FlatFunction, i: int, tangent) -> Arrays:
     """Tangents that are 0 but for array i."""
-    return tuple(tangent if j == i else jnp.zeros_like(v) for j, v in enumerate(flat.values))
+    return tuple(tangent if j == i else np.zeros_like(v) for j, v in enumerate(flat.values))
 
 
 def largest(array) -> float:

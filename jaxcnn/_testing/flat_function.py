@@ -56,7 +56,7 @@ class FlatFunction:
         parameters = _parameter_names(fn, len(args))
         leaves, positions, labels, owners = [], [], [], []
         for position, (path, leaf) in enumerate(paths):
-            leaves.append(jnp.asarray(leaf) if _is_array(leaf) else leaf)
+            leaves.append(jax.device_put(leaf) if _is_array(leaf) else leaf)
             owner = path[0].idx
             if is_inexact(leaves[-1]) and (argnums is None or owner in argnums):
                 positions.append(position)
