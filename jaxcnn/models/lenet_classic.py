@@ -111,9 +111,11 @@ class LeNet5Classic(nnx.Module):
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxcnn.models import LeNet5Classic
-      >>> model = LeNet5Classic(rngs=nnx.Rngs(0))
-      >>> model(jnp.ones((8, 32, 32, 1))).shape, model(jnp.ones((28, 28, 1))).shape
-      ((8, 10), (10,))
+      >>> model = nnx.eval_shape(lambda: LeNet5Classic(rngs=nnx.Rngs(0)))
+      >>> for shape in ((8, 32, 32, 1), (28, 28, 1)):
+      ...     nnx.eval_shape(lambda model: model(jnp.ones(shape)), model).shape
+      (8, 10)
+      (10,)
       >>> model.features.c3.kernel.shape
       (5, 5, 60)
 

@@ -41,10 +41,12 @@ class PatternCNN(nnx.Module):
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxcnn.models import PatternCNN
-      >>> model = PatternCNN((28, 28, 1), convs=2, stages=2, pool=(True, False), rngs=nnx.Rngs(0))
-      >>> model(jnp.ones((8, 28, 28, 1))).shape
+      >>> options = dict(convs=2, stages=2, pool=(True, False))
+      >>> model = nnx.eval_shape(lambda: PatternCNN((28, 28, 1), **options, rngs=nnx.Rngs(0)))
+      >>> nnx.eval_shape(lambda model: model(jnp.ones((8, 28, 28, 1))), model).shape
       (8, 10)
-      >>> [maps.shape for maps in model.feature_maps(jnp.ones((28, 28, 1))).values()]
+      >>> maps = nnx.eval_shape(lambda model: model.feature_maps(jnp.ones((28, 28, 1))), model)
+      >>> [maps[name].shape for name in model.features.names]
       [(14, 14, 16), (14, 14, 32)]
     """
 

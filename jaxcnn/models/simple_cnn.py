@@ -48,10 +48,11 @@ class SimpleCNN(_network.Classifier):
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxcnn.models import SimpleCNN
-      >>> model = SimpleCNN(rngs=nnx.Rngs(0))
-      >>> model(jnp.ones((8, 28, 28, 1))).shape
+      >>> model = nnx.eval_shape(lambda: SimpleCNN(rngs=nnx.Rngs(0)))
+      >>> nnx.eval_shape(lambda model: model(jnp.ones((8, 28, 28, 1))), model).shape
       (8, 10)
-      >>> [maps.shape for maps in model.feature_maps(jnp.ones((28, 28, 1))).values()]
+      >>> maps = nnx.eval_shape(lambda model: model.feature_maps(jnp.ones((28, 28, 1))), model)
+      >>> [maps[name].shape for name in model.features.names]
       [(14, 14, 8), (7, 7, 16), (4, 4, 32), (2, 2, 64)]
 
     References:
