@@ -1,5 +1,6 @@
 """LeNet-5 layer by layer: its parameters counted, its shapes, one step of training."""
 
+import functools
 import pickle
 
 import jax
@@ -17,6 +18,12 @@ def count(module) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
 
 
+def loss(model, images):
+    """Softmax cross-entropy of three images."""
+    scores = jax.nn.log_softmax(model(images))
+    return -jnp.take_along_axis(scores, np.array([[1], [0], [7]]), 1).mean()
+
+
 def test_parameters_layer_by_layer():
     model = nnx.eval_shape(lambda: LeNet5(rngs=nnx.Rngs(0)))
     layers = {**vars(model.features), **vars(model.classifier)}
@@ -31,36 +38,39 @@ def test_parameters_layer_by_layer():
     assert count(model) == 61_706
 
 
-def test_one_step_of_training_and_the_parts():
-    model = LeNet5(param_dtype=jnp.float32, rngs=nnx.Rngs(0))
-    rng = np.random.default_rng(0)
-    images = jnp.asarray(rng.normal(size=(3, 28, 28, 1)), jnp.float32)
-    labels = jnp.array([1, 0, 7])
+def moved(model, gradient) -> None:
+    """Takes one step of gradient descent, on the host."""
+    values, slopes = jax.device_get((nnx.state(model, nnx.Param), gradient))
+    assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(slopes))
+    nnx.update(model, jax.tree.map(lambda p, g: jax.device_put(p - 1e-3 * g), values, slopes))
+
+
+def test_one_step_of_training_and_the_parts(filled, rng):
+    model = filled(functools.partial(LeNet5, param_dtype=jnp.float32))
+    images = rng.normal(size=(3, 28, 28, 1)).astype(np.float32)
+    names = []
 
     @nnx.jit
-    def loss_and_gradient(model, images):
-        def loss(model):
-            scores = jax.nn.log_softmax(model(images))
-            return -jnp.take_along_axis(scores, labels[:, None], 1).mean()
+    def run(model, images):
+        value, gradient = nnx.value_and_grad(loss)(model, images)
+        features, maps = model.features(images), model.feature_maps(images)
+        names[:] = maps
+        parts = model.classifier(features), model(images[1])
+        return value, gradient, model(images), features, parts, list(maps.values())
 
-        return nnx.value_and_grad(loss)(model)
+    before, gradient, *_ = run(model, images)
+    moved(model, gradient)
+    after, _, logits, features, (classified, one), maps = run(model, images)
+    assert after < before
 
-    loss, gradient = loss_and_gradient(model, images)
-    assert all(jnp.any(leaf != 0) for leaf in jax.tree.leaves(gradient))
-    state = jax.tree.map(lambda p, g: p - 0.1 * g, nnx.state(model, nnx.Param), gradient)
-    nnx.update(model, state)
-    assert loss_and_gradient(model, images)[0] < loss
-
-    features = model.features(images)
     assert features.shape == (3, 5, 5, 16)
-    logits = model(images)
-    np.testing.assert_allclose(model.classifier(features), logits, atol=1e-6)
-    np.testing.assert_allclose(model(images[1]), logits[1], atol=1e-5)
-    maps = model.feature_maps(images)
-    assert list(maps) == ["conv1", "pool1", "conv2", "pool2"]
-    np.testing.assert_allclose(maps["pool2"], features, atol=1e-6)
-    assert maps["conv1"].min() == 0
-    np.testing.assert_allclose(pickle.loads(pickle.dumps(model))(images), logits, atol=1e-6)
+    np.testing.assert_allclose(classified, logits, atol=1e-6)
+    np.testing.assert_allclose(one, logits[1], atol=1e-5)
+    assert names == ["conv1", "pool1", "conv2", "pool2"]
+    np.testing.assert_allclose(maps[3], features, atol=1e-6)
+    assert np.asarray(maps[0]).min() == 0
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_allclose(run(copy, images)[2], logits, atol=1e-6)
 
 
 def test_mixed_precision_is_one_argument():
@@ -88,7 +98,7 @@ def test_wrong_arguments_are_refused(options, error, message):
 def test_wrong_images_are_refused():
     model = nnx.eval_shape(lambda: LeNet5(rngs=nnx.Rngs(0)))
     with pytest.raises(ValueError, match=r"LeNet5: `inputs` must be \(\*batch, 28, 28, 1\); rece"):
-        model(jnp.ones((2, 32, 32, 1)))
+        model(np.ones((2, 32, 32, 1)))
 
 
 def test_classic_parameters_layer_by_layer():
@@ -120,44 +130,35 @@ def test_classic_codes_are_the_digits_drawn():
     assert distances[~np.eye(10, dtype=bool)].min() >= 16  # four dots apart at least
 
 
-def test_classic_steps_and_leaves_its_codes_alone():
+def test_classic_steps_and_leaves_its_codes_alone(rng):
     model = LeNet5Classic(param_dtype=jnp.float64, rngs=nnx.Rngs(0))
-    rng = np.random.default_rng(0)
-    images = jnp.asarray(rng.normal(size=(3, 28, 28, 1)))
-    labels = jnp.array([1, 0, 7])
+    images = rng.normal(size=(3, 28, 28, 1))
 
     @nnx.jit
-    def loss_and_gradient(model, images):
-        def loss(model):
-            scores = jax.nn.log_softmax(model(images))
-            return -jnp.take_along_axis(scores, labels[:, None], 1).mean()
+    def run(model, images):
+        value, gradient = nnx.value_and_grad(loss)(model, images)
+        padded = jnp.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
+        maps = list(model.feature_maps(padded).values())
+        return value, gradient, model(padded), model(images[1]), model(images), maps
 
-        return nnx.value_and_grad(loss)(model)
-
-    loss, gradient = loss_and_gradient(model, images)
+    before, gradient, *_ = run(model, images)
     assert "output" not in gradient.classifier
-    assert all(jnp.any(leaf != 0) for leaf in jax.tree.leaves(gradient))
-    state = jax.tree.map(lambda p, g: p - 1e-3 * g, nnx.state(model, nnx.Param), gradient)
-    nnx.update(model, state)
-    assert loss_and_gradient(model, images)[0] < loss
+    moved(model, gradient)
+    after, _, scores, one, _, maps = run(model, images)
+    assert after < before
     np.testing.assert_array_equal(model.classifier.output.codes[...], digit_codes())
 
-    scores = model(jnp.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0))))
-    np.testing.assert_allclose(model(images[1]), scores[1], rtol=1e-10)
-    np.testing.assert_allclose(pickle.loads(pickle.dumps(model))(images), scores, rtol=1e-10)
-    assert [a.shape[1:] for a in model.feature_maps(jnp.ones((2, 32, 32, 1))).values()] == [
-        (28, 28, 6),
-        (14, 14, 6),
-        (10, 10, 16),
-        (5, 5, 16),
-    ]
-    np.testing.assert_allclose(scaled_tanh(jnp.array([1.0, -1.0])), [1.0, -1.0], atol=1e-4)
+    np.testing.assert_allclose(one, scores[1], rtol=1e-10)
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_allclose(run(copy, images)[4], scores, rtol=1e-10)
+    assert [a.shape[1:] for a in maps] == [(28, 28, 6), (14, 14, 6), (10, 10, 16), (5, 5, 16)]
+    np.testing.assert_allclose(scaled_tanh(np.array([1.0, -1.0])), [1.0, -1.0], atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(32, 28, 1), (32, 32, 3), (30, 30, 1), (32,)])
 def test_classic_refuses_other_images(shape):
     model = nnx.eval_shape(lambda: LeNet5Classic(rngs=nnx.Rngs(0)))
     with pytest.raises(ValueError, match=r"LeNet5Classic: `inputs` must be \(\*batch"):
-        model(jnp.ones(shape))
+        model(np.ones(shape))
     with pytest.raises(TypeError, match="LeNet5Classic: `rngs`"):
         LeNet5Classic(rngs=None)
