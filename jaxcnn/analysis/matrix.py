@@ -51,14 +51,14 @@ def conv_matrix(
     shape = geometry.axes_tuple(name, "input_shape", input_shape)
     matrix, constant = _affine.affine(function, shape, dtype)
     probe = np.random.default_rng(0).normal(size=(1, *shape))
-    found = function(jnp.asarray(probe, dtype)).reshape(-1)
+    found = function(jax.device_put(probe.astype(np.dtype(dtype))))
     if isinstance(found, jax.core.Tracer):
         return matrix
     expected = (
         np.asarray(matrix, np.float64) @ probe.ravel() + np.asarray(constant, np.float64).ravel()
     )
     scale = 1 + np.abs(expected).max()
-    if not np.allclose(np.asarray(found, np.float64), expected, rtol=0, atol=0.02 * scale):
+    if not np.allclose(np.asarray(found, np.float64).ravel(), expected, rtol=0, atol=0.02 * scale):
         raise ValueError(
             f"{name}: `function` must be linear but for a constant; what it gives on random inputs "
             "is not its matrix times these"

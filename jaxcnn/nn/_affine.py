@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
+import jax
+import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
@@ -15,9 +16,14 @@ def affine(
     """Returns A `(outputs, inputs)` and b, shaped as the outputs: function(x) = A x + b.
 
     Column i is what the function makes of the array that is 1 at i and 0 elsewhere, less what it
-    makes of zeros; all at once, as a batch.
+    makes of zeros; all at once, as a batch whose first is the zeros.
     """
     size = math.prod(input_shape)
-    constant = function(jnp.zeros((1, *input_shape), dtype))
-    columns = function(jnp.eye(size, dtype=dtype).reshape(size, *input_shape))
-    return (columns - constant).reshape(size, -1).T, constant[0]
+    probes = np.eye(size + 1, size, -1, np.dtype(dtype)).reshape(size + 1, *input_shape)
+    return _parts(function(jax.device_put(probes)))
+
+
+@jax.jit
+def _parts(outputs: Array) -> tuple[Array, Array]:
+    constant, columns = outputs[:1], outputs[1:]
+    return (columns - constant).reshape(len(columns), -1).T, constant[0]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 from matplotlib.axes import Axes
@@ -59,7 +58,7 @@ def conv_matrix(
       >>> figure.axes[0].images[0].get_array().shape
       (3, 5)
     """
-    weights = jnp.asarray(kernel, float)
+    weights = np.asarray(kernel, float)
     sizes, _ = shapes("conv_matrix", input_shape, weights.shape)
 
     def conv(x: jax.Array, w: jax.Array) -> jax.Array:
@@ -72,9 +71,9 @@ def conv_matrix(
             kernel_dilation=kernel_dilation,
         )[..., 0]
 
-    zero = jnp.zeros(sizes, weights.dtype)
-    jacobian = np.asarray(jax.jacobian(conv)(zero, weights))
-    reached = np.asarray(jax.jacobian(conv)(zero, jnp.ones_like(weights)))
+    by_input = jax.jit(jax.jacobian(conv))
+    jacobian = np.asarray(by_input(np.zeros(sizes), weights))
+    reached = np.asarray(by_input(np.zeros(sizes), np.ones_like(weights)))
     outputs = jacobian.shape[: len(sizes)]
     matrix = np.ma.masked_array(jacobian, reached == 0).reshape(np.prod(outputs), -1)
     rows, columns, names = outputs, sizes, ("output", "input")
@@ -160,14 +159,14 @@ def overlap_counts(
     """
     sizes, window = shapes("overlap_counts", input_shape, kernel_size)
     counted = functional.conv_transpose(
-        jnp.ones((*sizes, 1)),
-        jnp.ones((*window, 1, 1)),
+        jax.device_put(np.ones((*sizes, 1))),
+        jax.device_put(np.ones((*window, 1, 1))),
         strides=strides,
         padding=padding,
         output_padding=output_padding,
         kernel_dilation=kernel_dilation,
     )
-    counts = np.atleast_2d(np.rint(np.asarray(counted[..., 0])).astype(int))
+    counts = np.atleast_2d(np.rint(np.asarray(counted)[..., 0]).astype(int))
     height, width = counts.shape
     cell = max(0.16, min(0.36, 8 / width))
     figure, axes = axes_of(ax, (max(4.6, cell * width + 1.6), max(2.0, cell * height + 1.2)))

@@ -4,7 +4,6 @@ import itertools
 import math
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -85,7 +84,7 @@ def pool_gradient(
             ceil_mode=ceil_mode,
         )[..., 0]
 
-    routes = np.asarray(jax.jacobian(pool)(jnp.asarray(plane)))
+    routes = np.asarray(jax.jit(jax.jacobian(pool))(plane))
     shape = routes.shape[: plane.ndim]
     given = np.arange(1.0, 1 + math.prod(shape)).reshape(shape) if cotangent is None else cotangent
     given = np.asarray(given, np.float64)

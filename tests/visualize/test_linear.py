@@ -2,7 +2,7 @@
 
 import itertools
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 import pytest
 
@@ -28,18 +28,18 @@ def test_a_weight_of_zero_is_an_entry():
 @pytest.mark.parametrize("options", [{}, dict(strides=2, padding="FULL", kernel_dilation=2)])
 def test_the_matrix_computes_the_convolution_and_its_transpose(rng, options):
     kernel, x = rng.normal(size=(2, 3)), rng.normal(size=(5, 6))
-    weights = jnp.asarray(kernel)[..., None, None]
+    weights = jax.device_put(kernel[..., None, None])
     options = {"padding": "VALID", **options}
-    outputs = F.conv(jnp.asarray(x)[..., None], weights, **options)[..., 0]
+    outputs = np.asarray(F.conv(x[..., None], weights, **options))[..., 0]
     figure = visualize.conv_matrix(kernel, (5, 6), **options)
     drawn = matrix(figure).filled(0)
     np.testing.assert_allclose(drawn @ x.ravel(), outputs.ravel(), rtol=1e-12)
     turned = visualize.conv_matrix(kernel, (5, 6), transposed=True, **options)
     y = rng.normal(size=outputs.shape)
     back = F.conv_transpose(
-        jnp.asarray(y)[..., None], weights, transpose_kernel=True, output_shape=(5, 6), **options
+        y[..., None], weights, transpose_kernel=True, output_shape=(5, 6), **options
     )
-    np.testing.assert_allclose(matrix(turned).filled(0) @ y.ravel(), back.ravel(), rtol=1e-11)
+    np.testing.assert_allclose(matrix(turned).filled(0) @ y.ravel(), np.ravel(back), rtol=1e-11)
     figure.canvas.draw()
     turned.canvas.draw()
 
