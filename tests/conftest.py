@@ -21,6 +21,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_traceback_filtering", "off")  # which takes milliseconds an error
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

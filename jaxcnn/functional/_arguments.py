@@ -3,7 +3,6 @@
 A message names the function, the argument and what came, states the rule and says what would do.
 """
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -161,7 +160,6 @@ _NUMPY_MODE: dict[str, str] = {
 }
 
 
-@functools.partial(jax.jit, static_argnames=("pairs", "mode"))
 def pad_spatial(inputs: Array, pairs: tuple[tuple[int, int], ...], mode: str) -> Array:
     """Pads the spatial axes of (n, *spatial, channels) with the fill that `mode` names.
 

@@ -53,13 +53,7 @@ def add_bias(
         return outputs
     vector = _arguments.bias_vector(function, bias, outputs.shape[-1])
     vector, outputs = bias_and_outputs(function, vector, outputs, preferred_element_type)
-    return plus(outputs, vector)
-
-
-@jax.jit
-def plus(outputs: Array, values: Array) -> Array:
-    """Adds `values`, such as a bias, which have the last axes of `outputs`, to all of them."""
-    return outputs + spread(values, outputs)
+    return outputs + spread(vector, outputs)
 
 
 def bias_and_outputs(

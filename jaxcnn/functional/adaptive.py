@@ -4,11 +4,13 @@ from jaxtyping import Array, Inexact, Int32, Num
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments, _dtypes
+from jaxcnn.functional._program import program
 from jaxcnn.lowering import adaptive, choose
 
 OutputShape = tuple[int | None, ...]
 
 
+@program("inputs")
 def adaptive_avg_pool(
     inputs: Num[Array, "*batch_and_spatial channels"], output_shape: OutputShape
 ) -> Inexact[Array, "*batch_and_out channels"]:
@@ -48,6 +50,7 @@ def adaptive_avg_pool(
     return _arguments.restore_batch(outputs, inputs.shape[: -len(shape) - 1])
 
 
+@program("inputs")
 def adaptive_max_pool(
     inputs: Num[Array, "*batch_and_spatial channels"], output_shape: OutputShape
 ) -> Num[Array, "*batch_and_out channels"]:
@@ -83,6 +86,7 @@ def adaptive_max_pool(
     return _arguments.restore_batch(outputs, inputs.shape[: -len(shape) - 1])
 
 
+@program("inputs")
 def adaptive_max_pool_with_indices(
     inputs: Num[Array, "*batch_and_spatial channels"], output_shape: OutputShape
 ) -> tuple[Num[Array, "*batch_and_out channels"], Int32[Array, "*batch_and_out channels"]]:

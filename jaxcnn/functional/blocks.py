@@ -6,10 +6,12 @@ from jaxtyping import Array, Shaped
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments
+from jaxcnn.functional._program import program
 
 ORDERS = ("CRD", "DCR")
 
 
+@program("inputs")
 def space_to_depth(
     inputs: Shaped[Array, "*batch_and_spatial channels"],
     block_shape: tuple[int, ...],
@@ -69,6 +71,7 @@ def space_to_depth(
     return moved.reshape((*batch, *coarse, channels * math.prod(block)))
 
 
+@program("inputs")
 def depth_to_space(
     inputs: Shaped[Array, "*batch_and_coarse features"],
     block_shape: tuple[int, ...],

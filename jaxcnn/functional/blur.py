@@ -4,11 +4,13 @@ from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments, _dtypes
+from jaxcnn.functional._program import program
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering import blur
 from jaxcnn.lowering.dtypes import widen
 
 
+@program("inputs")
 def blur_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],

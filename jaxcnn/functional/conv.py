@@ -5,10 +5,12 @@ from jaxtyping import Array, Num
 
 from jaxcnn.functional import _arguments
 from jaxcnn.functional._convolve import convolve
+from jaxcnn.functional._program import program
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision
 
 
+@program("inputs", "kernel", "bias")
 def conv(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     kernel: Num[Array, "*kernel_size group_features out_features"],

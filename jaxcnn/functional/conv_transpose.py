@@ -7,11 +7,13 @@ from jaxtyping import Array, Num
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments, _dtypes, _kernels
+from jaxcnn.functional._program import program
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering import choose
 from jaxcnn.lowering.problem import ConvProblem, Precision
 
 
+@program("inputs", "kernel", "bias")
 def conv_transpose(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     kernel: Num[Array, "*kernel_size _ _"],

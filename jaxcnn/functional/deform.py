@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Inexact
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments, _dtypes, _kernels
+from jaxcnn.functional._program import program
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering import deform_gather
 from jaxcnn.lowering.problem import ConvProblem, Precision
@@ -14,6 +15,7 @@ from jaxcnn.lowering.problem import ConvProblem, Precision
 _NAME = "deform_conv"
 
 
+@program("inputs", "kernel", "offsets", "bias", "mask")
 def deform_conv(
     inputs: Inexact[Array, "*batch_and_spatial in_features"],
     kernel: Inexact[Array, "*kernel_size group_features out_features"],

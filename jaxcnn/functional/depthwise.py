@@ -5,10 +5,12 @@ from jaxtyping import Array, Num
 
 from jaxcnn.functional import _arguments, _kernels
 from jaxcnn.functional._convolve import convolve
+from jaxcnn.functional._program import program
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision
 
 
+@program("inputs", "kernel", "bias")
 def depthwise_conv(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     kernel: Num[Array, "*kernel_size in_features multiplier"],
@@ -87,6 +89,7 @@ def depthwise_conv(
     )
 
 
+@program("inputs", "depthwise_kernel", "pointwise_kernel", "bias")
 def separable_conv(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     depthwise_kernel: Num[Array, "*kernel_size in_features multiplier"],

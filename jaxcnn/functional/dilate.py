@@ -4,8 +4,10 @@ from jaxtyping import Array, Shaped
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments
+from jaxcnn.functional._program import program
 
 
+@program("inputs")
 def dilate(
     inputs: Shaped[Array, "*batch_and_spatial channels"], rate: tuple[int, ...]
 ) -> Shaped[Array, "*batch_and_dilated channels"]:

@@ -9,6 +9,7 @@ from jaxtyping import Array, Num
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments, _dtypes
+from jaxcnn.functional._program import program
 from jaxcnn.lowering import choose
 from jaxcnn.lowering.conv_direct import channels_last
 from jaxcnn.lowering.problem import ConvProblem, Precision
@@ -18,6 +19,7 @@ DimensionNumbers = lax.ConvDimensionNumbers | tuple[str, str, str] | None
 _FUNCTION = "conv_general_dilated"
 
 
+@program("lhs", "rhs")
 def conv_general_dilated(
     lhs: Num[Array, "..."],
     rhs: Num[Array, "..."],

@@ -7,10 +7,12 @@ from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments, _dtypes
+from jaxcnn.functional._program import program
 from jaxcnn.lowering.dtypes import widen
 from jaxcnn.lowering.first_max import first_max
 
 
+@program("inputs")
 def global_avg_pool(
     inputs: Num[Array, "*axes"],
     *,
@@ -55,6 +57,7 @@ def global_avg_pool(
     return (sums / jnp.asarray(count, wide.dtype)).astype(inputs.dtype)
 
 
+@program("inputs")
 def global_max_pool(
     inputs: Num[Array, "*axes"],
     *,

@@ -5,11 +5,14 @@ from jaxtyping import Array, Num
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments, _dtypes, _kernels
+from jaxcnn.functional._program import program
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering import conv_patches
+from jaxcnn.lowering.dtypes import spread
 from jaxcnn.lowering.problem import ConvProblem, Precision
 
 
+@program("inputs", "kernel", "bias")
 def conv_local(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     kernel: Num[Array, "*out_and_kernel_size in_features out_features"],
@@ -145,4 +148,4 @@ def _add_bias(
     values, outputs = _kernels.bias_and_outputs(
         "conv_local", values, outputs, preferred_element_type
     )
-    return _kernels.plus(outputs, values)
+    return outputs + spread(values, outputs)

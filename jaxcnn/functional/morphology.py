@@ -5,10 +5,12 @@ from jaxtyping import Array, Real
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments
+from jaxcnn.functional._program import program
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering import morphology as lowering
 
 
+@program("inputs", "kernel")
 def grey_dilation(
     inputs: Real[Array, "*batch_and_spatial channels"],
     kernel: Real[Array, "*kernel_size channels"],
@@ -61,6 +63,7 @@ def grey_dilation(
     return _best_sum("grey_dilation", inputs, kernel, strides, padding, kernel_dilation)
 
 
+@program("inputs", "kernel")
 def grey_erosion(
     inputs: Real[Array, "*batch_and_spatial channels"],
     kernel: Real[Array, "*kernel_size channels"],

@@ -8,12 +8,14 @@ from jaxtyping import Array, Bool, Float, Num, Shaped
 
 from jaxcnn.functional import _arguments, _kernels
 from jaxcnn.functional._convolve import convolve
+from jaxcnn.functional._program import program
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision
 
 _NAME = "partial_conv"
 
 
+@program("inputs", "kernel", "mask", "bias")
 def partial_conv(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     kernel: Num[Array, "*kernel_size group_features out_features"],

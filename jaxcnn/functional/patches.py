@@ -5,10 +5,12 @@ from jaxtyping import Array, Num, Shaped
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments
+from jaxcnn.functional._program import program
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering import patches as lowering
 
 
+@program("inputs")
 def unfold(
     inputs: Shaped[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -78,6 +80,7 @@ def unfold(
     return _arguments.restore_batch(outputs, batch)
 
 
+@program("patches")
 def fold(
     patches: Num[Array, "*batch_and_out_and_window channels"],
     output_shape: tuple[int, ...],

@@ -9,12 +9,14 @@ from jaxtyping import Array, Num
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments, _dtypes
+from jaxcnn.functional._program import program
 from jaxcnn.functional._windows import windowed
 from jaxcnn.geometry import IntPerAxis, Padding, Windows
 from jaxcnn.lowering import choose
 from jaxcnn.lowering.dtypes import widen
 
 
+@program("inputs")
 def max_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -72,6 +74,7 @@ def max_pool(
     return _extreme("max_pool", True, inputs, window_shape, strides, padding, algorithm, **options)
 
 
+@program("inputs")
 def min_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -115,6 +118,7 @@ def min_pool(
     return _extreme("min_pool", False, inputs, window_shape, strides, padding, algorithm, **options)
 
 
+@program("inputs")
 def avg_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -192,6 +196,7 @@ def avg_pool(
     return _arguments.restore_batch(outputs, batch)
 
 
+@program("inputs")
 def sum_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],

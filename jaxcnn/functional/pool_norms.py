@@ -8,12 +8,14 @@ from jax import lax
 from jaxtyping import Array, Float, Num
 
 from jaxcnn.functional import _arguments, _dtypes
+from jaxcnn.functional._program import program
 from jaxcnn.functional._windows import windowed
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering import choose, logsumexp_shift
 from jaxcnn.lowering.dtypes import widen
 
 
+@program("inputs")
 def lp_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     norm_order: float,
@@ -93,6 +95,7 @@ def lp_pool(
     return _arguments.restore_batch(outputs.astype(flat.dtype), batch)
 
 
+@program("inputs")
 def logsumexp_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],

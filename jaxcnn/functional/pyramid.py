@@ -8,6 +8,7 @@ from jaxtyping import Array, Num
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments, _dtypes
+from jaxcnn.functional._program import program
 from jaxcnn.lowering import choose
 
 _REDUCERS = {
@@ -16,6 +17,7 @@ _REDUCERS = {
 }
 
 
+@program("inputs")
 def spatial_pyramid_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     levels: Sequence[tuple[int, ...]],

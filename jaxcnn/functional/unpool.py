@@ -10,12 +10,14 @@ from jaxtyping import Array, Int32, Integer, Num
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments, _dtypes
+from jaxcnn.functional._program import program
 from jaxcnn.functional._windows import windowed
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering import choose
 from jaxcnn.lowering import unpool as lowering
 
 
+@program("inputs")
 def max_pool_with_indices(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],

@@ -11,7 +11,6 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -59,7 +58,6 @@ def maximum(
     return _reduce_all((widen(inputs),), output_shape, _max, fills)[0].astype(inputs.dtype)
 
 
-@functools.partial(jax.jit, static_argnames="output_shape")
 def maximum_with_indices(
     inputs: Num[Array, "*batch_and_spatial channels"], output_shape: tuple[int, ...]
 ) -> tuple[Num[Array, "*batch_and_out channels"], Int32[Array, "*batch_and_out channels"]]:

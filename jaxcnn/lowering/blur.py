@@ -1,9 +1,7 @@
 """A binomial filter as sums of shifted slices, one axis after the other."""
 
-import functools
 import math
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Inexact
@@ -12,7 +10,6 @@ from jaxcnn.geometry import Windows
 from jaxcnn.lowering import slices
 
 
-@functools.partial(jax.jit, static_argnames="windows")
 def blur(
     padded: Inexact[Array, "n *padded channels"], windows: Windows
 ) -> Inexact[Array, "n *out channels"]:

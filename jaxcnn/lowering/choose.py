@@ -21,16 +21,9 @@ On GPU and TPU "auto" is direct for every convolution, whose gradients are convo
 for pools what it is on a CPU, for no gradient of theirs scatters. Neither has been measured there.
 
 On a mesh of devices (`halo`) all of this holds for the part of each device.
-
-Each of these functions is one program, also for who calls it outside `jit`: predicted, that a call
-and its gradient take the time of one launch each and not of dozens of operations. Measured outside
-`jit` on two CPU cores, before and after: a transposed convolution 28 and 8 ms, its gradient 56 and
-19; a depthwise one 6 and 0.5, 19 and 4.5; an adaptive max pool 3.3 and 0.4, 84 and 3. Not inlined,
-so that the gradient, too, is one program.
 """
 
 import dataclasses
-import functools
 import itertools
 import math
 import operator
@@ -85,7 +78,6 @@ PLANE_TAPS = 49  # likewise
 SHIFT_TAPS = 81  # likewise, each tap is an operation
 
 
-@functools.partial(jax.jit, static_argnames=("function", "problem", "algorithm"))
 def conv(
     function: str,
     inputs: Num[Array, "n *spatial in_features"],
@@ -138,7 +130,6 @@ def _conv_algorithm(inputs: Array, kernel: Array, problem: ConvProblem) -> str:
     return "direct"
 
 
-@functools.partial(jax.jit, static_argnames=("function", "windows", "largest", "algorithm"))
 def max_pool(
     function: str,
     inputs: Shaped[Array, "n *spatial channels"],
@@ -159,7 +150,6 @@ def max_pool(
     return MAX_POOL_ALGORITHMS[name].max_pool(inputs, windows, largest)
 
 
-@functools.partial(jax.jit, static_argnames=("function", "windows", "algorithm"))
 def sum_pool(
     function: str, inputs: Num[Array, "n *spatial channels"], windows: Windows, algorithm: str
 ) -> Num[Array, "n *out channels"]:
@@ -175,7 +165,6 @@ def sum_pool(
     return SUM_POOL_ALGORITHMS[name].sum_pool(inputs, windows)
 
 
-@functools.partial(jax.jit, static_argnames="windows")
 def max_pool_with_indices(
     inputs: Shaped[Array, "n *spatial channels"],
     plane: Integer[Array, "1 *spatial 1"],
@@ -186,7 +175,6 @@ def max_pool_with_indices(
     return chosen.max_pool_with_indices(inputs, plane, windows)
 
 
-@functools.partial(jax.jit, static_argnames=("function", "output_shape"))
 def adaptive_avg_pool(
     function: str,
     inputs: Inexact[Array, "n *spatial channels"],
@@ -200,7 +188,6 @@ def adaptive_avg_pool(
     return (sums / math.prod(windows.window_shape)).astype(inputs.dtype)
 
 
-@functools.partial(jax.jit, static_argnames=("function", "output_shape"))
 def adaptive_max_pool(
     function: str,
     inputs: Num[Array, "n *spatial channels"],

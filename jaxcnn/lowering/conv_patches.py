@@ -1,9 +1,7 @@
 """Sums over windows as one matrix product with the windows laid out as rows (im2col)."""
 
-import functools
 import math
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Num
@@ -22,7 +20,6 @@ def rows(
     return pixels.reshape((len(pixels), math.prod(windows.output_shape), pixels.shape[-1]))
 
 
-@functools.partial(jax.jit, static_argnames="problem")
 def conv_local(
     inputs: Num[Array, "n *spatial in_features"],
     kernel: Num[Array, "*out_and_kernel_size in_features out_features"],

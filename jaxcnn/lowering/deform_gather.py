@@ -26,7 +26,6 @@ from jaxcnn.geometry import Windows
 from jaxcnn.lowering.problem import ConvProblem
 
 
-@functools.partial(jax.jit, static_argnames="problem")
 def deform_conv(
     inputs: Inexact[Array, "n *spatial in_features"],
     kernel: Inexact[Array, "*kernel_size group_features out_features"],

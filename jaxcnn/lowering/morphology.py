@@ -27,28 +27,23 @@ Kernel = Num[Array, "*kernel_size channels"]
 Outputs = Num[Array, "n *out channels"]
 
 
-@functools.partial(jax.jit, static_argnames=("windows", "minimum"))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def best_sum(inputs: Inputs, kernel: Kernel, windows: Windows, minimum: bool) -> Outputs:
     """Returns `max_plus`, or `min_minus` if `minimum`; integers saturate.
 
     Of equal sums the first in row-major order of the taps wins; the first NaN wins over all.
     """
-    return _differentiable(inputs, kernel, windows, minimum)
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
-def _differentiable(inputs: Inputs, kernel: Kernel, windows: Windows, minimum: bool) -> Outputs:
     return _best_and_winner(inputs, kernel, windows, minimum)[0]
 
 
-@_differentiable.defjvp
+@best_sum.defjvp
 def _tangent(windows: Windows, minimum: bool, primals, tangents) -> tuple[Outputs, Outputs]:
     """Takes, in each window, the tangent of the winning sum: x'[i*s + a*d, c] +- k'[a, c].
 
     The sums of the transpose run in float32 for 16-bit floats, hence the tangents are widened.
     """
     inputs, kernel = primals
-    outputs = _differentiable(inputs, kernel, windows, minimum)
+    outputs = best_sum(inputs, kernel, windows, minimum)
     _, winner = _best_and_winner(
         lax.stop_gradient(inputs), lax.stop_gradient(kernel), windows, minimum
     )

@@ -8,7 +8,6 @@ import functools
 import math
 import operator
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Num, Shaped
@@ -18,7 +17,6 @@ from jaxcnn.lowering import slices
 from jaxcnn.lowering.dtypes import widen
 
 
-@functools.partial(jax.jit, static_argnames="windows")
 def unfold(
     inputs: Shaped[Array, "n *spatial channels"], windows: Windows
 ) -> Shaped[Array, "n *out_and_window channels"]:
@@ -39,7 +37,6 @@ def unfold(
     return values.reshape(shape).astype(dtype)
 
 
-@functools.partial(jax.jit, static_argnames="windows")
 def fold(
     patches: Num[Array, "n *out_and_window channels"], windows: Windows
 ) -> Num[Array, "n *spatial channels"]:

@@ -5,9 +5,6 @@ pixels, and the ends go on as they are. Where n divides m, position and weights 
 modulo m/n alone, and slices do: their transposes are slices too. Other ratios gather.
 """
 
-import functools
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -16,7 +13,6 @@ from jaxtyping import Array, Num
 from jaxcnn.lowering.take import take_in_order
 
 
-@functools.partial(jax.jit, static_argnames=("resized_shape", "method"))
 def resize(
     inputs: Num[Array, "n *spatial channels"], resized_shape: tuple[int, ...], method: str
 ) -> Num[Array, "n *resized channels"]:
