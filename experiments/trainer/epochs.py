@@ -123,8 +123,7 @@ class OnDevice(_Batches):
 
     def test(self, model: Model) -> Tested:
         """One program."""
-        sums, outputs = self._whole_test(model, *self.tested)
-        return Tested(sums, outputs.reshape(-1, *outputs.shape[2:])[: self._pictured])
+        return Tested(*self._whole_test(model, *self.tested))
 
     def pictured(self) -> tuple[np.ndarray, np.ndarray]:
         """Images and targets of the first tests."""
@@ -156,7 +155,8 @@ class OnDevice(_Batches):
 
         shapes, _ = jax.eval_shape(self._evaluate, model, images[0], targets[0])
         nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        return jax.lax.scan(batch, nothing, (images, targets))
+        sums, outputs = jax.lax.scan(batch, nothing, (images, targets))
+        return sums, outputs.reshape(-1, *outputs.shape[2:])[: self._pictured]
 
 
 class Streamed(_Batches):

@@ -92,11 +92,10 @@ def _begin(
     programs: Programs, run: Run, checkpoints: Checkpoints, seed: int, resume: bool
 ) -> tuple[TrainState, int, Any]:
     """The state to begin with, how many steps were done, and the position of the data."""
-    state = programs.initial_state(seed)
     if not resume or checkpoints.newest is None:
-        return state, 0, None
+        return programs.initial_state(seed), 0, None
     with writing(run.folder):  # damaged checkpoints are set aside
-        done, items = checkpoints.restore_newest(to_items(state))
+        done, items = checkpoints.restore_newest(to_items(programs.like))
     _say(f"goes on after {_place(done, programs.batches.steps, programs.recipe.epochs)}")
     return from_items(items), done, items["facts"].get("position", {})
 

@@ -48,7 +48,7 @@ def buffers(programs: "Programs") -> dict[str, int]:
     Outputs of layers are counted one by one, as a backward pass may keep them.
     """
     recipe, mesh, data = programs.recipe, programs.mesh.shape, programs.dataset
-    state = jax.eval_shape(lambda: programs.initial_state(0))
+    state = programs.like
     held = {
         "the parameters": _bytes(state.model),
         "their gradients": _bytes(state.model["params"]),

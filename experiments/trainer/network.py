@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.sharding import Sharding
 
 Model = dict[str, Any]
 
@@ -68,6 +69,13 @@ class Network:
         return nnx.merge(
             self._graph, model["params"], jax.tree.unflatten(tree, random), model["stats"]
         )
+
+
+def on(sharding: Sharding, shapes: Any) -> Any:
+    """Shapes of arrays that lie on these devices."""
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes
+    )
 
 
 def scale(images: jax.Array) -> jax.Array:

@@ -1,5 +1,6 @@
 """What is compiled for a network, a data set and a recipe."""
 
+import functools
 import time
 from collections.abc import Callable
 
@@ -15,10 +16,10 @@ from experiments.trainer import memory
 from experiments.trainer.config import Recipe
 from experiments.trainer.epochs import OnDevice, Streamed
 from experiments.trainer.evaluation import make_evaluate
-from experiments.trainer.network import Network
+from experiments.trainer.network import Network, on
 from experiments.trainer.nonfinite import Origin
 from experiments.trainer.optimizers import make_optimizer, make_schedule
-from experiments.trainer.step import TrainState, initial_state, make_step
+from experiments.trainer.step import TrainState, initial_state, make_step, state_of
 
 
 class Programs:
@@ -96,13 +97,22 @@ class Programs:
         """
         start = time.perf_counter()
         with memory.explained(self, "compiling"):
-            self.batches.compile(self.initial_state(0), self.key(0))
+            self.batches.compile(self.like, self.key(0))
         self.compile_seconds = time.perf_counter() - start
 
     def initial_state(self, seed: int) -> TrainState:
         """The state before the first step."""
         state = initial_state(self.network, self._optimizer, self.recipe, seed)
         return replicate(self.mesh, state)
+
+    @functools.cached_property
+    def like(self) -> TrainState:
+        """Shapes, dtypes and devices of a state, without its arrays."""
+        state = jax.eval_shape(
+            lambda model: state_of(model, self._optimizer, bool(self.recipe.ema)),
+            self.network.shapes,
+        )
+        return on(replicated(self.mesh), state)
 
     def key(self, seed: int) -> jax.Array:
         """From which all follows that is random in a run."""

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
+import jax
 from flax import nnx
+from jax.sharding import SingleDeviceSharding
 
 from experiments.runs import Run
 from experiments.trainer.checkpoints import Checkpoints
-from experiments.trainer.network import Network
+from experiments.trainer.network import Network, on
 
 
 def restore(
@@ -27,7 +29,8 @@ def restore(
     checkpoints = Checkpoints(run.checkpoints, read_only=True)
     item = "average" if run.config().get("ema") else "model"
     find = checkpoints.restore_best if best else checkpoints.restore_newest
-    _, items = find({item: network.initial(0)})
+    device = SingleDeviceSharding(jax.devices()[0])
+    _, items = find({item: on(device, network.shapes)})
     model = network.join(items[item])
     model.eval()
     return model

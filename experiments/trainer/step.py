@@ -60,11 +60,16 @@ def initial_state(
     network: Network, optimizer: optax.GradientTransformation, recipe: Recipe, seed: int
 ) -> TrainState:
     """The state before the first step."""
-    model = network.initial(seed)
+    return state_of(network.initial(seed), optimizer, bool(recipe.ema))
+
+
+@functools.partial(jax.jit, static_argnames=("optimizer", "averaged"))
+def state_of(model: Model, optimizer: optax.GradientTransformation, averaged: bool) -> TrainState:
+    """The state before the first step of fresh arrays: one program, whatever the optimiser."""
     return TrainState(
         step=jnp.int32(0),
         model=model,
-        average=jax.tree.map(jnp.copy, model) if recipe.ema else {},  # each buffer is given away
+        average=jax.tree.map(jnp.copy, model) if averaged else {},  # each buffer is given away
         optimizer=optimizer.init(model["params"]),
         sums=no_metrics(),
     )

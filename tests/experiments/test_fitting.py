@@ -40,7 +40,7 @@ def restored(tiny_programs, tmp_path):
 
     def restored(name):
         checkpoints = Checkpoints(tmp_path / name / "checkpoints", read_only=True)
-        return checkpoints.restore_newest(to_items(tiny_programs.initial_state(0)))
+        return checkpoints.restore_newest(to_items(tiny_programs.like))
 
     return restored
 

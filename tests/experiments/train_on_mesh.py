@@ -20,11 +20,11 @@ from experiments import parallel
 from experiments.augment import Augmentation
 from experiments.data import Dataset, Split
 from experiments.data.split import Layout
-from experiments.trainer import Programs, Recipe
 from jaxcnn import models, nn
 from jaxcnn.models.resnet import _Residual
 
 STEPS = 3
+OPTIMIZER = optax.sgd(0.02, momentum=0.9)
 
 
 class SlimResNet6(_Residual):
@@ -67,7 +67,7 @@ def train(network: str, spec: str, folder: pathlib.Path) -> None:
     model.train()
     graph, parameters, rest = nnx.split(model, nnx.Param, ...)
     parameters, rest = jax.tree.map(lambda leaf: filled(leaf, rng), (parameters, rest))
-    optimizer = optax.sgd(0.02, momentum=0.9)
+    moments = jax.jit(OPTIMIZER.init)(parameters)
     mesh = parallel.make_mesh(spec)
 
     def loss(parameters, rest, images, labels):
@@ -80,14 +80,14 @@ def train(network: str, spec: str, folder: pathlib.Path) -> None:
         images, labels = parallel.constrain(mesh, (images, labels))
         derivative = jax.value_and_grad(loss, has_aux=True)
         (value, rest), gradient = derivative(parameters, rest, images, labels)
-        updates, moments = optimizer.update(gradient, moments, parameters)
+        updates, moments = OPTIMIZER.update(gradient, moments, parameters)
         return (optax.apply_updates(parameters, updates), rest, moments), value
 
     index, count = parallel.batch_share(mesh)
     own = slice(index * len(images) // count, (index + 1) * len(images) // count)
     with jax.set_mesh(mesh):
         batch = parallel.place_batch(mesh, (images[own], labels[own]))
-        state = parallel.replicate(mesh, (parameters, rest, optimizer.init(parameters)))
+        state = parallel.replicate(mesh, (parameters, rest, moments))
         compiled = jax.jit(step).lower(state, *batch).compile()
         losses = []
         for _ in range(STEPS):
@@ -108,6 +108,8 @@ def small_network(rngs: nnx.Rngs) -> nn.Chain:
 
 def run_trainer(spec: str, folder: pathlib.Path) -> None:
     """An epoch of the trainer itself, in float32, with images that are moved at random."""
+    from experiments.trainer import Programs, Recipe  # half a second that the others need not wait
+
     rng = np.random.default_rng(7)
     images = rng.integers(0, 256, (64, 28, 28, 1)).astype(np.uint8)
     examples = [{"image": image, "label": n % 10} for n, image in enumerate(images)]
