@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from jaxcnn.nn import Activation
@@ -46,21 +46,19 @@ def gated_gradient(
     ]
     met: list[jax.Array] = []
     masks: list[Any] = []
-    offsets: list[jax.Array] = []
+    offsets: list[Any] = []
 
     def relu(entering: jax.Array) -> jax.Array:
         number = len(met)
         met.append(entering)
         if number >= len(masks):
             return nnx.relu(entering)
-        fixed = jax.lax.stop_gradient
-        moving = masks[number] * (entering - fixed(entering))
-        return fixed(nnx.relu(entering)) + moving + offsets[number]
+        return _relu(entering, masks[number], offsets[number])
 
     for module in relus:
         module.function = relu
 
-    def run(added: list[jax.Array], x: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
+    def run(added: list[Any], x: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
         met.clear()
         offsets[:] = added
         logits = copy(x[None])
@@ -72,10 +70,17 @@ def gated_gradient(
             f"{name}: `model` must have a ReLU as `nn.Activation('relu')`; "
             f"{type(model).__name__} met none"
         )
-    masks.extend((value > 0).astype(value.dtype) for value in entering)
-    zeros = [jnp.zeros_like(value) for value in entering]
+    masks.extend((np.asarray(value) > 0).astype(value.dtype) for value in entering)
+    zeros = [np.zeros_like(value) for value in entering]
     for number in reversed(range(len(entering))):
         # By what is added to the output of the ReLU: the gradient that arrives there.
         arrived = jax.grad(run, has_aux=True)(zeros, image)[0][number]
         masks[number] = gate(entering[number], arrived).astype(arrived.dtype)
     return jax.grad(lambda x: run(zeros, x)[0])(image)
+
+
+@jax.jit
+def _relu(entering: jax.Array, mask: jax.Array, offset: jax.Array) -> jax.Array:
+    """A ReLU whose gradient is let through where the mask is 1; `offset` is added to it."""
+    fixed = jax.lax.stop_gradient
+    return fixed(nnx.relu(entering)) + mask * (entering - fixed(entering)) + offset

@@ -99,7 +99,7 @@ def smooth_grad(
     if not noise >= 0:
         raise ValueError(f"smooth_grad: `noise` (={noise}) must be 0 or more")
     drawn = jax.random.normal(jax.random.key(seed), (count, *pixels.shape), pixels.dtype)
-    copies = pixels[None] + (pixels.max() - pixels.min()) * float(noise) * drawn
+    copies = _noisy(pixels, float(noise), drawn)
     gradients = jax.grad(lambda x: model(x)[:, number].sum())(copies)
     gradient = np.abs(np.asarray(gradients.mean(axis=0))).max(axis=-1)
     label = f"abs of the mean gradient of {count}"
@@ -263,7 +263,7 @@ def _asked(name: str, model: Model, image: ArrayLike, target: int | None):
             f"{name}: `image` must be floats (height, width, channels), one image; received "
             f"{pixels.dtype} {pixels.shape}"
         )
-    probabilities = np.asarray(jax.nn.softmax(model(pixels[None])[0]))
+    probabilities = np.asarray(jax.jit(jax.nn.softmax)(model(pixels[None])[0]))
     number = int(probabilities.argmax())
     if target is not None:
         number = geometry.whole_number(name, "target", target, 0)
@@ -272,6 +272,11 @@ def _asked(name: str, model: Model, image: ArrayLike, target: int | None):
                 f"{name}: `target` (={number}) must be below the {len(probabilities)} classes"
             )
     return pixels, number, f"class {number} ({100 * probabilities[number]:.0f} %)"
+
+
+@jax.jit
+def _noisy(pixels: jax.Array, noise: float, drawn: jax.Array) -> jax.Array:
+    return pixels[None] + (pixels.max() - pixels.min()) * noise * drawn
 
 
 def _gradient(model: Model, pixels: jax.Array, number: int) -> np.ndarray:

@@ -132,12 +132,13 @@ def _place(shape: tuple[int, ...], unit: Sequence[int] | None, channel: object) 
 def _box(value: Callable[[jax.Array], Any], images: jax.Array) -> tuple[int, int, int, int]:
     """First and last row, first and last column that the unit sees."""
     height, width = images.shape[1:3]
-    one = images[0]
-    rows = jnp.eye(height, dtype=bool)[:, :, None, None]
-    columns = jnp.eye(width, dtype=bool)[:, None, :, None]
+    one = np.asarray(images)[:1]
+    rows = np.eye(height, dtype=bool)[:, :, None, None]
+    columns = np.eye(width, dtype=bool)[:, None, :, None]
     found = []
     for mask in (rows, columns):
-        seen = np.flatnonzero(np.isnan(value(jnp.where(mask, jnp.nan, one[None]))))
+        probes = np.where(mask, np.nan, one).astype(one.dtype)
+        seen = np.flatnonzero(np.isnan(value(jax.device_put(probes))))
         if not seen.size:
             raise ValueError(f"{_NAME}: `function` must depend on its inputs; the unit sees none")
         found += [int(seen[0]), int(seen[-1])]

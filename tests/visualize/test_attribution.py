@@ -14,12 +14,19 @@ from jaxcnn import nn, visualize
 METHODS = ("saliency", "smooth_grad", "guided_backpropagation", "deconvnet", "grad_cam")
 
 
+def drawn_init(key, shape, dtype):
+    """An initialiser that compiles nothing."""
+    del key
+    values = np.random.default_rng(sum(shape)).normal(size=shape) / np.sqrt(np.prod(shape[:-1]))
+    return jax.device_put(values.astype(dtype))
+
+
 class Small(nnx.Module):
     """Two convolutions, a pool, a shortcut and two linear layers, all by ReLUs."""
 
     def __init__(self):
-        rngs = nnx.Rngs(3)
-        options = dict(rngs=rngs, param_dtype=jnp.float64)
+        options = dict(rngs=nnx.Rngs(3), param_dtype=jnp.float64)
+        options |= dict(kernel_init=drawn_init, bias_init=drawn_init)
         self.features = nn.Chain(
             conv1=nn.Conv(2, 4, (3, 3), **options),
             relu1=nn.Activation("relu"),
@@ -43,6 +50,11 @@ def model():
     return Small()
 
 
+@pytest.fixture(scope="module")
+def compiled(model):
+    return jax.jit(model)
+
+
 @pytest.fixture
 def image(rng):
     return rng.normal(size=(6, 8, 2))
@@ -52,10 +64,23 @@ def drawn(figure):
     return np.asarray(figure.axes[0].images[0].get_array())
 
 
-def layerwise(model, image, target, gate):
+GATES = {
+    "guided": lambda x, g: (x > 0) & (g > 0),
+    "projected": lambda x, g: g > 0,
+    "plain": lambda x, g: x > 0,
+}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def layerwise(model, image, target):
+    """One gradient for each of the gates."""
+    return {name: pulled_back(model, image, target, gate) for name, gate in GATES.items()}
+
+
+def pulled_back(model, image, target, gate):
     """The gradient pulled back layer by layer, cut at each ReLU: the textbook way."""
     layers = [*model.features.layers(), *model.classifier.layers()]
-    x, pulls = jnp.asarray(image)[None], []
+    x, pulls = image[None], []
     for layer in layers:
         entering = x
         if isinstance(layer, nn.Activation):
@@ -65,7 +90,7 @@ def layerwise(model, image, target, gate):
             x, pull = jax.vjp(layer, x)
             pulls.append(lambda g, pull=pull: pull(g)[0])
     start = jnp.zeros_like(x).at[0, target].set(1)
-    return np.asarray(functools.reduce(lambda g, pull: pull(g), reversed(pulls), start)[0])
+    return functools.reduce(lambda g, pull: pull(g), reversed(pulls), start)[0]
 
 
 def strongest(gradient):
@@ -74,50 +99,52 @@ def strongest(gradient):
 
 
 @pytest.mark.parametrize("target", [0, 2])
-def test_gates_at_the_relus(model, image, target):
-    guided = layerwise(model, image, target, lambda x, g: (x > 0) & (g > 0))
+def test_gates_at_the_relus(model, compiled, image, target):
+    guided, projected, plain = jax.tree.map(
+        np.asarray, [layerwise(model, image, target)[name] for name in GATES]
+    )
     figure = visualize.guided_backpropagation(model, image, target=target)
     np.testing.assert_allclose(drawn(figure), strongest(guided), rtol=1e-10)
-    projected = layerwise(model, image, target, lambda x, g: g > 0)
     figure = visualize.deconvnet(model, image, target=target)
     np.testing.assert_allclose(drawn(figure), strongest(projected), rtol=1e-10)
-    plain = layerwise(model, image, target, lambda x, g: x > 0)
-    figure = visualize.saliency(model, image, target=target)
+    figure = visualize.saliency(compiled, image, target=target)
     np.testing.assert_allclose(drawn(figure), np.abs(strongest(plain)), rtol=1e-10)
     assert not np.allclose(guided, projected) and not np.allclose(guided, plain)
 
 
 def test_the_model_is_left_as_it_was(model, image):
-    before = model(jnp.asarray(image)[None])
+    images = jax.device_put(image[None])
+    before = np.asarray(model(images))
     visualize.guided_backpropagation(model, image)
     assert model.features.relu1.function == "relu"
-    np.testing.assert_array_equal(model(jnp.asarray(image)[None]), before)
+    np.testing.assert_array_equal(model(images), before)
 
 
-def test_smooth_grad_without_noise_is_the_saliency(model, image):
-    plain = drawn(visualize.saliency(model, image, target=1))
-    still = drawn(visualize.smooth_grad(model, image, target=1, noise=0.0, samples=2))
+def test_smooth_grad_without_noise_is_the_saliency(compiled, image):
+    plain = drawn(visualize.saliency(compiled, image, target=1))
+    still = drawn(visualize.smooth_grad(compiled, image, target=1, noise=0.0, samples=2))
     np.testing.assert_allclose(still, plain, rtol=1e-10)
-    noisy = [drawn(visualize.smooth_grad(model, image, target=1, seed=s)) for s in (0, 0, 1)]
+    noisy = [drawn(visualize.smooth_grad(compiled, image, target=1, seed=s)) for s in (0, 0, 1)]
     np.testing.assert_array_equal(noisy[0], noisy[1])
     assert not np.allclose(noisy[0], noisy[2]) and not np.allclose(noisy[0], plain)
 
 
 def test_grad_cam_is_its_formula(model, image):
-    maps = model.features(jnp.asarray(image)[None])
-    gradient = jax.grad(lambda a: model.classifier(a)[0, 2])(maps)
-    cam = np.maximum(np.einsum("hwc,c->hw", maps[0], np.asarray(gradient[0]).mean((0, 1))), 0)
+    maps = np.asarray(model.features(jax.device_put(image[None])))
+    (gradient,) = np.asarray(jax.jit(jax.grad(lambda a: model.classifier(a)[0, 2]))(maps))
+    cam = np.maximum(np.einsum("hwc,c->hw", maps[0], gradient.mean((0, 1))), 0)
     shown = drawn(visualize.grad_cam(model, image, target=2))
-    expected = jax.image.resize(jnp.asarray(cam), (6, 8), "linear")
+    expected = jax.image.resize(jax.device_put(cam), (6, 8), "linear")
     np.testing.assert_allclose(shown, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_figures(model, image, method):
+def test_figures(model, compiled, image, method):
     figure = Figure()
     _, right = figure.subplots(1, 2)
-    assert getattr(visualize, method)(model, image, ax=right) is figure
-    predicted = int(model(jnp.asarray(image)[None]).argmax())
+    asked = compiled if method in ("saliency", "smooth_grad") else model
+    assert getattr(visualize, method)(asked, image, ax=right) is figure
+    predicted = int(np.argmax(compiled(image[None])))
     assert f"for class {predicted} (" in right.get_title()
     figure.canvas.draw()
 

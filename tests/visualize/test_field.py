@@ -1,5 +1,6 @@
 """Receptive fields, theoretical and effective."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,9 +12,9 @@ from jaxcnn import visualize
 
 def network(rng):
     """5x5, pool 2, 3x3 dilated by 2: a unit sees 5 + 1 + 2*2*2 = 14 pixels."""
-    first = jnp.asarray(rng.normal(size=(5, 5, 2, 3)))
-    second = jnp.asarray(rng.normal(size=(3, 3, 3, 4)))
+    first, second = rng.normal(size=(5, 5, 2, 3)), rng.normal(size=(3, 3, 3, 4))
 
+    @jax.jit
     def maps(x):
         x = F.max_pool(jnp.maximum(F.conv(x, first, padding="VALID"), 0), (2, 2), 2)
         return F.conv(x, second, padding="VALID", kernel_dilation=2)
@@ -41,17 +42,16 @@ def test_the_theoretical_field_is_that_of_the_arithmetic(rng):
 
 
 def test_padding_cuts_the_field_at_the_edge():
-    kernel = jnp.ones((3, 3, 1, 1))
+    kernel = jax.device_put(np.ones((3, 3, 1, 1)))
     images = np.ones((1, 6, 6, 1))
     figure = visualize.receptive_field(lambda x: F.conv(x, kernel), images, unit=(0, 5), channel=0)
     assert box(figure) == (0, 4, 2, 2)
 
 
 def test_a_classifier_sees_everything(rng):
-    weights = jnp.asarray(rng.normal(size=(20, 3)))
-    figure = visualize.receptive_field(
-        lambda x: x.reshape(len(x), -1) @ weights, rng.normal(size=(2, 5, 4, 1)), channel=1
-    )
+    weights = rng.normal(size=(20, 3))
+    classifier = jax.jit(lambda x: x.reshape(len(x), -1) @ weights)
+    figure = visualize.receptive_field(classifier, rng.normal(size=(2, 5, 4, 1)), channel=1)
     assert box(figure) == (0, 0, 5, 4)
 
 
