@@ -20,6 +20,14 @@ import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
+if version("jaxlib").startswith("0.10."):
+    # Flax asks what it stores for its sharding. A traced value has none, and this JAX says in the
+    # error, which Flax drops, where the value comes from: it goes through all that was traced for
+    # that, which is up to half the time of tracing a deep network.
+    from jax._src.interpreters.partial_eval import DynamicJaxprTracer
+
+    DynamicJaxprTracer._origin_msg = lambda self: ""
+
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_traceback_filtering", "off")  # which takes milliseconds an error
 jax.config.update("jax_numpy_dtype_promotion", "strict")
