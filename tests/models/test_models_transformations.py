@@ -27,10 +27,10 @@ def test_networks_of_several_seeds_train_in_a_scan(name, filled):
     """Two networks at once, three steps each, as one by one; copies and pickles go on alike."""
     build, shape = NETWORKS[name]
     rng = np.random.default_rng(0)
-    images = jnp.asarray(rng.normal(size=(3, 4, *shape)), jnp.float32)
+    images = rng.normal(size=(3, 4, *shape)).astype(np.float32)
     models_ = [filled(build), filled(build)]
     for number, model in enumerate(models_):
-        model.classifier.layers()[-1].bias[...] = jnp.full((3,), 0.1 * number)
+        model.classifier.layers()[-1].bias[...] = np.full((3,), 0.1 * number, np.float32)
 
     def step(model, batch):
         def loss(model):
@@ -45,7 +45,8 @@ def test_networks_of_several_seeds_train_in_a_scan(name, filled):
     steps = nnx.jit(nnx.vmap(lambda model, x: scanned_losses(scanned, model, x), in_axes=(0, None)))
     graph = nnx.graphdef(models_[0])
     states = [nnx.state(model) for model in models_]
-    both = nnx.merge(graph, jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))
+    stack = jax.jit(lambda *states: jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))
+    both = nnx.merge(graph, stack(*states))
     twice = copy.deepcopy(both), pickle.loads(pickle.dumps(both))
     losses = steps(both, images)
     assert losses.shape == (2, 3)
@@ -54,7 +55,8 @@ def test_networks_of_several_seeds_train_in_a_scan(name, filled):
         alone = [one(model, batch)[1] for batch in images]
         # Three steps of float32, whose sums are in another order.
         np.testing.assert_allclose(losses[number], alone, rtol=1e-3)
-    assert np.any(jax.tree.leaves(nnx.state(both))[0] != jax.tree.leaves(nnx.state(twice[0]))[0])
+    new, old = (np.asarray(jax.tree.leaves(nnx.state(model))[0]) for model in (both, twice[0]))
+    assert np.any(new != old)
     for other in twice:
         np.testing.assert_array_equal(steps(other, images), losses)
     assert repr(both).startswith(name) and "kernel" in repr(both)
@@ -80,11 +82,12 @@ def test_modules_are_layers_of_a_scan(rng):
     def forward(block, x):
         return block(x)
 
-    inputs = jnp.asarray(rng.normal(size=(2, 5, 4, 3)), jnp.float32)
+    inputs = rng.normal(size=(2, 5, 4, 3)).astype(np.float32)
     stacked.eval()
     found = forward(stacked, inputs)
     graph, state = nnx.split(stacked)
-    expected = inputs
+    run = jax.jit(lambda state, x: nnx.merge(graph, state)(x))
+    state, expected = jax.device_get(state), inputs
     for index in range(3):
-        expected = nnx.merge(graph, jax.tree.map(lambda leaf, i=index: leaf[i], state))(expected)
+        expected = run(jax.tree.map(lambda leaf, i=index: leaf[i], state), expected)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
