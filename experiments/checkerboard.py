@@ -31,6 +31,7 @@ from experiments.command import extra, require
 
 with extra("experiments"):
     import dataclasses
+    import functools
     import sys
     from pathlib import Path
     from typing import Any
@@ -93,9 +94,9 @@ def autoencoder(kind: str, rngs: nnx.Rngs) -> nn.Chain:
     )
 
 
+@functools.partial(jax.jit, static_argnames="stride")
 def energy(images: ArrayLike, stride: int = STRIDE) -> jax.Array:
     """The share of the variance that repeats with the stride, averaged over images `(n, h, w)`."""
-    images = jnp.asarray(images)
     n, height, width = images.shape
     phases = images.reshape(n, height // stride, stride, width // stride, stride).mean((1, 3))
     total = images.var((1, 2))

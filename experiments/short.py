@@ -1,5 +1,6 @@
 """Short trainings in one `lax.scan`, watched at every step; for what needs no run to be resumed."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -51,11 +52,8 @@ def learn(
       The trained network, to be used; the loss of each step; what `watch` gave, stacked.
     """
     network = Network(make)
-    start = network.initial(seed)
-    data = jnp.asarray(images), jnp.asarray(targets)
-    rows = jax.random.randint(jax.random.key(seed + 1), (steps, batch_size), 0, len(images))
 
-    def step(state, chosen):
+    def step(data, state, chosen):
         model, moments = state
         batch, wanted = scale(data[0][chosen]), data[1][chosen]
 
@@ -72,8 +70,13 @@ def learn(
         params = optax.apply_updates(model["params"], updates)
         return ({"params": params, "stats": stats}, moments), (cost, watched)
 
-    run = jax.jit(lambda state: jax.lax.scan(step, state, rows))
-    (model, _), (losses, watched) = run((start, optimizer.init(start["params"])))
+    @jax.jit
+    def run(model, *data):
+        rows = jax.random.randint(jax.random.key(seed + 1), (steps, batch_size), 0, len(images))
+        state = model, optimizer.init(model["params"])
+        return jax.lax.scan(functools.partial(step, data), state, rows)
+
+    (model, _), (losses, watched) = run(network.initial(seed), images, targets)
     trained = network.join(model)
     trained.eval()
     return trained, np.asarray(losses), jax.tree.map(np.asarray, watched)
@@ -81,8 +84,13 @@ def learn(
 
 def accuracy(network: nnx.Module, images: np.ndarray, labels: np.ndarray) -> float:
     """Share of the images that it classifies correctly."""
-    logits: Any = nnx.jit(lambda network, x: network(x))(network, scale(jnp.asarray(images)))
-    return float((np.asarray(logits.argmax(-1)) == labels).mean())
+    return float((np.asarray(_classified(network, images)) == labels).mean())
+
+
+@nnx.jit
+def _classified(network: nnx.Module, images: jax.Array) -> jax.Array:
+    logits: Any = network(scale(images))
+    return logits.argmax(-1)
 
 
 def moved(images: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray:

@@ -59,7 +59,8 @@ def model(
             ),
         ],
         ours=functools.partial(mode, network),
-        peers={"flax": functools.partial(mode, _Network(plain_flax.plain(ours)))},
+        # Built where it is measured: the rows of a suite are all made, to be chosen from.
+        peers={"flax": lambda *arrays: mode(_Network(plain_flax.plain(ours)), *arrays)},
         torch=torch and ("step", options),
         note=note,
         suite="models",

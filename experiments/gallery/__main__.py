@@ -26,6 +26,8 @@ with extra("experiments"):
     from experiments.runs import new_folder
     from jaxcnn import functional, visualize
 
+DPI = 150  # of the pictures
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -87,7 +89,7 @@ def draw(picture: Picture, folder: Path, named: dict[str, Any]) -> None:
     }
     with writing(folder):
         figure = eval(picture.call, known | named)  # our own text, see pictures.py
-        figure.savefig(folder / f"{picture.name}.png", dpi=150)
+        figure.savefig(folder / f"{picture.name}.png", dpi=DPI)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,9 @@ from experiments.command import UserError
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
 KEY = jax.random.key(7)
+MOVE = jax.jit(move, static_argnames=("pixels", "fill"))
+MIXUP = jax.jit(mixup, static_argnames="alpha")
+AUGMENT = jax.jit(augment, static_argnums=0)
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def images(rng):
 @pytest.mark.parametrize("pixels", [1, 3])
 def test_move_is_pad_and_cut(images, fill, options, pixels):
     masks = images[..., :1] + np.uint8(1)
-    moved = move(KEY, images, masks, pixels=pixels, fill=fill)
+    moved = MOVE(KEY, images, masks, pixels=pixels, fill=fill)
     corners = np.asarray(jax.random.randint(KEY, (40, 2), 0, 2 * pixels + 1))
     assert len(np.unique(corners)) == 2 * pixels + 1
     for before, after in zip((images, masks), moved, strict=True):
@@ -46,8 +49,8 @@ def test_move_is_pad_and_cut(images, fill, options, pixels):
 
 
 def test_random_flip(images):
-    sides = random_sides(KEY, images)
-    (flipped,) = flip_where(sides, images)
+    sides = np.asarray(random_sides(KEY, images))
+    (flipped,) = np.asarray(jax.jit(flip_where)(sides, images))
     assert 10 < int(sides.sum()) < 30
     for image, result, side in zip(images, flipped, sides, strict=True):
         np.testing.assert_array_equal(result, image[:, ::-1] if side else image)
@@ -55,18 +58,19 @@ def test_random_flip(images):
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "bfloat16"])
 def test_alternating_flip_shows_the_other_side_every_epoch(rng, dtype):
-    images = jnp.asarray(16 * rng.integers(0, 16, (2000, 8, 8, 1)), dtype)
-    first = np.asarray(alternating_sides(images, 0))
+    images = (16 * rng.integers(0, 16, (2000, 8, 8, 1))).astype(jnp.dtype(dtype))
+    find = jax.jit(alternating_sides)
+    first = np.asarray(find(images, 0))
     assert abs(first.mean() - 0.5) < 0.04  # 3.6 standard deviations
     for epoch in (1, 2, 7):
-        sides = alternating_sides(images, epoch)
+        sides = find(images, epoch)
         np.testing.assert_array_equal(sides, first ^ (epoch % 2 == 1))
     order = rng.permutation(2000)  # the side is the image's own, wherever it stands
-    np.testing.assert_array_equal(alternating_sides(images[order], 0), first[order])
+    np.testing.assert_array_equal(find(images[order], 0), first[order])
 
 
 def test_cutout_is_a_clipped_square(images):
-    result = np.asarray(cutout(KEY, images, 4))
+    result = np.asarray(jax.jit(cutout, static_argnums=2)(KEY, images, 4))
     middles = np.asarray(jax.random.randint(KEY, (40, 2), 0, np.array([7, 5])))
     for image, after, (i, j) in zip(images, result, middles, strict=True):
         expected = image.copy()
@@ -75,8 +79,8 @@ def test_cutout_is_a_clipped_square(images):
 
 
 def test_mixup_blends_images_and_labels_by_one_share(images, rng):
-    labels = jax.nn.one_hot(rng.integers(0, 3, 40), 3)
-    mixed, targets = (np.asarray(a) for a in mixup(KEY, images, labels, 0.4))
+    labels = np.eye(3, dtype=np.float32)[rng.integers(0, 3, 40)]
+    mixed, targets = (np.asarray(a) for a in MIXUP(KEY, images, labels, 0.4))
     shares = np.asarray(jax.random.beta(KEY, 0.4, 0.4, (40,), jnp.float32))
     assert mixed.dtype == np.float32 and len(np.unique(shares)) == 40
     for n, share in enumerate(shares):
@@ -89,12 +93,12 @@ def test_mixup_blends_images_and_labels_by_one_share(images, rng):
 
 def test_all_in_their_order_and_again_the_same(images, rng):
     options = Augmentation(shift=1, flip="random", crop=2, cutout=3, mixup=0.5)
-    labels = jax.nn.one_hot(rng.integers(0, 3, 40), 3)
+    labels = np.eye(3, dtype=np.float32)[rng.integers(0, 3, 40)]
     keys = jax.random.split(KEY, 5)
     (expected,) = flip_where(random_sides(keys[0], images), images)
-    (expected,) = move(keys[1], expected, pixels=1)
-    (expected,) = move(keys[2], expected, pixels=2, fill="reflect")
-    expected = mixup(keys[4], cutout(keys[3], expected, 3), labels, 0.5)
+    (expected,) = MOVE(keys[1], expected, pixels=1)
+    (expected,) = MOVE(keys[2], expected, pixels=2, fill="reflect")
+    expected = MIXUP(keys[4], jax.jit(cutout, static_argnums=2)(keys[3], expected, 3), labels, 0.5)
     apply = jax.jit(functools.partial(augment, options))
     result = apply(KEY, images, labels, 0)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), result, expected)
@@ -120,7 +124,7 @@ def test_masks_move_with_their_images(rng, flip):
     masks = rng.integers(0, 200, (30, 9, 8)).astype(np.uint8)
     images = np.stack([masks, 255 - masks], axis=-1)  # so that where a pixel went can be seen
     options = Augmentation(shift=2, flip=flip, crop=3)
-    images, moved = augment(options, KEY, images, masks, 3)
+    images, moved = map(np.asarray, AUGMENT(options, KEY, images, masks, 3))
     np.testing.assert_array_equal(images[..., 0], moved)
     np.testing.assert_array_equal(images[..., 1], 255 - moved)
     assert moved.dtype == np.uint8 and not np.array_equal(moved, masks)
@@ -132,9 +136,9 @@ def test_nothing_by_default_and_signals_and_no_images(images, rng):
     assert same is images and targets is labels
     signals = rng.normal(size=(6, 11, 1)).astype(np.float32)
     options = Augmentation(shift=1, flip="alternating", crop=1, cutout=2)
-    result, _ = augment(options, KEY, signals, labels[:6], 1)
+    result, _ = AUGMENT(options, KEY, signals, labels[:6], 1)
     assert result.shape == signals.shape and (np.asarray(result) == 0).any()
-    result, _ = augment(options, KEY, images[:0], labels[:0], 1)
+    result, _ = AUGMENT(options, KEY, images[:0], labels[:0], 1)
     assert result.shape == (0, 7, 5, 2)
 
 

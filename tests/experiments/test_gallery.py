@@ -29,7 +29,12 @@ PICTURES = [picture for section in SECTIONS for picture in section.pictures]
 def drawn(tmp_path_factory):
     """The gallery without a trained network."""
     folder = tmp_path_factory.mktemp("gallery")
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+    with (
+        jax.enable_x64(False),
+        jax.numpy_dtype_promotion("standard"),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(gallery, "DPI", 50)
         gallery.main(gallery.Options(folder=folder, trained=False))
     return folder
 
@@ -109,7 +114,7 @@ def test_pictures_of_a_trained_network(rng, monkeypatch):
     assert losses.shape == (6,) and np.isfinite(losses[:3]).all()
     np.testing.assert_allclose([rates[0], rates[-1]], [1e-5, 1])
     model = trained.lenet.make_model(nnx.Rngs(0))
-    pixels = trained.scale(split[0])
+    pixels = images / np.float32(255)
     known = dict(
         visualize=visualize,
         model=model,
@@ -117,7 +122,7 @@ def test_pictures_of_a_trained_network(rng, monkeypatch):
         images=pixels[:4],
         pixels=images,
         labels=labels,
-        probabilities=np.asarray(jax.nn.softmax(model(pixels))),
+        probabilities=np.asarray(nnx.jit(lambda m, x: jax.nn.softmax(m(x)))(model, pixels)),
         epochs=[1, 2],
         losses={"test": [2.0, 1.0]},
         accuracies={"test": [0.5, 0.6]},

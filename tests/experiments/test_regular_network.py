@@ -2,12 +2,12 @@
 
 import json
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
 from experiments import command, compare, regular_network
+from experiments.trainer import pictures
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
 
@@ -26,10 +26,12 @@ def test_pixels_are_shuffled_alike(rng):
     assert sorted(network.order) == list(range(784))
     images = rng.normal(size=(2, 28, 28, 1)).astype(np.float32)
     shuffled = images.reshape(2, 784)[:, list(network.order)].reshape(images.shape)
-    np.testing.assert_array_equal(network(jnp.asarray(images)), inner(jnp.asarray(shuffled)))
+    call = nnx.jit(lambda network, images: network(images))
+    np.testing.assert_array_equal(call(network, images), call(inner, shuffled))
 
 
 def test_command(few_digits, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pictures, "draw", lambda *arguments: None)  # of each run
     monkeypatch.setattr(regular_network, "NETWORKS", {"regular": regular_network.regular})
     options = ("--epochs", "2", "--repeat", "2", "--run", str(tmp_path / "run"))
     commands = {"train": (regular_network.Options, regular_network.main)}

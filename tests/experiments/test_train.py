@@ -11,7 +11,7 @@ from flax import nnx
 
 from experiments import command, train
 from experiments.command import UserError
-from experiments.data import Split, load
+from experiments.data import Split, load, scenes, signals
 from experiments.runs import Run
 from experiments.trainer import Recipe, fit, pictures, restore, session, zoo
 
@@ -47,6 +47,13 @@ def few(count):
         return dataclasses.replace(data, **cut)
 
     return load_few
+
+
+@pytest.fixture(autouse=True)
+def few_synthetic(monkeypatch):
+    """Hardly more than `few` takes below: to draw them all takes longer than the tests."""
+    for module in (scenes, signals):
+        monkeypatch.setattr(module, "_SIZES", {"train": 80, "test": 60})
 
 
 def test_segments_scenes(data_dir, tmp_path, monkeypatch, capsys):
