@@ -30,7 +30,7 @@ def _step(module: nnx.Module, call: Call) -> tuple[Any, Any, Any]:
     graph, parameters, rest = nnx.split(module, nnx.Param, ...)
     rng = np.random.default_rng(0)
     inputs = tuple(
-        jnp.asarray(rng.normal(size=value.shape), value.dtype)
+        jax.device_put(rng.normal(size=value.shape).astype(value.dtype))
         if isinstance(value, jax.ShapeDtypeStruct)
         else value
         for value in call.inputs

@@ -40,6 +40,9 @@ def positive(build):
     return module
 
 
+run = nnx.jit(lambda module, inputs: module(inputs))
+
+
 def expected(field, unit):
     """The pixels of the image that the unit sees, along each axis."""
     spans = field.sees(unit)
@@ -106,18 +109,19 @@ def test_geometry_finds_the_support_of_the_gradient(name, rng):
     build, shape = BUILD[name]
     module = positive(build)
     field = analysis.receptive_field(module, shape[:-1])
-    images = jnp.asarray(rng.uniform(1, 2, size=shape), jnp.float32)
+    images = rng.uniform(1, 2, size=shape).astype(np.float32)
+    graph, state = nnx.split(module)
 
     @jax.jit
-    def gradient(images, unit):
-        return jax.grad(lambda x: jnp.sum(module(x).sum(-1) * unit))(images)
+    def gradient(state, images, unit):
+        return jax.grad(lambda x: jnp.sum(nnx.merge(graph, state)(x).sum(-1) * unit))(images)
 
     units = list(np.ndindex(field.output_shape))
     # One by one: XLA on CPU miscompiles LayerNorm's gradient under vmap in JAX 0.10.2.
     for unit in (*units[:2], *units[3 :: len(units) // 9], units[-1]):
         one = np.zeros(field.output_shape, np.float32)
         one[unit] = 1
-        seen = np.any(gradient(images, one) != 0, axis=-1)
+        seen = np.any(np.asarray(gradient(state, images, one)) != 0, axis=-1)
         found = [np.flatnonzero(seen.any(1 - axis)) for axis in range(2)]
         spans = [[where[0], where[-1] + 1] for where in found]
         assert spans == expected(field, unit), unit
@@ -150,7 +154,7 @@ def test_a_nan_in_a_row_reaches_what_sees_it(name):
     field = analysis.receptive_field(module, sizes)
     rows = np.ones((sizes[0], *sizes, channels), np.float32)
     rows[np.arange(sizes[0]), np.arange(sizes[0])] = np.nan
-    reached = np.isnan(jax.jit(module)(rows)).any((2, 3))
+    reached = np.isnan(np.asarray(run(module, rows))).any((2, 3))
     assert field.output_shape[0] == reached.shape[1]
     for unit in range(field.output_shape[0]):
         where = np.flatnonzero(reached[:, unit])

@@ -15,11 +15,11 @@ from jaxcnn import nn
 def test_one_call_with_its_own_parameters(rng):
     options = dict(scale=(2, 3), method="linear", padding=((1, 0), (2, 1)), kernel_dilation=(1, 2))
     layer = nn.ResizeConv(4, 6, (3, 2), param_dtype=jnp.float64, rngs=nnx.Rngs(0), **options)
-    inputs = jnp.asarray(rng.normal(size=(2, 5, 6, 4)))
+    inputs = jax.device_put(rng.normal(size=(2, 5, 6, 4)))
     expected = F.resize_conv(inputs, layer.kernel[...], layer.bias[...], **options)
     np.testing.assert_allclose(layer(inputs), expected, rtol=1e-12)
     gradient = nnx.jit(nnx.grad(lambda m, x: jnp.sum(m(x) ** 2)))(layer, inputs)
-    assert all(jnp.any(leaf != 0) for leaf in jax.tree.leaves(gradient))
+    assert all(np.asarray(leaf).any() for leaf in jax.tree.leaves(gradient))
     copy = pickle.loads(pickle.dumps(nnx.merge(*nnx.split(layer))))
     np.testing.assert_array_equal(copy(inputs), layer(inputs))
 
