@@ -78,11 +78,11 @@ class ResNet(_Residual):
       >>> import jax, jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxcnn.models import ResNet
-      >>> model = nnx.eval_shape(lambda: ResNet(50, rngs=nnx.Rngs(0)))
+      >>> model = nnx.eval_shape(lambda: ResNet(18, rngs=nnx.Rngs(0)))
       >>> images = jax.ShapeDtypeStruct((8, 224, 224, 3), jnp.float32)
       >>> maps = nnx.eval_shape(lambda model, x: model.feature_maps(x), model, images)
       >>> maps["stage4"].shape
-      (8, 7, 7, 2048)
+      (8, 7, 7, 512)
 
     References:
       K. He, X. Zhang, S. Ren and J. Sun, Deep residual learning for image recognition, 2015.

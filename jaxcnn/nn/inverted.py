@@ -40,9 +40,11 @@ class InvertedResidual(nnx.Module):
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxcnn import nn
-      >>> block = nn.InvertedResidual(16, 24, strides=2, rngs=nnx.Rngs(0))
-      >>> block(jnp.ones((2, 8, 10, 16))).shape, block.branch.depthwise.conv.kernel.shape
-      ((2, 4, 5, 24), (3, 3, 1, 96))
+      >>> block = nnx.eval_shape(lambda: nn.InvertedResidual(16, 24, strides=2, rngs=nnx.Rngs(0)))
+      >>> block.branch.depthwise.conv.kernel.shape
+      (3, 3, 1, 96)
+      >>> nnx.eval_shape(lambda block: block(jnp.ones((2, 8, 10, 16))), block).shape
+      (2, 4, 5, 24)
 
     References:
       M. Sandler, A. Howard, M. Zhu, A. Zhmoginov and L.-C. Chen, MobileNetV2: inverted residuals

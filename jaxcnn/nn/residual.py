@@ -166,8 +166,8 @@ class BottleneckBlock(ResidualBlock):
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxcnn import nn
-      >>> block = nn.BottleneckBlock(64, 16, strides=2, rngs=nnx.Rngs(0))
-      >>> block(jnp.ones((2, 8, 10, 64))).shape
+      >>> block = nnx.eval_shape(lambda: nn.BottleneckBlock(64, 16, strides=2, rngs=nnx.Rngs(0)))
+      >>> nnx.eval_shape(lambda block: block(jnp.ones((2, 8, 10, 64))), block).shape
       (2, 4, 5, 64)
     """
 

@@ -135,8 +135,9 @@ def guided_backpropagation(
       TypeError: the model is no `flax.nnx.Module`.
 
     Example:
-      >>> from jaxcnn.models import LeNet5
-      >>> figure = guided_backpropagation(LeNet5(rngs=nnx.Rngs(0)), jnp.ones((28, 28, 1)), target=7)
+      >>> from jaxcnn.models import PatternCNN
+      >>> model = PatternCNN((28, 28, 1), convs=1, stages=1, hidden=0, rngs=nnx.Rngs(0))
+      >>> figure = guided_backpropagation(model, jnp.ones((28, 28, 1)), target=7)
       >>> figure.axes[0].images[0].get_array().shape
       (28, 28)
 
@@ -181,8 +182,9 @@ def deconvnet(
       TypeError: as `guided_backpropagation`.
 
     Example:
-      >>> from jaxcnn.models import LeNet5
-      >>> figure = deconvnet(LeNet5(rngs=nnx.Rngs(0)), jnp.ones((28, 28, 1)), target=7)
+      >>> from jaxcnn.models import PatternCNN
+      >>> model = PatternCNN((28, 28, 1), convs=1, stages=1, hidden=0, rngs=nnx.Rngs(0))
+      >>> figure = deconvnet(model, jnp.ones((28, 28, 1)), target=7)
       >>> figure.axes[0].images[0].get_array().shape
       (28, 28)
 
@@ -227,8 +229,9 @@ def grad_cam(
       TypeError: the model has no `features` or no `classifier`.
 
     Example:
-      >>> from jaxcnn.models import LeNet5
-      >>> figure = grad_cam(LeNet5(rngs=nnx.Rngs(0)), jnp.ones((28, 28, 1)), target=7)
+      >>> from jaxcnn.models import PatternCNN
+      >>> model = PatternCNN((28, 28, 1), convs=1, stages=1, hidden=0, rngs=nnx.Rngs(0))
+      >>> figure = grad_cam(model, jnp.ones((28, 28, 1)), target=7)
       >>> figure.axes[0].images[0].get_array().shape
       (28, 28)
 
