@@ -15,10 +15,13 @@ from jaxcnn import analysis, functional, geometry, models, nn, reference, testin
 assert "site-packages" in jaxcnn.__file__, jaxcnn.__file__
 for heavy in ("matplotlib", "tensorflow_datasets", "tyro", "mlxtend"):
     assert importlib.util.find_spec(heavy) is None, heavy
-images = jnp.ones((2, 28, 28, 1))
-print(functional.conv(images, jnp.ones((5, 5, 1, 6)), padding=2).shape)
-print(nn.Conv(1, 6, (5, 5), rngs=nnx.Rngs(0))(images).shape)
-print(models.LeNet5(rngs=nnx.Rngs(0))(images).shape)
+@jax.jit
+def run(images):
+    outputs = functional.conv(images, jnp.ones((5, 5, 1, 6)), padding=2)
+    layer, network = nn.Conv(1, 6, (5, 5), rngs=nnx.Rngs(0)), models.LeNet5(rngs=nnx.Rngs(0))
+    return outputs, layer(images), network(images)
+for outputs in run(jnp.ones((2, 28, 28, 1))):
+    print(outputs.shape)
 try:
     import jaxcnn.visualize
 except ImportError as error:
