@@ -6,6 +6,7 @@ import math
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,9 @@ class Checkpoints:
         except OSError:
             if error is None:
                 raise
+        finally:
+            if not self._read_only:
+                _settle(self.folder)
         if error is None:
             sys.unraisablehook = self._hook
 
@@ -183,7 +187,8 @@ class Checkpoints:
                 raise
             except Exception as error:  # of many types: JSON, tensorstore, missing files
                 say(f"checkpoint {step} is damaged and passed over ({_reason(error)[:100]})")
-                return None
+            gc.collect()
+            return None
 
     def _check_model(self, step: int, like: Mapping[str, Any]) -> None:
         described = self._manager.item_metadata(step)
@@ -230,6 +235,23 @@ def _as_os_error() -> Iterator[None]:
         raise OSError(_reason(error)) from error
 
 
+def _settle(folder: Path) -> None:
+    """Returns when no save that failed writes into its temporary folder any more.
+
+    Of the files that tensorstore writes at once one ends the save by failing; its threads write the
+    others to their ends, unless the process ends before. They would come in between where a run of
+    the same process clears the folder.
+    """
+    before = None
+    for _ in range(100):
+        parts = folder.glob("*.orbax-checkpoint-tmp")
+        now = sorted((root, *sorted(names)) for part in parts for root, _, names in os.walk(part))
+        if now in ([], before):
+            return
+        before = now
+        time.sleep(0.1)
+
+
 def _but_for_closed_loops(hook: Callable) -> Callable:
     """A hook for `sys.unraisablehook`, without what tensorstore leaves of a save that failed.
 
@@ -246,13 +268,12 @@ def _but_for_closed_loops(hook: Callable) -> Callable:
 
 @contextlib.contextmanager
 def _no_unraisable_noise() -> Iterator[None]:
-    """A restore that failed leaves coroutines behind, whose end Python would report on stderr."""
+    """For a restore that fails: it leaves coroutines behind, whose end Python reports on stderr."""
     hook = sys.unraisablehook
     sys.unraisablehook = lambda unraisable: None
     try:
         yield
     finally:
-        gc.collect()
         sys.unraisablehook = hook
 
 
