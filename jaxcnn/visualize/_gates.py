@@ -62,7 +62,7 @@ def gated_gradient(
         met.clear()
         offsets[:] = added
         logits = copy(x[None])
-        return logits[0, target], list(met)
+        return logit(logits, target), list(met)
 
     _, entering = run([], image)
     if not entering:
@@ -77,6 +77,12 @@ def gated_gradient(
         arrived = jax.grad(run, has_aux=True)(zeros, image)[0][number]
         masks[number] = gate(entering[number], arrived).astype(arrived.dtype)
     return jax.grad(lambda x: run(zeros, x)[0])(image)
+
+
+@jax.jit
+def logit(logits: jax.Array, target: int) -> jax.Array:
+    """That of one class, added up over the images."""
+    return logits[:, target].sum()
 
 
 @jax.jit

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from jaxcnn import geometry
 from jaxcnn.visualize._figure import axes_of
-from jaxcnn.visualize._gates import gated_gradient
+from jaxcnn.visualize._gates import gated_gradient, logit
 
 Model = Callable[[jax.Array], jax.Array]
 
@@ -100,7 +100,7 @@ def smooth_grad(
         raise ValueError(f"smooth_grad: `noise` (={noise}) must be 0 or more")
     drawn = jax.random.normal(jax.random.key(seed), (count, *pixels.shape), pixels.dtype)
     copies = _noisy(pixels, float(noise), drawn)
-    gradients = jax.grad(lambda x: model(x)[:, number].sum())(copies)
+    gradients = jax.grad(lambda x: logit(model(x), number))(copies)
     gradient = np.abs(np.asarray(gradients.mean(axis=0))).max(axis=-1)
     label = f"abs of the mean gradient of {count}"
     return _drawn(title or f"SmoothGrad for {told}", pixels, gradient, label, ax)
@@ -251,7 +251,7 @@ def grad_cam(
         raise ValueError(
             f"grad_cam: `features` must give maps (n, h, w, channels); received {maps.shape}"
         )
-    gradient = jax.grad(lambda a: model.classifier(a)[0, number])(maps)
+    gradient = jax.grad(lambda a: logit(model.classifier(a), number))(maps)
     weights = gradient.mean(axis=(1, 2), keepdims=True)
     cam = nnx.relu((maps * weights).sum(axis=-1))[0]
     cam = np.asarray(jax.image.resize(cam, pixels.shape[:2], "linear"))
@@ -283,7 +283,7 @@ def _noisy(pixels: jax.Array, noise: float, drawn: jax.Array) -> jax.Array:
 
 
 def _gradient(model: Model, pixels: jax.Array, number: int) -> np.ndarray:
-    return np.asarray(jax.grad(lambda x: model(x[None])[0, number])(pixels))
+    return np.asarray(jax.grad(lambda x: logit(model(x[None]), number))(pixels))
 
 
 def _gated(name: str, method: str, gate, asked) -> Figure:

@@ -75,8 +75,7 @@ def receptive_field(
     place = _place(shape, unit, channel)
 
     def value(x: jax.Array) -> Any:
-        maps = function(x)[(slice(None), *place)]
-        return maps[:, channel] if channel is not None else maps.sum(axis=-1)
+        return _at(function(x), place, channel)
 
     gradient = np.asarray(jax.grad(lambda x: value(x).sum())(images), np.float64)
     energy = (gradient**2).sum(axis=-1).mean(axis=0)
@@ -127,6 +126,13 @@ def _place(shape: tuple[int, ...], unit: Sequence[int] | None, channel: object) 
     if len(place) != len(spatial) or any(p >= n for p, n in zip(place, spatial, strict=True)):
         raise ValueError(f"{_NAME}: `unit` (={place}) must be a place in maps of sizes {spatial}")
     return place
+
+
+@jax.jit
+def _at(maps: Any, place: tuple[int, ...], channel: int | None) -> Any:
+    """The unit's value in each image, or the sum of its channels."""
+    features = maps[(slice(None), *place)]
+    return features.sum(axis=-1) if channel is None else features[:, channel]
 
 
 def _box(value: Callable[[jax.Array], Any], images: jax.Array) -> tuple[int, int, int, int]:
