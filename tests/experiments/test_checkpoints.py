@@ -15,11 +15,14 @@ from experiments.trainer import Checkpoints
 pytestmark = pytest.mark.usefixtures("plain_jax")
 
 
+INIT = jax.jit(optax.adam(0.1).init)
+
+
 def make_state(seed, features=4):
     rng = np.random.default_rng(seed)
     model = {"layer": {"kernel": rng.normal(size=(300, features)), "bias": rng.normal(size=3)}}
     model = jax.device_put(jax.tree.map(np.float32, model))
-    return {"model": model, "training": {"optimizer": optax.adam(0.1).init(model)}}
+    return {"model": model, "training": {"optimizer": INIT(model)}}
 
 
 @pytest.fixture(scope="module")

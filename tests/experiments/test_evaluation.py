@@ -26,7 +26,8 @@ def evaluate(make, batch, views="one"):
     model = network.initial(2)
     test = make_evaluate(network, classes=3, views=views, mesh=make_mesh("data=1"))
     sums, outputs = jax.jit(test)(model, *batch)
-    return lambda images: np.asarray(network.apply(model, scale(images))[0]), sums, outputs
+    apply = jax.jit(lambda images: network.apply(model, scale(images))[0])
+    return lambda images: np.asarray(apply(images)), sums, outputs
 
 
 @pytest.fixture
