@@ -72,7 +72,7 @@ def runs(few_digits_as_users_run, tmp_path_factory):
     with few_digits_as_users_run() as data_dir, pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "make_programs", make_once)
         patch.setattr(Programs, "compile", lambda self: self.batches.compiled or compile(self))
-        options = ("--epochs", 12, "--data-dir", data_dir, "--run")
+        options = ("--epochs", 8, "--data-dir", data_dir, "--run")
         stopped = start(*options, parent / "lenet-stopped")
 
         def stop():
@@ -123,7 +123,7 @@ def test_stopped_and_resumed_run_ends_with_the_same_bits(runs):
 
 def test_run_folder(runs):
     folder = runs[0] / "lenet-whole"
-    assert json.loads((folder / "config.json").read_text())["epochs"] == 12
+    assert json.loads((folder / "config.json").read_text())["epochs"] == 8
     names = {path.name for path in folder.iterdir()} - {".lock"}  # not left on every system
     assert names == {
         ".order",
@@ -135,7 +135,7 @@ def test_run_folder(runs):
         "metrics.jsonl",
         "misread.png",
     }
-    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 12
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 8
 
 
 def test_predict(runs, data_dir, tmp_path, monkeypatch, capsys):
@@ -209,9 +209,9 @@ def test_unwritable_run_folder(data_dir, tmp_path, capsys):
 
 
 def test_resume_keeps_the_recipe(runs, capsys):
-    options = ["--resume", runs[0] / "lenet-whole", "--epochs", "13"]
+    options = ["--resume", runs[0] / "lenet-whole", "--epochs", "9"]
     message = refusal(options, capsys)
-    assert "--epochs (=13) cannot be changed in a run that is resumed, where it is 12" in message
+    assert "--epochs (=9) cannot be changed in a run that is resumed, where it is 8" in message
 
 
 def test_config_of_another_experiment(tmp_path, capsys):
