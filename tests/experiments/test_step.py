@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from experiments.augment import Augmentation
-from experiments.parallel import make_mesh
+from experiments.parallel import make_mesh, replicate
 from experiments.trainer import Network, Recipe, scale
 from experiments.trainer.step import initial_state, make_step
 
@@ -37,7 +37,8 @@ def steps(make, recipe, batches, *, optimizer=None, classes=3, seed=1, **options
     options = {"steps_per_epoch": 100, **options}
     mesh = make_mesh("data=1")
     step = jax.jit(make_step(network, optimizer, recipe, classes=classes, mesh=mesh, **options))
-    states, measured = [initial_state(network, optimizer, recipe, seed)], []
+    start = replicate(mesh, initial_state(network, optimizer, recipe, seed))  # as a step leaves it
+    states, measured = [start], []
     for images, targets in batches:
         state, metrics = step(states[-1], images, targets, jax.random.key(7))
         states.append(state)
