@@ -9,14 +9,14 @@ call, traced once for layers that are alike; a network compiles in the time, and
 that it did without.
 """
 
-import contextlib
 import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 import jax
-import numpy as np
+
+from jaxcnn.functional import _arguments
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,22 +37,27 @@ def program(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
 
         def computed(options: _Options, operands: dict[str, Any]) -> R:
-            return function(**options.values, **operands)  # pyright: ignore[reportCallIssue]
+            try:
+                return function(**options.values, **operands)  # pyright: ignore[reportCallIssue]
+            except (TypeError, ValueError) as error:
+                raise _Refused(error, error.__traceback__) from None
 
         computed.__name__ = function.__name__
         compiled = jax.jit(computed, static_argnums=0)
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            options = dict(zip(positional, args, strict=False)) | kwargs
-            as_named = len(options) == len(args) + len(kwargs)
-            operands = {name: options.pop(name) for name in arrays if options.get(name) is not None}
-            if as_named and all(isinstance(v, (jax.Array, np.ndarray)) for v in operands.values()):
-                # What is refused is refused again below, without the frames of JAX around it; an
-                # option that is no constant has no hash, and is told or taken there as well.
-                with contextlib.suppress(TypeError, ValueError):
-                    return compiled(_Options(options), operands)
-            return function(*args, **kwargs)
+            given = dict(zip(positional, args, strict=False)) | kwargs
+            names = [name for name in arrays if given.get(name) is not None]
+            options = _Options({name: value for name, value in given.items() if name not in names})
+            if len(given) < len(args) + len(kwargs) or not options.known:
+                return function(*args, **kwargs)  # which says what is wrong, or takes it
+            operands = {n: _arguments.array(function.__name__, n, given[n]) for n in names}
+            try:
+                return compiled(options, operands)
+            except _Refused as refused:
+                error, trace = refused.args
+            raise error.with_traceback(trace)  # without the frames of JAX
 
         return call
 
@@ -60,18 +65,30 @@ def program(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 class _Options:
-    """The options of a call, equal to those of another if values and types are: True is not 1."""
+    """The options of a call, equal to those of another if values and types are: True is not 1.
+
+    Attributes:
+      values: the options by their names.
+      known: whether all are constants; an array is none.
+    """
 
     def __init__(self, values: dict[str, Any]):
         self.values = values
         self._key = tuple((name, _key(value)) for name, value in sorted(values.items()))
-        self._hash = hash(self._key)
+        try:
+            self._hash, self.known = hash(self._key), True
+        except TypeError:
+            self._hash, self.known = 0, False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Options) and self._key == other._key
 
     def __hash__(self) -> int:
         return self._hash
+
+
+class _Refused(Exception):
+    """Brings an error, and where it arose, out of JAX."""
 
 
 def _key(value: Any) -> Any:

@@ -103,6 +103,8 @@ def test_parameters_of_layers_count_as_they_are_now():
         (lambda: F.conv(INPUTS, KERNEL, stride=2), "unexpected keyword argument 'stride'"),
         (lambda: F.conv(INPUTS.tolist(), KERNEL), "`inputs` must be an array, got list"),
         (lambda: F.partial_conv(INPUTS, KERNEL, 1.0), "`mask` must be an array, got float"),
+        (lambda: F.conv(INPUTS.astype(object), KERNEL), "must hold numbers, got dtype object"),
+        (lambda: F.conv(INPUTS, KERNEL, strides=True), r"`strides` \(=True\) must be an int"),
     ],
 )
 def test_a_refusal_shows_no_frame_of_jax(call, message):
