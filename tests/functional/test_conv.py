@@ -134,7 +134,7 @@ def test_other_dtypes(case, dtype):
 @pytest.mark.parametrize("batch", [(), (3,), (2, 3), (0,), (2, 0)])
 def test_any_number_of_batch_axes(batch):
     args, options, _ = arrays("2d grouped", batch)
-    outputs = functional.conv(*map(jnp.asarray, args), **options)
+    outputs = functional.conv(*args, **options)
     np.testing.assert_allclose(outputs, reference.conv(*args, **options), atol=1e-12)
     gradient = jax.grad(lambda k: functional.conv(args[0], k, **options).sum())(args[1])
     assert gradient.shape == args[1].shape and np.isfinite(gradient).all()
@@ -194,11 +194,12 @@ def test_the_preferred_type_keeps_what_16_bits_would_lose(rng):
 def test_is_what_flax_computes(case):
     (inputs, kernel, bias), options, _ = arrays(case, dtype=np.float32)
     layer = nnx.Conv(
-        inputs.shape[-1], kernel.shape[-1], kernel.shape[:-2], rngs=nnx.Rngs(0), **options
-    )
-    layer.kernel[...], layer.bias[...] = jnp.asarray(kernel), jnp.asarray(bias)
+        inputs.shape[-1], kernel.shape[-1], kernel.shape[:-2], rngs=nnx.Rngs(0), **options,
+        kernel_init=nnx.initializers.zeros_init(),
+    )  # fmt: skip
+    layer.kernel[...], layer.bias[...] = jax.device_put((kernel, bias))
     outputs = functional.conv(inputs, kernel, bias, **options)
-    np.testing.assert_allclose(outputs, layer(jnp.asarray(inputs)), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(outputs, nnx.jit(layer)(inputs), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])

@@ -122,7 +122,7 @@ def test_transformations():
 @pytest.mark.parametrize("batch", [(), (3,), (2, 3), (0,), (2, 0)])
 def test_any_number_of_batch_axes(batch):
     args, options, _ = arrays("2d strided", batch)
-    outputs = functional.depthwise_conv(*map(jnp.asarray, args), **options)
+    outputs = functional.depthwise_conv(*args, **options)
     np.testing.assert_allclose(outputs, reference.depthwise_conv(*args, **options), atol=1e-12)
     gradient = jax.grad(lambda k: functional.depthwise_conv(args[0], k, **options).sum())(args[1])
     assert gradient.shape == args[1].shape and np.isfinite(gradient).all()

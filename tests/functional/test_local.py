@@ -118,7 +118,7 @@ def test_derivatives_in_every_mode_and_under_transformations():
 @pytest.mark.parametrize("batch", [(), (2, 3), (0,), (2, 0)])
 def test_any_number_of_batch_axes(batch):
     args, options, _ = arrays("2d strided", batch)
-    outputs = functional.conv_local(*map(jnp.asarray, args), **options)
+    outputs = functional.conv_local(*args, **options)
     np.testing.assert_allclose(outputs, reference.conv_local(*args, **options), atol=1e-12)
     gradient = jax.grad(lambda k: functional.conv_local(args[0], k, **options).sum())(args[1])
     assert gradient.shape == args[1].shape and np.isfinite(gradient).all()

@@ -182,19 +182,28 @@ FLAX_CASES = [
 
 @pytest.mark.parametrize("shape, args", FLAX_CASES, ids=str)
 def test_drop_in_for_flax(rng, shape, args):
-    inputs = jnp.asarray(rng.standard_normal(shape))
-    for name in ("max_pool", "min_pool"):
-        ours, flax = getattr(functional, name)(inputs, *args), getattr(nnx, name)(inputs, *args)
+    window_shape, strides, padding = (*args, None, "VALID")[:3] if len(args) == 1 else args
+
+    @jax.jit
+    def run(inputs):
+        def both(name, *args):
+            return getattr(functional, name)(inputs, *args), getattr(nnx, name)(inputs, *args)
+
+        averages = ("avg_pool", window_shape, strides, padding)
+        return (
+            [both("max_pool", *args), both("min_pool", *args)],
+            [both(*averages, True), both(*averages, False)],
+        )
+
+    with jax.numpy_dtype_promotion("standard"):
+        extremes, averages = run(rng.standard_normal(shape))
+    for ours, flax in extremes:
         np.testing.assert_array_equal(ours, flax)
         assert ours.dtype == flax.dtype
-    with jax.numpy_dtype_promotion("standard"):
-        window_shape, strides, padding = (*args, None, "VALID")[:3] if len(args) == 1 else args
-        for include in (True, False):
-            flax = nnx.avg_pool(inputs, window_shape, strides, padding, include)
-            ours = functional.avg_pool(inputs, window_shape, strides, padding, include)
-            # The order of adding up is free: a few units of float32's last place.
-            np.testing.assert_allclose(ours, flax, rtol=1e-5, atol=1e-6)
-            assert ours.dtype == flax.dtype
+    for ours, flax in averages:
+        # The order of adding up is free: a few units of float32's last place.
+        np.testing.assert_allclose(ours, flax, rtol=1e-5, atol=1e-6)
+        assert ours.dtype == flax.dtype
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint32])

@@ -141,7 +141,7 @@ def test_dtypes_come_out_as_they_went_in(case, dtype):
         outputs, pull = jax.vjp(lambda x, k: choose.conv("test", x, k, problem, "auto"), *arrays)
         return outputs, pull(cotangent)
 
-    outputs, gradients = run(*(jnp.asarray(a, dtype) for a in (cotangent, inputs, kernel)))
+    outputs, gradients = run(*(np.asarray(a, dtype) for a in (cotangent, inputs, kernel)))
     assert [outputs.dtype, *(g.dtype for g in gradients)] == [dtype] * 3
     # inputs, kernel and some partial sums are each rounded to the dtype
     tolerance = 16 * float(jnp.finfo(dtype).eps) * np.abs(expected).max()

@@ -39,12 +39,21 @@ def met(windows, inputs, window, tap):
 def test_each_tap_meets_its_pixel_or_the_fill(case, rng):
     windows = case_windows(case)
     inputs = rng.standard_normal((2, *windows.sizes, 3))
-    padded = slices.pad_for_windows(jnp.asarray(inputs), windows, 99.0)
-    first = np.asarray(slices.first_tap(windows, np.dtype(np.int8)))[0, ..., 0]
+
+    @jax.jit
+    def look(inputs):
+        padded = slices.pad_for_windows(inputs, windows, 99.0)
+        met_by = [
+            (jnp.array(tap), values, slices.tap_mask(windows, tap))
+            for tap, values in slices.tap_slices(padded, windows)
+        ]
+        return slices.first_tap(windows, np.dtype(np.int8)), met_by
+
+    first, met_by = jax.device_get(look(inputs))
+    first = first[0, ..., 0]
     seen = {window: [] for window in np.ndindex(*windows.output_shape)}
-    for position, (tap, values) in enumerate(slices.tap_slices(padded, windows)):
-        mask = slices.tap_mask(windows, tap)
-        mask = np.ones((1, *windows.output_shape, 1), bool) if mask is None else np.asarray(mask)
+    for position, (tap, values, mask) in enumerate(met_by):
+        mask = np.ones((1, *windows.output_shape, 1), bool) if mask is None else mask
         for window in np.ndindex(*windows.output_shape):
             pixel = met(windows, inputs, window, tap)
             assert mask[0, *window, 0] == (pixel is not None)
@@ -59,13 +68,18 @@ def test_each_tap_meets_its_pixel_or_the_fill(case, rng):
 @pytest.mark.parametrize("case", CASES)
 def test_axis_slices_compose_to_tap_slices(case, rng):
     windows = case_windows(case)
-    padded = slices.pad_for_windows(
-        jnp.asarray(rng.standard_normal((2, *windows.sizes, 3))), windows, 0
-    )
-    for tap, values in slices.tap_slices(padded, windows):
-        along = padded
-        for axis, a in enumerate(tap):
-            along = slices.axis_slice(along, windows, axis, a)
+
+    @jax.jit
+    def both_ways(inputs):
+        padded, pairs = slices.pad_for_windows(inputs, windows, 0), []
+        for tap, values in slices.tap_slices(padded, windows):
+            along = padded
+            for axis, a in enumerate(tap):
+                along = slices.axis_slice(along, windows, axis, a)
+            pairs.append((along, values))
+        return pairs
+
+    for along, values in both_ways(rng.standard_normal((2, *windows.sizes, 3))):
         np.testing.assert_array_equal(along, values)
 
 
@@ -82,18 +96,20 @@ def test_placing_is_the_transpose_of_padding_and_slicing(case, rng):
             (1,),
             windows.output_shape[axis : axis + 1],
         )
-        inputs = jnp.asarray(rng.standard_normal((2, *one.sizes, 3)))
-        for tap in range(one.window_shape[0]):
-            values, pullback = jax.vjp(
-                lambda x, one=one, tap=tap: slices.axis_slice(
-                    slices.pad_for_windows(x, one, 0), one, 0, tap
-                ),
-                inputs,
-            )
-            cotangent = jnp.asarray(rng.standard_normal(values.shape))
-            np.testing.assert_array_equal(
-                slices.place_axis_slice(cotangent, one, 0, tap), pullback(cotangent)[0]
-            )
+
+        @jax.jit
+        def both_ways(cotangent, one=one):
+            pairs = []
+            for tap in range(one.window_shape[0]):
+                pull = jax.linear_transpose(
+                    lambda x: slices.axis_slice(slices.pad_for_windows(x, one, 0), one, 0, tap),  # noqa: B023
+                    jax.ShapeDtypeStruct((2, *one.sizes, 3), np.float64),
+                )
+                pairs.append((slices.place_axis_slice(cotangent, one, 0, tap), *pull(cotangent)))
+            return pairs
+
+        for placed, pulled in both_ways(rng.standard_normal((2, *one.output_shape, 3))):
+            np.testing.assert_array_equal(placed, pulled)
 
 
 def test_no_padding_returns_the_array_itself():

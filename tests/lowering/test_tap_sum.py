@@ -24,8 +24,19 @@ CASES = {
 def prepare(case, rng):
     size, taps, options = CASES[case]
     windows = geometry.windows("test", (size,), (taps,), **options)
-    inputs = jnp.asarray(rng.standard_normal((2, size, 3)))
-    return windows, slices.pad_for_windows(inputs, windows, 0), taps
+    values = np.pad(rng.standard_normal((2, size, 3)), ((0, 0), *windows.padding, (0, 0)))
+    return windows, values, taps
+
+
+def values_and_transposes(functions, windows, values, rng):
+    """What each function gives, and what its transpose makes of one cotangent."""
+
+    @jax.jit
+    def run(values, cotangent):
+        pairs = [jax.vjp(function, values) for function in functions]
+        return [(found, back(cotangent)[0]) for found, back in pairs]
+
+    return run(values, rng.standard_normal((2, *windows.output_shape, 3)))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -35,32 +46,30 @@ def test_sum_and_transpose_are_those_of_the_slices(case, rng):
     def plain(x):
         return sum(slices.axis_slice(x, windows, 0, tap) for tap in range(taps))
 
-    found, back = jax.vjp(lambda x: tap_sum(x, windows, 0), values)
-    expected, plain_back = jax.vjp(plain, values)
-    np.testing.assert_allclose(found, expected, atol=1e-12)
-    cotangent = jnp.asarray(rng.standard_normal(found.shape))
-    np.testing.assert_allclose(back(cotangent)[0], plain_back(cotangent)[0], atol=1e-12)
+    functions = (lambda x: tap_sum(x, windows, 0)), plain
+    found, expected = values_and_transposes(functions, windows, values, rng)
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-12)
+    np.testing.assert_allclose(found[1], expected[1], atol=1e-12)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_with_positions_one_tap_counts(case, rng):
     windows, values, taps = prepare(case, rng)
-    position = jnp.asarray(rng.integers(0, taps, (2, *windows.output_shape, 3)), jnp.uint8)
+    position = rng.integers(0, taps, (2, *windows.output_shape, 3)).astype(np.uint8)
 
     def plain(x):
         along = jnp.stack([slices.axis_slice(x, windows, 0, tap) for tap in range(taps)])
-        return jnp.take_along_axis(along, position[None].astype(jnp.int32), 0)[0]
+        return jnp.take_along_axis(along, position[None].astype(np.int32), 0)[0]
 
-    found, back = jax.vjp(lambda x: tap_sum(x, windows, 0, position), values)
-    expected, plain_back = jax.vjp(plain, values)
-    np.testing.assert_array_equal(found, expected)
-    cotangent = jnp.asarray(rng.standard_normal(found.shape))
-    np.testing.assert_allclose(back(cotangent)[0], plain_back(cotangent)[0], atol=1e-12)
+    functions = (lambda x: tap_sum(x, windows, 0, jnp.asarray(position))), plain
+    found, expected = values_and_transposes(functions, windows, values, rng)
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_allclose(found[1], expected[1], atol=1e-12)
 
 
 def test_the_transpose_pads_once_an_axis(rng):
     windows, values, _ = prepare("overlapping", rng)
-    cotangent = jnp.ones((2, *windows.output_shape, 3))
-    back = jax.vjp(lambda x: tap_sum(x, windows, 0), values)[1]
+    cotangent = np.ones((2, *windows.output_shape, 3))
+    back = jax.linear_transpose(lambda x: tap_sum(x, windows, 0), values)
     text = jax.jit(back).lower(cotangent).compile().as_text()
     assert sum(" pad(" in line for line in text.splitlines()) <= 1
