@@ -187,8 +187,7 @@ class Checkpoints:
                 raise
             except Exception as error:  # of many types: JSON, tensorstore, missing files
                 say(f"checkpoint {step} is damaged and passed over ({_reason(error)[:100]})")
-            gc.collect()
-            return None
+                return None
 
     def _check_model(self, step: int, like: Mapping[str, Any]) -> None:
         described = self._manager.item_metadata(step)
@@ -268,12 +267,16 @@ def _but_for_closed_loops(hook: Callable) -> Callable:
 
 @contextlib.contextmanager
 def _no_unraisable_noise() -> Iterator[None]:
-    """For a restore that fails: it leaves coroutines behind, whose end Python reports on stderr."""
+    """What failed before leaves coroutines behind, whose end Python would report on stderr.
+
+    Restores do, and saves of a run that the same process resumes.
+    """
     hook = sys.unraisablehook
     sys.unraisablehook = lambda unraisable: None
     try:
         yield
     finally:
+        gc.collect()
         sys.unraisablehook = hook
 
 
