@@ -70,8 +70,8 @@ def gated_gradient(
             f"{name}: `model` must have a ReLU as `nn.Activation('relu')`; "
             f"{type(model).__name__} met none"
         )
-    masks.extend((np.asarray(value) > 0).astype(value.dtype) for value in entering)
-    zeros = [np.zeros_like(value) for value in entering]
+    masks.extend(_passes(value) for value in entering)  # the caller may be under jit
+    zeros = [np.zeros(value.shape, value.dtype) for value in entering]
     for number in reversed(range(len(entering))):
         # By what is added to the output of the ReLU: the gradient that arrives there.
         arrived = jax.grad(run, has_aux=True)(zeros, image)[0][number]
@@ -83,6 +83,12 @@ def gated_gradient(
 def logit(logits: jax.Array, target: int) -> jax.Array:
     """That of one class, added up over the images."""
     return logits[:, target].sum()
+
+
+@jax.jit
+def _passes(entering: jax.Array) -> jax.Array:
+    """1 where a ReLU lets through, else 0."""
+    return (entering > 0).astype(entering.dtype)
 
 
 @jax.jit
