@@ -1,5 +1,7 @@
 """Convolution, dilation and pooling as functions of arrays, channels last, for any rank.
 
+A call is one program, and its gradient another, outside `jit` too.
+
 NaN and infinities stay in the windows that hold them. What exceeds the largest number of the dtype
 that a function computes in (float32 for averages and norms of 16-bit floats) is infinite. Numbers
 below the smallest normal one count as 0 on CPUs, as everywhere in XLA, save where pixels are only

@@ -48,11 +48,10 @@ class SimpleCNN(_network.Classifier):
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxcnn.models import SimpleCNN
-      >>> model = nnx.eval_shape(lambda: SimpleCNN(rngs=nnx.Rngs(0)))
-      >>> nnx.eval_shape(lambda model: model(jnp.ones((8, 28, 28, 1))), model).shape
+      >>> model = SimpleCNN(rngs=nnx.Rngs(0))
+      >>> model(jnp.ones((8, 28, 28, 1))).shape
       (8, 10)
-      >>> maps = nnx.eval_shape(lambda model: model.feature_maps(jnp.ones((28, 28, 1))), model)
-      >>> [maps[name].shape for name in model.features.names]
+      >>> [maps.shape for maps in model.feature_maps(jnp.ones((28, 28, 1))).values()]
       [(14, 14, 8), (7, 7, 16), (4, 4, 32), (2, 2, 64)]
 
     References:
