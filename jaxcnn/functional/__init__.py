@@ -1,6 +1,7 @@
 """Convolution, dilation and pooling as functions of arrays, channels last, for any rank.
 
-A call is one program, and its gradient another, outside `jit` too.
+A call is one compiled program outside `jit` too, but of `pool`, whose reducer is the caller's, and
+of those that look at numbers: `max_unpool`, `stochastic_pool` and the fractional pools.
 
 NaN and infinities stay in the windows that hold them. What exceeds the largest number of the dtype
 that a function computes in (float32 for averages and norms of 16-bit floats) is infinite. Numbers
