@@ -13,78 +13,91 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxcnn import functional as F
-from jaxcnn import nn
+from jaxcnn import nn, reference
 
 ROWS = PartitionSpec("data", "space")
 BIG, SMALL, ODD = (2, 4), (4, 2), (1, 8)
 
-# name -> (mesh, shape of the inputs, of the kernel or None, function)
+# name -> (mesh, shape of the inputs, of the kernel or None, function, options)
 CASES = {
-    "two rows on two devices": (SMALL, (4, 2, 5, 3), (3, 3, 3, 4), F.conv),
-    "fewer rows than devices": (ODD, (2, 5, 4, 3), (3, 3, 3, 4), F.conv),
-    "halo from farther than next door": (ODD, (2, 16, 3, 2), (7, 3, 2, 3), F.conv),
-    "strides": (BIG, (4, 20, 6, 3), (7, 7, 3, 4), functools.partial(F.conv, strides=2, padding=3)),
-    "VALID": (SMALL, (4, 14, 7, 3), (5, 5, 3, 4), functools.partial(F.conv, padding="VALID")),
+    "two rows on two devices": (SMALL, (4, 2, 5, 3), (3, 3, 3, 4), "conv", {}),
+    "fewer rows than devices": (ODD, (2, 5, 4, 3), (3, 3, 3, 4), "conv", {}),
+    "halo from farther than next door": (ODD, (2, 16, 3, 2), (7, 3, 2, 3), "conv", {}),
+    "strides": (BIG, (4, 20, 6, 3), (7, 7, 3, 4), "conv", {"strides": 2, "padding": 3}),
+    "VALID": (SMALL, (4, 14, 7, 3), (5, 5, 3, 4), "conv", {"padding": "VALID"}),
     "uneven, asymmetric padding": (
         BIG,
         (2, 13, 6, 3),
         (3, 2, 3, 4),
-        functools.partial(F.conv, strides=(2, 1), padding=((0, 3), (1, 0)), flip_kernel=True),
+        "conv",
+        {"strides": (2, 1), "padding": ((0, 3), (1, 0)), "flip_kernel": True},
     ),
-    "cropped": (
-        BIG,
-        (2, 16, 6, 3),
-        (3, 3, 3, 4),
-        functools.partial(F.conv, padding=((-3, -1), (0, 1))),
-    ),
-    "dilated kernel": (
-        BIG,
-        (2, 12, 9, 2),
-        (3, 3, 2, 3),
-        functools.partial(F.conv, kernel_dilation=3),
-    ),
-    "circular": (BIG, (2, 9, 6, 2), (3, 3, 2, 3), functools.partial(F.conv, padding="CIRCULAR")),
-    "depthwise": (
-        BIG,
-        (2, 9, 6, 4),
-        (3, 3, 1, 4),
-        functools.partial(F.conv, feature_group_count=4),
-    ),
-    "blocks of images": (BIG, (32, 33, 32, 2), (3, 3, 2, 3), F.conv),
-    "XLA's own": (BIG, (4, 9, 6, 3), (3, 3, 3, 4), functools.partial(F.conv, algorithm="direct")),
-    "one axis": (BIG, (2, 21, 3), (4, 3, 2), functools.partial(F.conv, strides=3)),
-    "three axes": (BIG, (2, 9, 4, 3, 2), (3, 2, 2, 2, 3), F.conv),
-    "transposed": (BIG, (2, 5, 4, 3), (2, 2, 3, 4), functools.partial(F.conv_transpose, strides=2)),
+    "cropped": (BIG, (2, 16, 6, 3), (3, 3, 3, 4), "conv", {"padding": ((-3, -1), (0, 1))}),
+    "dilated kernel": (BIG, (2, 12, 9, 2), (3, 3, 2, 3), "conv", {"kernel_dilation": 3}),
+    "circular": (BIG, (2, 9, 6, 2), (3, 3, 2, 3), "conv", {"padding": "CIRCULAR"}),
+    "depthwise": (BIG, (2, 9, 6, 4), (3, 3, 1, 4), "conv", {"feature_group_count": 4}),
+    "blocks of images": (BIG, (32, 33, 32, 2), (3, 3, 2, 3), "conv", {}),
+    "XLA's own": (BIG, (4, 9, 6, 3), (3, 3, 3, 4), "conv", {"algorithm": "direct"}),
+    "one axis": (BIG, (2, 21, 3), (4, 3, 2), "conv", {"strides": 3}),
+    "three axes": (BIG, (2, 9, 4, 3, 2), (3, 2, 2, 2, 3), "conv", {}),
+    "transposed": (BIG, (2, 5, 4, 3), (2, 2, 3, 4), "conv_transpose", {"strides": 2}),
     "transposed, other phases": (
         BIG,
         (2, 7, 4, 3),
         (4, 4, 3, 2),
-        functools.partial(F.conv_transpose, strides=3, padding=1),
+        "conv_transpose",
+        {"strides": 3, "padding": 1},
     ),
     "both dilated": (
         SMALL,
         (4, 7, 5, 2),
         (3, 3, 2, 3),
-        functools.partial(F.conv, input_dilation=3, kernel_dilation=2, strides=2, padding=(4, 3)),
+        "conv",
+        {"input_dilation": 3, "kernel_dilation": 2, "strides": 2, "padding": (4, 3)},
     ),
-    "max": (BIG, (2, 20, 7, 3), None, lambda x: F.max_pool(x, (2, 2), 2)),
-    "max, overlapping": (BIG, (2, 13, 7, 3), None, lambda x: F.max_pool(x, (3, 3), 2, 1)),
+    "max": (BIG, (2, 20, 7, 3), None, "max_pool", {"window_shape": (2, 2), "strides": 2}),
+    "max, overlapping": (
+        BIG,
+        (2, 13, 7, 3),
+        None,
+        "max_pool",
+        {"window_shape": (3, 3), "strides": 2, "padding": 1},
+    ),
     "max, hanging over": (
         BIG,
         (2, 9, 7, 3),
         None,
-        lambda x: F.max_pool(x, (2, 3), 2, ceil_mode=True),
+        "max_pool",
+        {"window_shape": (2, 3), "strides": 2, "ceil_mode": True},
     ),
-    "max, long": (BIG, (2, 40, 3, 2), None, lambda x: F.max_pool(x, (18, 1), 1, "SAME")),
-    "min": (BIG, (2, 8, 7, 3), None, lambda x: F.min_pool(x, (3, 3), 1, "SAME")),
-    "average": (BIG, (2, 13, 7, 3), None, lambda x: F.avg_pool(x, (3, 3), 1, 1, False)),
+    "max, long": (
+        BIG,
+        (2, 40, 3, 2),
+        None,
+        "max_pool",
+        {"window_shape": (18, 1), "strides": 1, "padding": "SAME"},
+    ),
+    "min": (
+        BIG,
+        (2, 8, 7, 3),
+        None,
+        "min_pool",
+        {"window_shape": (3, 3), "strides": 1, "padding": "SAME"},
+    ),
+    "average": (
+        BIG,
+        (2, 13, 7, 3),
+        None,
+        "avg_pool",
+        {"window_shape": (3, 3), "strides": 1, "padding": 1, "count_include_pad": False},
+    ),
     "average, apart": (
         BIG,
         (2, 10, 7, 3),
         None,
-        lambda x: F.avg_pool(x, (2, 2), 2, ceil_mode=True),
+        "avg_pool",
+        {"window_shape": (2, 2), "strides": 2, "ceil_mode": True},
     ),
-    "flat": (BIG, (2, 5, 3, 2), None, nn.Flatten()),
 }
 
 
@@ -97,42 +110,48 @@ def make_mesh(shape):
     return jax.make_mesh(shape, ("data", "space"), (AxisType.Auto,) * 2)
 
 
-def arguments(case, rng):
-    _, inputs, kernel, function = CASES[case]
-    arrays = tuple(jnp.asarray(rng.normal(size=shape)) for shape in (inputs, kernel) if shape)
-    outputs = jax.eval_shape(function, *arrays)
-    return function, arrays, jnp.asarray(rng.normal(size=outputs.shape))
-
-
-def both(function):
-    """Values and gradients."""
-
-    def run(arrays, cotangent):
-        outputs, pull = jax.vjp(function, *arrays)
-        return outputs, pull(cotangent)
-
-    return run
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_same_as_on_one_device(case, rng):
-    function, arrays, cotangent = arguments(case, rng)
-    expected = jax.jit(both(function))(arrays, cotangent)
-    mesh = make_mesh(CASES[case][0])
+def errors_on(mesh, function, arrays, cotangent, expected):
+    """How far values and gradients are off at most, and the program that finds it on a mesh."""
 
     def errors(arrays, cotangent, expected):
         """The largest ones alone come out, so that nothing needs to be gathered for the test."""
         laid = jax.lax.with_sharding_constraint(arrays[0], NamedSharding(mesh, ROWS))
-        found = both(function)((laid, *arrays[1:]), cotangent)
+        outputs, pull = jax.vjp(function, laid, *arrays[1:])
+        found = outputs, pull(cotangent)
         return jax.tree.map(lambda want, got: abs(want - got).max(), expected, found)
 
     with jax.set_mesh(mesh):
         placed = jax.device_put((arrays, cotangent, expected), NamedSharding(mesh, PartitionSpec()))
         compiled = jax.jit(errors).lower(*placed).compile()
-    for error in jax.tree.leaves(compiled(*placed)):
+    return jax.tree.leaves(compiled(*placed)), compiled.as_text()
+
+
+def exchanged(program):
+    """The kinds of messages in a compiled program."""
+    return set(re.findall(r" (all-\w+|collective-\w+|reduce-scatter)(?:-start)?\(", program))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_same_as_by_hand(case, rng):
+    mesh, inputs, kernel, name, options = CASES[case]
+    arrays = tuple(rng.normal(size=shape) for shape in (inputs, kernel) if shape)
+    by_hand = {k: v for k, v in options.items() if k != "algorithm"}
+    outputs = getattr(reference, name)(*arrays, **by_hand)
+    cotangent = rng.normal(size=outputs.shape)
+    gradients = getattr(reference, f"{name}_vjp")(cotangent, *arrays, **by_hand)[: len(arrays)]
+    function = functools.partial(getattr(F, name), **options)
+    errors, program = errors_on(make_mesh(mesh), function, arrays, cotangent, (outputs, gradients))
+    for error in errors:
         assert error < 1e-11
-    kinds = r" (all-\w+|collective-\w+|reduce-scatter)(?:-start)?\("
-    assert set(re.findall(kinds, compiled.as_text())) <= {"all-reduce", "collective-permute"}
+    assert exchanged(program) <= {"all-reduce", "collective-permute"}
+
+
+def test_flatten(rng):
+    inputs, cotangent = rng.normal(size=(2, 5, 3, 2)), rng.normal(size=(2, 30))
+    expected = inputs.reshape(2, 30), (cotangent.reshape(inputs.shape),)
+    errors, program = errors_on(make_mesh(BIG), nn.Flatten(), (inputs,), cotangent, expected)
+    assert max(errors) == 0
+    assert exchanged(program) <= {"all-reduce", "collective-permute"}
 
 
 def test_under_vmap_remat_and_forward_mode(rng):
