@@ -171,8 +171,8 @@ def check_transforms(
         vmap all       a batch of two over every argument: the gradient itself batched
         scan           two steps over the first argument, the others shared by the steps
 
-    The second of the batch is the argument with its elements moved on by one place, so that it
-    stays in the argument's domain.
+    and these make one program, which compiles sooner than one for each. The second of the batch is
+    the argument with its elements moved on by one place, so that it stays in the argument's domain.
 
     Args:
       fn: as in `check_gradients`.

@@ -174,7 +174,7 @@ def _second_differences(
     first = gradient(flat.values)
     for i, label in enumerate(flat.labels):
         tangents = only(flat, i, draw(rng, flat.values[i]))
-        products = flat.forward_over_reverse(flat.values, cotangent, tangents)
+        products, _ = flat.second_order(flat.values, cotangent, tangents)
         expected = quotients.along(gradient, i, tangents)
         made += [
             compare(a, e, "differences 2", ("forward over reverse", "central differences"),
@@ -194,8 +194,7 @@ def second_order(
 ) -> list[Comparison]:
     """Compares the Hessian's product with a random tangent by two ways of autodiff."""
     tangents = tuple(draw(rng, value) for value in flat.values)
-    forward = flat.forward_over_reverse(flat.values, cotangent, tangents)
-    reverse = flat.reverse_over_reverse(flat.values, cotangent, tangents)
+    forward, reverse = flat.second_order(flat.values, cotangent, tangents)
     return [
         compare(actual, expected, "second", ("forward over reverse", "reverse over reverse"),
                 f"the Hessian times t for {label}", tolerance, floor=largest(first))

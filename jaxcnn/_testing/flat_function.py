@@ -146,22 +146,21 @@ class FlatFunction:
         return jax.jit(functools.partial(jax.jvp, self))
 
     @functools.cached_property
-    def forward_over_reverse(self) -> Callable[[Arrays, Arrays, Arrays], Arrays]:
-        """(values, cotangent, tangents) -> the Hessian of <cotangent, fn> times the tangents."""
+    def second_order(self) -> Callable[[Arrays, Arrays, Arrays], tuple[Arrays, Arrays]]:
+        """(values, cotangent, tangents) -> the Hessian of <cotangent, fn> times the tangents.
 
-        def product(values, cotangent, tangents):
-            return jax.jvp(lambda *v: pull(self, v, cotangent)[1], values, tangents)[1]
+        Twice: forward over reverse, and reverse over reverse, which is the gradient of
+        <gradient, tangents>; the gradient itself is compiled once for both.
+        """
 
-        return jax.jit(product)
+        def products(values, cotangent, tangents):
+            def gradient(*v):
+                return pull(self, v, cotangent)[1]
 
-    @functools.cached_property
-    def reverse_over_reverse(self) -> Callable[[Arrays, Arrays, Arrays], Arrays]:
-        """The same product as the gradient of <gradient, tangents>."""
+            forward = jax.jvp(gradient, values, tangents)[1]
+            return forward, jax.vjp(gradient, *values)[1](tangents)
 
-        def product(values, cotangent, tangents):
-            return jax.vjp(lambda *v: pull(self, v, cotangent)[1], *values)[1](tangents)
-
-        return jax.jit(product)
+        return jax.jit(products)
 
 
 def pull(fn: Callable[..., Arrays], values: Arrays, cotangent: Arrays) -> tuple[Arrays, Arrays]:

@@ -40,11 +40,6 @@ def transformed(
             made.append(compare(a, e, check, (way, "no transformation"), of, tolerance))
 
     eager = pull(flat, values, cotangents[0])
-    if "jit" in transforms:
-        add("jit", flat.pullback(values, cotangents[0]), eager)
-    if "checkpoint" in transforms:
-        recomputed = jax.jit(lambda v, c: pull(jax.checkpoint(flat), v, c))
-        add("checkpoint", recomputed(values, cotangents[0]), eager)
 
     def one_by_one(mapped: Sequence[bool]) -> Results:
         """The eager answer for each of the batch, gradients of what is not mapped added up."""
@@ -58,28 +53,40 @@ def transformed(
             )
         return outputs, gradients
 
-    if "vmap" in transforms:
-        for title, mapped in _mappings(flat):
-            arguments = tuple(
-                s if use else v for s, v, use in zip(stacked, values, mapped, strict=True)
-            )
-            if all(mapped) and len(mapped) > 1:
-                program = jax.vmap(lambda v, c: pull(flat, v, c))
-            else:
-                axes = tuple(0 if use else None for use in mapped)
-                program = functools.partial(_pull_batched, flat, axes)
-            add(title, jax.jit(program)(arguments, cotangent), one_by_one(mapped))
-    if "scan" in transforms:
-        mapped = [i == 0 for i in range(len(values))]
-        scanned = jax.jit(lambda v, c: pull(_scan(flat), v, c))
-        add("scan", scanned((stacked[0], *values[1:]), cotangent), one_by_one(mapped))
+    # One program for all: what they have in common is compiled once.
+    ways = [way for way in _ways(flat) if way[0].split()[0] in transforms]
+
+    @jax.jit
+    def together(single: Arrays, batched: Arrays, cotangent: Arrays) -> list[Results]:
+        first = tuple(c[0] for c in cotangent)
+        return [
+            pulled(_chosen(single, batched, mapped), cotangent if any(mapped) else first)
+            for _, pulled, mapped in ways
+        ]
+
+    results = together(values, stacked, cotangent)
+    for (check, _, mapped), actual in zip(ways, results, strict=True):
+        add(check, actual, one_by_one(mapped) if any(mapped) else eager)
     return made
 
 
-def _pull_batched(
-    flat: FlatFunction, axes: tuple[int | None, ...], values: Arrays, cotangent: Arrays
-) -> Results:
-    return pull(jax.vmap(flat, axes), values, cotangent)
+def _ways(flat: FlatFunction) -> Iterator[tuple[str, Callable[..., Results], list[bool]]]:
+    """Every check, its outputs and gradients as a function, and which arrays are of a batch."""
+    count = len(flat.labels)
+    none, first, every = [False] * count, [i == 0 for i in range(count)], [True] * count
+    yield "jit", functools.partial(pull, flat), none
+    yield "checkpoint", functools.partial(pull, jax.checkpoint(flat)), none
+    for i, label in enumerate(flat.labels):
+        batched = jax.vmap(flat, tuple(0 if j == i else None for j in range(count)))
+        alone = [j == i for j in range(count)]
+        yield f"vmap {label.split('`')[1]}", functools.partial(pull, batched), alone
+    if count > 1:
+        yield "vmap all", jax.vmap(functools.partial(pull, flat)), every
+    yield "scan", functools.partial(pull, _scan(flat)), first
+
+
+def _chosen(single: Arrays, batched: Arrays, mapped: Sequence[bool]) -> Arrays:
+    return tuple(b if use else s for s, b, use in zip(single, batched, mapped, strict=True))
 
 
 def _scan(flat: FlatFunction) -> Callable[..., Arrays]:
@@ -87,12 +94,3 @@ def _scan(flat: FlatFunction) -> Callable[..., Arrays]:
         return jax.lax.scan(lambda carry, x: (carry, flat(x, *rest)), None, first)[1]
 
     return steps
-
-
-def _mappings(flat: FlatFunction) -> Iterator[tuple[str, list[bool]]]:
-    """Which arrays to map over: each alone, then all."""
-    count = len(flat.labels)
-    for i, label in enumerate(flat.labels):
-        yield f"vmap {label.split('`')[1]}", [j == i for j in range(count)]
-    if count > 1:
-        yield "vmap all", [True] * count
