@@ -1,4 +1,4 @@
-"""The phases of a dilated input: which taps see which pixels, and the same values as XLA's own."""
+"""The phases of a dilated input: which taps see which pixels, and values and gradients."""
 
 import functools
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcnn import functional, geometry
+from jaxcnn import functional, geometry, reference
 from jaxcnn.lowering import conv_phases
 
 
@@ -78,30 +78,30 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_same_values_and_gradients_as_direct(case, rng):
+def test_same_values_and_gradients_as_the_reference(case, rng):
     sizes, in_features, out_features, kernel_size, options = CASES[case]
     groups = options.get("feature_group_count", 1)
     inputs = rng.standard_normal((2, *sizes, in_features))
     kernel = rng.standard_normal((*kernel_size, in_features // groups, out_features))
-    shape = jax.eval_shape(functools.partial(functional.conv, **options), inputs, kernel).shape
-    cotangent = rng.standard_normal(shape)
-    both = [
-        value_and_pullback(cotangent, (inputs, kernel), (*options.items(), ("algorithm", name)))
-        for name in ("phases", "direct")
-    ]
-    for phases, direct in zip(*both, strict=True):
-        np.testing.assert_allclose(phases, direct, atol=1e-11)
+    expected = reference.conv(inputs, kernel, **options)
+    cotangent = rng.standard_normal(expected.shape)
+    outputs, *gradients = value_and_pullback(
+        cotangent, (inputs, kernel), (*options.items(), ("algorithm", "phases"))
+    )
+    np.testing.assert_allclose(outputs, expected, atol=1e-11)
+    hand = reference.conv_vjp(cotangent, inputs, kernel, **options)[:2]
+    for ours, right in zip(gradients, hand, strict=True):
+        np.testing.assert_allclose(ours, right, atol=1e-11)
 
 
 def test_integers_and_empty_batches(rng):
     inputs = rng.integers(-9, 9, (2, 4, 3)).astype(np.int8)
     kernel = rng.integers(-9, 9, (3, 3, 2)).astype(np.int8)
     options = dict(input_dilation=2, preferred_element_type=jnp.int32)
-    phases, direct = (
-        functional.conv(inputs, kernel, algorithm=name, **options) for name in ("phases", "direct")
-    )
-    assert phases.dtype == jnp.int32
-    np.testing.assert_array_equal(phases, direct)
+    for name in ("phases", "direct"):
+        outputs = functional.conv(inputs, kernel, algorithm=name, **options)
+        assert outputs.dtype == jnp.int32
+        np.testing.assert_array_equal(outputs, reference.conv(inputs, kernel, input_dilation=2))
     assert functional.conv(inputs[:0], kernel, **options).shape == (0, 7, 2)
 
 

@@ -43,44 +43,33 @@ def test_each_tap_meets_its_pixel_or_the_fill(case, rng):
     @jax.jit
     def look(inputs):
         padded = slices.pad_for_windows(inputs, windows, 99.0)
-        met_by = [
-            (jnp.array(tap), values, slices.tap_mask(windows, tap))
-            for tap, values in slices.tap_slices(padded, windows)
-        ]
-        return slices.first_tap(windows, np.dtype(np.int8)), met_by
+        taps, values = zip(*slices.tap_slices(padded, windows), strict=True)
+        by_axes = [axis_by_axis(padded, tap) for tap in taps]
+        masks = [slices.tap_mask(windows, tap) for tap in taps]
+        everywhere = jnp.ones((1, *windows.output_shape, 1), bool)
+        masks = [everywhere if mask is None else mask for mask in masks]
+        first = slices.first_tap(windows, np.dtype(np.int8))
+        return first, jnp.array(taps), *map(jnp.stack, (values, by_axes, masks))
 
-    first, met_by = jax.device_get(look(inputs))
+    def axis_by_axis(along, tap):
+        for axis, a in enumerate(tap):
+            along = slices.axis_slice(along, windows, axis, a)
+        return along
+
+    first, taps, values, by_axes, masks = jax.device_get(look(inputs))
+    np.testing.assert_array_equal(by_axes, values)  # slices along one axis compose to those of taps
     first = first[0, ..., 0]
     seen = {window: [] for window in np.ndindex(*windows.output_shape)}
-    for position, (tap, values, mask) in enumerate(met_by):
-        mask = np.ones((1, *windows.output_shape, 1), bool) if mask is None else mask
+    for position, (tap, value, mask) in enumerate(zip(taps, values, masks, strict=True)):
         for window in np.ndindex(*windows.output_shape):
             pixel = met(windows, inputs, window, tap)
             assert mask[0, *window, 0] == (pixel is not None)
             expected = np.full((2, 3), 99.0) if pixel is None else pixel
-            np.testing.assert_array_equal(values[(slice(None), *window)], expected)
+            np.testing.assert_array_equal(value[(slice(None), *window)], expected)
             if pixel is not None:
                 seen[window].append(position)
     for window, positions in seen.items():
         assert not positions or first[window] == positions[0]
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_axis_slices_compose_to_tap_slices(case, rng):
-    windows = case_windows(case)
-
-    @jax.jit
-    def both_ways(inputs):
-        padded, pairs = slices.pad_for_windows(inputs, windows, 0), []
-        for tap, values in slices.tap_slices(padded, windows):
-            along = padded
-            for axis, a in enumerate(tap):
-                along = slices.axis_slice(along, windows, axis, a)
-            pairs.append((along, values))
-        return pairs
-
-    for along, values in both_ways(rng.standard_normal((2, *windows.sizes, 3))):
-        np.testing.assert_array_equal(along, values)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,12 +1,10 @@
 """The sum over taps along one axis, in the form that is made to be transposed."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxcnn import geometry
-from jaxcnn.lowering import slices
 from jaxcnn.lowering.tap_sum import tap_sum
 
 # name: size, taps, options of geometry.windows
@@ -28,43 +26,31 @@ def prepare(case, rng):
     return windows, values, taps
 
 
-def values_and_transposes(functions, windows, values, rng):
-    """What each function gives, and what its transpose makes of one cotangent."""
-
-    @jax.jit
-    def run(values, cotangent):
-        pairs = [jax.vjp(function, values) for function in functions]
-        return [(found, back(cotangent)[0]) for found, back in pairs]
-
-    return run(values, rng.standard_normal((2, *windows.output_shape, 3)))
+def by_hand(windows, values, cotangent, counts):
+    """The sum of what each tap that counts meets, and its transpose, pixel by pixel."""
+    first, between = np.arange(windows.output_shape[0]), np.arange(windows.window_shape[0])
+    pixels = first[:, None] * windows.strides[0] + between * windows.dilation[0]
+    back = np.zeros_like(values)
+    np.add.at(back, (slice(None), pixels), cotangent[:, :, None] * counts)
+    return (values[:, pixels] * counts).sum(2), back
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_sum_and_transpose_are_those_of_the_slices(case, rng):
+def test_sum_and_transpose_are_those_of_all_taps_or_of_the_one_that_counts(case, rng):
     windows, values, taps = prepare(case, rng)
+    shape = (2, *windows.output_shape, 3)
+    position, cotangent = rng.integers(0, taps, shape).astype(np.uint8), rng.standard_normal(shape)
+    counts = position[:, :, None] == np.arange(taps)[:, None]
 
-    def plain(x):
-        return sum(slices.axis_slice(x, windows, 0, tap) for tap in range(taps))
+    def run(cotangent, values, *positions):
+        found, back = jax.vjp(lambda x: tap_sum(x, windows, 0, *positions), values)
+        return found, back(cotangent)[0]
 
-    functions = (lambda x: tap_sum(x, windows, 0)), plain
-    found, expected = values_and_transposes(functions, windows, values, rng)
-    np.testing.assert_allclose(found[0], expected[0], atol=1e-12)
-    np.testing.assert_allclose(found[1], expected[1], atol=1e-12)
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_with_positions_one_tap_counts(case, rng):
-    windows, values, taps = prepare(case, rng)
-    position = rng.integers(0, taps, (2, *windows.output_shape, 3)).astype(np.uint8)
-
-    def plain(x):
-        along = jnp.stack([slices.axis_slice(x, windows, 0, tap) for tap in range(taps)])
-        return jnp.take_along_axis(along, position[None].astype(np.int32), 0)[0]
-
-    functions = (lambda x: tap_sum(x, windows, 0, jnp.asarray(position))), plain
-    found, expected = values_and_transposes(functions, windows, values, rng)
-    np.testing.assert_array_equal(found[0], expected[0])
-    np.testing.assert_allclose(found[1], expected[1], atol=1e-12)
+    both = jax.jit(lambda c, x, at: (run(c, x), run(c, x, at)))(cotangent, values, position)
+    for (found, back), chosen in zip(both, (1, counts), strict=True):
+        expected, expected_back = by_hand(windows, values, cotangent, chosen)
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+        np.testing.assert_allclose(back, expected_back, atol=1e-12)
 
 
 def test_the_transpose_pads_once_an_axis(rng):
