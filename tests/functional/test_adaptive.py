@@ -16,20 +16,20 @@ from jaxcnn.testing import check_gradients, check_transforms
 # name: inputs, output shape
 CASES = {
     "1d, 7 into 3": ((2, 7, 3), (3,)),
-    "1d, a target above the input": ((2, 4, 3), (11,)),
+    "1d, a target above the input": ((2, 3, 3), (7,)),
     "2d, dividing": ((2, 6, 10, 3), (3, 5)),
     "2d, not dividing": ((2, 7, 10, 3), (3, 4)),
     "2d, common divisor": ((1, 6, 15, 2), (4, 10)),
-    "2d, one kept, one above": ((2, 3, 5, 2), (None, 8)),
+    "2d, one kept, one above": ((2, 5, 3, 2), (None, 4)),
     "2d, to one": ((2, 3, 5, 2), (1, 1)),
     "2d, nothing to do": ((2, 3, 5, 2), (None, 5)),
-    "3d": ((2, 4, 5, 3, 2), (3, 2, 5)),
+    "3d": ((2, 4, 5, 2, 2), (3, 2, 3)),
     "4d": ((1, 3, 2, 4, 3, 2), (2, 2, 3, None)),
     "no batch": ((5, 4, 2), (2, 3)),
-    "two batch axes": ((2, 3, 5, 4, 2), (2, 3)),
+    "two batch axes": ((2, 3, 5, 4, 2), (2, 2)),
     "many windows to a period": ((1, 41, 3, 2), (35, 2)),
     "many windows, a target above": ((1, 3, 7, 2), (40, 50)),
-    "large": ((4, 26, 20, 12), (6, 7)),
+    "large": ((4, 26, 20, 12), (6, 3)),
 }
 POOLS = ("adaptive_avg_pool", "adaptive_max_pool", "adaptive_max_pool_with_indices")
 
@@ -39,11 +39,20 @@ def values(shape, dtype=np.float64) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
+def values_and_pullbacks(names, cotangent, inputs, shape):
+    """Outputs, positions or None, and gradient of each pool that is named, as one program."""
+
+    def run(name):
+        outputs, pullback, rest = jax.vjp(
+            lambda x: split(getattr(functional, name)(x, shape)), inputs, has_aux=True
+        )
+        return outputs, rest, pullback(cotangent.astype(outputs.dtype))[0]
+
+    return [run(name) for name in names]
+
+
 def value_and_pullback(name, cotangent, inputs, shape):
-    outputs, pullback, rest = jax.vjp(
-        lambda x: split(getattr(functional, name)(x, shape)), inputs, has_aux=True
-    )
-    return outputs, rest, pullback(cotangent.astype(outputs.dtype))[0]
+    return jax.device_get(values_and_pullbacks((name,), cotangent, inputs, shape)[0])
 
 
 def split(outputs):
@@ -51,19 +60,21 @@ def split(outputs):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", POOLS)
-def test_agrees_with_the_reference_in_value_and_gradient(name, case):
+def test_agree_with_the_reference_in_value_and_gradient(case):
     shape, output_shape = CASES[case]
     inputs = values(shape)
-    expected, indices = split(getattr(reference, name)(inputs, output_shape))
-    cotangent = np.random.default_rng(1).standard_normal(expected.shape)
-    outputs, positions, gradient = value_and_pullback(name, cotangent, inputs, output_shape)
-    np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12)
-    (hand,) = getattr(reference, f"{name}_vjp")(cotangent, inputs, output_shape)
-    np.testing.assert_allclose(gradient, hand, rtol=1e-10, atol=1e-11)
-    if indices is not None:
-        assert positions.dtype == jnp.int32
-        np.testing.assert_array_equal(positions, indices)
+    out = reference.adaptive_avg_pool(inputs, output_shape).shape
+    cotangent = np.random.default_rng(1).standard_normal(out)
+    results = values_and_pullbacks(POOLS, cotangent, inputs, output_shape)
+    for name, (outputs, positions, gradient) in zip(POOLS, results, strict=True):
+        expected, indices = split(getattr(reference, name)(inputs, output_shape))
+        np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12, err_msg=name)
+        (hand,) = getattr(reference, f"{name}_vjp")(cotangent, inputs, output_shape)
+        np.testing.assert_allclose(gradient, hand, rtol=1e-10, atol=1e-11, err_msg=name)
+        assert (positions is None) == (indices is None)
+        if indices is not None:
+            assert positions.dtype == jnp.int32
+            np.testing.assert_array_equal(positions, indices)
 
 
 @pytest.mark.parametrize("name", POOLS[:2])
@@ -107,16 +118,16 @@ def test_ties_go_to_the_first_in_row_major_order():
     assert gradient[..., 0].tolist() == [[0, 1, 1, 0], [0, 0, 0, 0]]
 
 
-@pytest.mark.parametrize("shape", [(3,), (9,), (40,)])
+@pytest.mark.parametrize("shape", [(4,), (9,), (37,)])
 def test_nan_stays_in_its_windows_and_takes_their_gradient(shape):
-    line = np.array([1.0, 2, 3, np.nan, 5, 6, np.nan])[:, None]
-    for name in POOLS:
+    line = np.array([1.0, 2, 3, np.nan, 5, np.nan])[:, None]
+    ones = np.ones((*shape, 1))
+    results = values_and_pullbacks(POOLS, ones, line, shape)
+    for name, (outputs, _, gradient) in zip(POOLS, results, strict=True):
         expected = split(getattr(reference, name)(line, shape))[0]
-        ones = np.ones((*shape, 1))
-        outputs, _, gradient = value_and_pullback(name, ones, line, shape)
-        np.testing.assert_allclose(outputs, expected)
+        np.testing.assert_allclose(outputs, expected, err_msg=name)
         (hand,) = getattr(reference, f"{name}_vjp")(ones, line, shape)
-        np.testing.assert_allclose(gradient, hand)
+        np.testing.assert_allclose(gradient, hand, err_msg=name)
 
 
 def test_a_nan_in_the_cotangent_stays_with_its_window():
@@ -150,17 +161,18 @@ def test_other_floats(name, dtype):
 
 
 def test_16_bit_averages_are_summed_in_float32():
-    assert functional.adaptive_avg_pool(jnp.full((4096, 1), 100, jnp.float16), (1,)).item() == 100
-    ones = jnp.ones((1, 1), jnp.bfloat16)
-    gradient = jax.grad(lambda x: functional.adaptive_max_pool(x, (4096,)).sum())(ones)
+    hundreds = np.full((4096, 1), 100, np.float16)
+    assert functional.adaptive_avg_pool(hundreds, (1,)).item() == 100
+    ones = np.ones((4096, 1), jnp.bfloat16)
+    _, _, gradient = value_and_pullback(POOLS[1], ones, ones[:1], (4096,))
     assert gradient.item() == 4096
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32])
 def test_integers(dtype, rng):
     info = np.iinfo(dtype)
-    inputs = rng.integers(info.min, info.max, (2, 9, 41, 2), endpoint=True).astype(dtype)
-    for shape in ((2, 4), (5, 35)):
+    inputs = rng.integers(info.min, info.max, (2, 5, 41, 2), endpoint=True).astype(dtype)
+    for shape in ((2, 3), (None, 35)):
         outputs, indices, average = jax.jit(
             lambda x, shape=shape: (
                 *functional.adaptive_max_pool_with_indices(x, shape),
@@ -171,7 +183,7 @@ def test_integers(dtype, rng):
         assert outputs.dtype == dtype
         np.testing.assert_array_equal(outputs, expected[0])
         np.testing.assert_array_equal(indices, expected[1])
-        assert average.dtype == jnp.mean(inputs).dtype
+        assert average.dtype == jax.eval_shape(jnp.mean, inputs).dtype
         np.testing.assert_allclose(
             average, reference.adaptive_avg_pool(inputs, shape), rtol=1e-5, atol=1e-5 * info.max
         )
@@ -208,14 +220,14 @@ def test_derivatives_of_every_kind(name):
 
 def test_transformations():
     pool = functional.adaptive_max_pool_with_indices
-    check_transforms(lambda x: pool(x, (3, 6))[0], (values((2, 5, 4, 2)),))
+    check_transforms(lambda x: pool(x, (3, 2))[0], (values((2, 5, 4, 2)),))
 
 
 @pytest.mark.parametrize("name", POOLS)
-@pytest.mark.parametrize("shape", [(3, 4), (1, 1), (9, 23), (35, 50)])
+@pytest.mark.parametrize("shape", [(3, 4), (1, 1), (9, 15), (35, 50)])
 def test_no_gradient_adds_at_indices_that_may_collide(name, shape):
     inputs, cotangent = np.zeros((2, 41, 10, 3)), np.zeros((2, *shape, 3))
-    text = value_and_pullback.lower(name, cotangent, inputs, shape).as_text()
+    text = values_and_pullbacks.lower((name,), cotangent, inputs, shape).as_text()
     assert "select_and_scatter" not in text
     scatters = re.findall(r'"stablehlo.scatter".*', text)
     assert len(scatters) == text.count('"stablehlo.scatter"')
@@ -229,8 +241,7 @@ def test_any_sizes(size, count):
     inputs = values((size, 2))
     for name in POOLS[:2]:
         expected = getattr(reference, name)(inputs, (count,))
-        outputs = value_and_pullback(name, expected, inputs, (count,))[0]
-        np.testing.assert_allclose(outputs, expected)
+        np.testing.assert_allclose(getattr(functional, name)(inputs, (count,)), expected)
 
 
 @pytest.mark.parametrize("name", POOLS)
