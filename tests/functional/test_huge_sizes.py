@@ -1,8 +1,8 @@
-"""Images of 2^31 pixels and more, by shape alone; a thousand shapes, after which nothing is kept.
+"""Images of 2^31 pixels and more, by shape alone; hundreds of shapes, after which nothing is kept.
 
     JAXCNN_MANY_PROGRAMS=1 pytest -s tests/functional/test_huge_sizes.py -k programs
 
-compiles a program for each of the thousand and prints what of the memory comes back.
+compiles a program for each of a thousand and prints what of the memory comes back.
 """
 
 import ctypes
@@ -172,8 +172,9 @@ def ours():
     return sum(str(thing.__module__).split(".")[0] == "jaxcnn" for thing in named)
 
 
-def test_a_thousand_shapes_leave_nothing_behind():
+def test_hundreds_of_shapes_leave_nothing_behind():
     """But in JAX's own caches, which `jax.clear_caches` empties; the package has none."""
+    shapes = SHAPES[::5]
 
     def trace(height, width):
         jax.jit(lambda x: F.sum_pool(x, (2, 1))).trace(of(height, width, 1))
@@ -181,11 +182,11 @@ def test_a_thousand_shapes_leave_nothing_behind():
     trace(50, 50)
     forget()
     before, arrays = ours(), len(jax.live_arrays())
-    for shape in SHAPES:
+    for shape in shapes:
         trace(*shape)
-    assert ours() >= before + len(SHAPES)  # windows are keys of JAX's caches
+    assert ours() >= before + len(shapes)  # windows are keys of JAX's caches
     forget()
-    assert ours() == before and len(SHAPES) == 1000
+    assert ours() == before and len(shapes) == 200
     assert len(jax.live_arrays()) == arrays
     modules = [module for name, module in sys.modules.items() if name.split(".")[0] == "jaxcnn"]
     values = [value for module in modules for value in vars(module).values()]
