@@ -36,9 +36,10 @@ class LeNet5(nnx.Module):
       >>> from flax import nnx
       >>> from jaxcnn.models import LeNet5
       >>> model = LeNet5(rngs=nnx.Rngs(0))
-      >>> model(jnp.ones((8, 28, 28, 1))).shape
+      >>> images = jnp.ones((8, 28, 28, 1))
+      >>> model(images).shape
       (8, 10)
-      >>> [maps.shape for maps in model.feature_maps(jnp.ones((28, 28, 1))).values()]
+      >>> [maps.shape[1:] for maps in model.feature_maps(images).values()]
       [(28, 28, 6), (14, 14, 6), (10, 10, 16), (5, 5, 16)]
 
     References:

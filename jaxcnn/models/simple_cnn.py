@@ -48,11 +48,12 @@ class SimpleCNN(_network.Classifier):
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxcnn.models import SimpleCNN
-      >>> model = SimpleCNN(rngs=nnx.Rngs(0))
-      >>> model(jnp.ones((8, 28, 28, 1))).shape
+      >>> model = SimpleCNN(widths=(8, 16), rngs=nnx.Rngs(0))
+      >>> images = jnp.ones((8, 28, 28, 1))
+      >>> model(images).shape
       (8, 10)
-      >>> [maps.shape for maps in model.feature_maps(jnp.ones((28, 28, 1))).values()]
-      [(14, 14, 8), (7, 7, 16), (4, 4, 32), (2, 2, 64)]
+      >>> [maps.shape for maps in model.feature_maps(images).values()]
+      [(8, 14, 14, 8), (8, 7, 7, 16)]
 
     References:
       J. Howard and S. Gugger, Deep learning for coders with fastai and PyTorch, 2020, chapter 13.

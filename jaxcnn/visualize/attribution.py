@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxcnn import geometry
-from jaxcnn.visualize._figure import axes_of
+from jaxcnn.visualize._figure import axes_of, hide_axes
 from jaxcnn.visualize._gates import gated_gradient, logit
 
 Model = Callable[[jax.Array], jax.Array]
@@ -42,7 +42,8 @@ def saliency(
       ValueError: the image has another rank, or there is no such class.
 
     Example:
-      >>> figure = saliency(lambda x: x.reshape(len(x), -1)[:, :3], jnp.ones((4, 4, 1)), target=2)
+      >>> model = jax.jit(lambda x: x.reshape(len(x), -1)[:, :3])
+      >>> figure = saliency(model, jnp.ones((4, 4, 1)), target=2)
       >>> figure.axes[0].get_title()
       'Saliency for class 2 (33 %)'
 
@@ -87,7 +88,7 @@ def smooth_grad(
       ValueError: as `saliency`, or `samples` or `noise` is out of range.
 
     Example:
-      >>> model = lambda x: x.reshape(len(x), -1)[:, :3]
+      >>> model = jax.jit(lambda x: x.reshape(len(x), -1)[:, :3])
       >>> smooth_grad(model, jnp.ones((4, 4, 1)), target=2).axes[0].get_title()
       'SmoothGrad for class 2 (33 %)'
 
@@ -309,7 +310,7 @@ def _drawn(title, pixels, values, label: str, ax: Axes | None, *, signed: bool =
     if np.ptp(grey) and min(grey.shape) > 1:
         colour = "#404040" if signed else "white"
         axes.contour(grey, [(grey.min() + grey.max()) / 2], colors=colour, linewidths=0.9)
-    axes.set_axis_off()
+    hide_axes(axes)
     axes.set_title(title, fontsize=10)
     figure.colorbar(image, ax=axes, shrink=0.85).set_label(label)
     return figure
