@@ -16,7 +16,7 @@ from jaxcnn.models.speed_net import dirac_init
 
 STEPS = [
     (functools.partial(SimpleCNN, widths=(4, 6), in_features=3), 9),
-    (functools.partial(MobileNetV2, stages=((1, 8, 1, 1), (2, 16, 2, 2)), remat=True), 12),
+    (functools.partial(MobileNetV2, stages=((1, 32, 1, 1), (2, 16, 1, 2)), remat=True), 12),
     (functools.partial(ConvNeXtTiny, depths=(1,), widths=(8,), stochastic_depth=0.3), 9),
     (functools.partial(CifarSpeedNet, widths=(8, 6, 6)), 18),
 ]

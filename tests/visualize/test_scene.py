@@ -1,4 +1,4 @@
-"""A picture must not lie: taps, weights and numbers held against the primitives themselves."""
+"""A picture must not lie: taps, weights and numbers held against primitives and reference."""
 
 import itertools
 import math
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxcnn import functional as F
+from jaxcnn import reference
 from jaxcnn.visualize._scene import POOLS, gradient_scene, sliding_scene
 from jaxcnn.visualize._window_values import Values
 
@@ -45,10 +46,10 @@ CASES = [
 ]
 
 
-def primitive(op, kernel_size, kernel, options):
-    """The function itself, from a plane to a plane."""
+def primitive(op, kernel_size, kernel, options, library=F):
+    """The function itself, or its reference, from a plane to a plane."""
     options = dict(options)
-    function = getattr(F, op)
+    function = getattr(library, op)
     if op in POOLS:
         options["window_dilation"] = options.pop("kernel_dilation", 1)
         return lambda x: function(x[..., None], kernel_size, **options)[..., 0]
@@ -71,24 +72,25 @@ def weights(scene, kernel):
 def test_taps_are_the_support_of_the_gradient(rng, op, shape, size, options):
     scene = sliding_scene(op, shape, size, **options)
     kernel = rng.uniform(0.5, 2, size)
-    function = primitive(op, size, kernel, options)
     drawn = weights(scene, kernel)
+    count = math.prod(shape)
+    units = np.eye(count).reshape(count, *shape)
     if op in ("max_pool", "min_pool"):
         # Every pixel in turn is the extreme one: whatever window holds it sends its gradient there.
-        count = math.prod(shape)
+        function = primitive(op, size, kernel, options)
         sign = 1 if op == "max_pool" else -1
-        peaks = 20 * sign * np.eye(count).reshape(count, *shape)
-        planes = peaks + sign * rng.uniform(1, 2, (count, *shape))
+        planes = 20 * sign * units + sign * rng.uniform(1, 2, (count, *shape))
         gradients = np.asarray(jax.jit(jax.vmap(jax.jacobian(function)))(planes))
         assert gradients.shape[1 : 1 + len(shape)] == scene.output_shape
         support = (gradients != 0).reshape(count, -1, count)
         reached = np.stack([support[n, :, n] for n in range(count)], axis=-1)
         np.testing.assert_array_equal(reached.reshape(drawn.shape), drawn > 0)
         return
-    # The others are linear: not the support alone but the weights themselves.
-    jacobian = jax.jit(jax.jacobian(function))(rng.normal(size=shape))
-    assert jacobian.shape == (*scene.output_shape, *shape)
-    np.testing.assert_allclose(drawn, jacobian, rtol=1e-12)
+    # The others are linear: not the support alone but the weights themselves, which are what
+    # becomes of a plane with a single 1.
+    outputs = primitive(op, size, kernel, options, reference)(units)
+    assert outputs.shape == (count, *scene.output_shape)
+    np.testing.assert_allclose(drawn, np.moveaxis(outputs, 0, -1).reshape(drawn.shape), rtol=1e-12)
 
 
 @pytest.mark.parametrize(("op", "shape", "size", "options"), CASES[::3])
