@@ -37,6 +37,7 @@ with extra("experiments"):
     from experiments.trainer import scale
     from jaxcnn import analysis, nn
     from jaxcnn.models import LeNet5
+    from jaxcnn.visualize._figure import hide_axes
     from jaxcnn.visualize._gates import gated_gradient
 
 LAYERS = {"conv1": "relu1", "conv2": "relu2"}  # the maps are looked at after their ReLU
@@ -153,7 +154,7 @@ def picture(name: str, shown: np.ndarray, projected: np.ndarray) -> Figure:
     grid = figure.subplots(rows, width * blocks, squeeze=False)
     figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.4 / height, 0.08, 0.08)
     for ax in grid.ravel():
-        ax.set_axis_off()
+        hide_axes(ax)
     for channel in range(maps):
         row, left = channel % rows, width * (channel // rows)
         grid[row, left].text(0.7, 0.5, str(channel), ha="center", va="center")

@@ -10,7 +10,7 @@ from experiments.data import Dataset
 from experiments.runs import Run
 from experiments.trainer.epochs import Tested
 from jaxcnn import visualize
-from jaxcnn.visualize._figure import COLOURS
+from jaxcnn.visualize._figure import COLOURS, hide_axes
 
 _MOST_CLASSES = 40  # that a confusion matrix can show
 _PANELS = 6
@@ -76,7 +76,7 @@ def masks(
         for ax, classes in ((axes[1], mask), (axes[2], guess)):
             shown = ax.imshow(np.ma.masked_greater_equal(classes, len(names)), **options)
         for ax in axes:
-            ax.set_axis_off()
+            hide_axes(ax)
     for ax, title in zip(grid[0], ("image", "mask", "prediction"), strict=True):
         ax.set_title(title)
     bar = figure.colorbar(shown, ax=grid, location="bottom", fraction=0.03, aspect=40)

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
+from jaxcnn.visualize._figure import hide_axes
 from jaxcnn.visualize._panels import STYLES, Panel, Panels
 
 _INCH = 0.44  # a cell
@@ -59,7 +60,7 @@ def draw_step(axes: Axes, panels: Panels, number: int, title: str, *, small: boo
     axes.set_xlim(-0.1, width + 0.1)
     axes.set_ylim(height + 0.1, -0.1)
     axes.set_aspect("equal")
-    axes.set_axis_off()
+    hide_axes(axes)
     axes.set_title(title, fontsize=7 if small else 11, pad=2 if small else 6)
 
 

@@ -7,6 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from jaxcnn.visualize._figure import hide_axes
+
 
 def image_grid(
     images: ArrayLike,
@@ -59,7 +61,7 @@ def image_grid(
         ax = figure.add_subplot(rows, columns, index + 1)
         ax.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, "gray", vmin=0, vmax=limit)
         ax.set_title(caption, fontsize=8)
-        ax.set_axis_off()
+        hide_axes(ax)
     return figure
 
 

@@ -7,7 +7,7 @@ from jaxtyping import ArrayLike
 from matplotlib.figure import Figure
 
 from jaxcnn import geometry
-from jaxcnn.visualize._figure import times
+from jaxcnn.visualize._figure import hide_axes, times
 
 
 def kernels(
@@ -72,7 +72,7 @@ def kernels(
             image = ax.imshow(picture[..., 0], cmap="PuOr_r", vmin=-limit, vmax=limit)
         ax.set_title(name, fontsize=8, pad=3)
     for ax in grid:
-        ax.set_axis_off()
+        hide_axes(ax)
     if image is not None:
         bar = figure.colorbar(image, ax=grid.tolist(), shrink=0.9, aspect=12 * rows)
         bar.set_label("weight")
@@ -124,7 +124,7 @@ def feature_maps(
             for channel, ax in enumerate(row[:shown])
         ]
         for ax in row:
-            ax.set_axis_off()
+            hide_axes(ax)
         told = f"{name}\n{times(array.shape[:2])}\n{shown} of {array.shape[2]}"
         row[0].text(
             -0.12, 0.5, told, transform=row[0].transAxes, ha="right", va="center", fontsize=8

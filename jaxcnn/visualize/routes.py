@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from jaxcnn import functional
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.visualize._figure import COLOURS, times
+from jaxcnn.visualize._figure import COLOURS, hide_axes, times
 from jaxcnn.visualize._scene import POOLS
 from jaxcnn.visualize._window_values import text
 
@@ -113,7 +113,7 @@ def _figure(plane, given, arrived, routes, title: str) -> Figure:
     axes.set_xlim(-0.15, width + 0.15)
     axes.set_ylim(height + 0.15, -0.2)
     axes.set_aspect("equal")
-    axes.set_axis_off()
+    hide_axes(axes)
     names = ("input", "gradient of the output", "gradient of the input")
     for number, (name, grid, place) in enumerate(zip(names, grids, places, strict=True)):
         told = f"{name} {times(grid.shape[1:] if lines else grid.shape)}"
