@@ -3,15 +3,15 @@
 import contextlib
 import io
 import json
-import signal
+import os
 import subprocess
 import sys
-import threading
-import time
 
+import jax
 import numpy as np
 import pytest
 from flax import nnx
+from jax.experimental.compilation_cache import compilation_cache
 from PIL import Image
 
 from experiments import command, lenet
@@ -21,29 +21,39 @@ from experiments.trainer import Programs, pictures, session
 pytestmark = pytest.mark.usefixtures("plain_jax")
 
 # Runs the module as `python -m` does, with few images so that an epoch takes no time.
+MODULE = 'runpy.run_module("experiments.lenet", run_name="__main__", alter_sys=True)\n'
 FEW = """
-import runpy, sys
-import experiments.data.split
-arrays = experiments.data.split.Split.arrays
-experiments.data.split.Split.arrays = lambda self: tuple(a[:200] for a in arrays(self))
-experiments.data.split.Split.__len__ = lambda self: 200
-runpy.run_module("experiments.lenet", run_name="__main__", alter_sys=True)
+import os, runpy, signal, sys
+from experiments.data.split import Split
+make = Split.__init__
+
+def make_few(self, *arguments):
+    make(self, *arguments)
+    self._rows = self._rows[:200]
+
+Split.__init__ = make_few
 """
+# And is told to stop while the first epoch is being noted.
+STOPPED = """
+from experiments.runs import Run
+add_metrics = Run.add_metrics
+
+def add_and_stop(self, epoch, **values):
+    add_metrics(self, epoch, **values)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+Run.add_metrics = add_and_stop
+"""
+EPOCHS = 4
 COMMANDS = {"train": (lenet.Train, lenet.train), "predict": (lenet.Predict, lenet.predict)}
 
 
-def start(*arguments, script=FEW):
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", script, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process):
-    output, errors = process.communicate(timeout=240)
-    return process.returncode, output.splitlines(), errors
+def there(*arguments, script, **environment):
+    """Runs a program of its own: its exit code, its lines and its errors."""
+    command = [sys.executable, "-W", "error", "-c", script + MODULE, *map(str, arguments)]
+    options = dict(capture_output=True, text=True, timeout=240, env={**os.environ, **environment})
+    done = subprocess.run(command, **options)
+    return done.returncode, done.stdout.splitlines(), done.stderr
 
 
 def here(*arguments):
@@ -54,12 +64,31 @@ def here(*arguments):
     return code, output.getvalue().splitlines(), errors.getvalue()
 
 
+@contextlib.contextmanager
+def kept_programs(folder):
+    """What one program compiles the next finds here; gives the settings of their environment."""
+    settings = {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    compilation_cache.reset_cache()
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    try:
+        yield {name.upper(): str(value) for name, value in settings.items()}
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
+
+
 @pytest.fixture(scope="module")
 def runs(few_digits_as_users_run, tmp_path_factory):
-    """Two runs of the same recipe: one from start to end, one stopped by SIGTERM and resumed.
+    """Two runs of the same recipe: one stopped by SIGTERM and resumed, one from start to end.
 
-    The one that is stopped is a program of its own, and goes on in this one, with what was compiled
-    for the other.
+    The one that is stopped is a program of its own, which compiles; it goes on in this one.
     """
     parent = tmp_path_factory.mktemp("runs")
     make_programs, compile, made = session.make_programs, Programs.compile, {}
@@ -69,25 +98,19 @@ def runs(few_digits_as_users_run, tmp_path_factory):
             made[subject, recipe] = make_programs(subject, recipe, options)
         return made[subject, recipe]
 
-    with few_digits_as_users_run() as data_dir, pytest.MonkeyPatch.context() as patch:
+    with (
+        few_digits_as_users_run() as data_dir,
+        pytest.MonkeyPatch.context() as patch,
+        kept_programs(parent / "programs") as environment,
+    ):
         patch.setattr(session, "make_programs", make_once)
         patch.setattr(Programs, "compile", lambda self: self.batches.compiled or compile(self))
-        options = ("--epochs", 8, "--data-dir", data_dir, "--run")
-        stopped = start(*options, parent / "lenet-stopped")
-
-        def stop():
-            metrics = parent / "lenet-stopped" / "metrics.jsonl"
-            while stopped.poll() is None and not metrics.exists():
-                time.sleep(0.01)
-            stopped.send_signal(signal.SIGTERM)
-
-        stopping = threading.Thread(target=stop)
-        stopping.start()
-        results = {"whole": here(*options, parent / "lenet-whole")}
-        stopping.join()
-        results["stopped"] = finish(stopped)
+        options = ("--epochs", EPOCHS, "--data-dir", data_dir, "--run")
+        stopped, script = parent / "lenet-stopped", FEW + STOPPED
+        results = {"stopped": there(*options, stopped, script=script, **environment)}
+        results["whole"] = here(*options, parent / "lenet-whole")
         patch.setattr(pictures, "draw", lambda *arguments: None)
-        options = ("--resume", parent / "lenet-stopped", "--data-dir", data_dir)
+        options = ("--resume", stopped, "--data-dir", data_dir)
         return parent, results | {"resumed": here(*options)}
 
 
@@ -123,7 +146,7 @@ def test_stopped_and_resumed_run_ends_with_the_same_bits(runs):
 
 def test_run_folder(runs):
     folder = runs[0] / "lenet-whole"
-    assert json.loads((folder / "config.json").read_text())["epochs"] == 8
+    assert json.loads((folder / "config.json").read_text())["epochs"] == EPOCHS
     names = {path.name for path in folder.iterdir()} - {".lock"}  # not left on every system
     assert names == {
         ".order",
@@ -135,7 +158,7 @@ def test_run_folder(runs):
         "metrics.jsonl",
         "misread.png",
     }
-    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 8
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == EPOCHS
 
 
 def test_predict(runs, data_dir, tmp_path, monkeypatch, capsys):
@@ -211,7 +234,7 @@ def test_unwritable_run_folder(data_dir, tmp_path, capsys):
 def test_resume_keeps_the_recipe(runs, capsys):
     options = ["--resume", runs[0] / "lenet-whole", "--epochs", "9"]
     message = refusal(options, capsys)
-    assert "--epochs (=9) cannot be changed in a run that is resumed, where it is 8" in message
+    assert "--epochs (=9) cannot be changed in a run that is resumed, where it is 4" in message
 
 
 def test_config_of_another_experiment(tmp_path, capsys):
@@ -220,8 +243,7 @@ def test_config_of_another_experiment(tmp_path, capsys):
 
 
 def test_missing_extra():
-    script = 'import sys; sys.modules["tyro"] = None\n' + FEW
-    code, output, errors = finish(start(script=script))
+    code, output, errors = there(script='import runpy, sys; sys.modules["tyro"] = None\n')
     assert (code, output) == (2, [])
     assert errors == (
         "error: the package `tyro` is not installed; "
