@@ -118,10 +118,10 @@ def test_derivatives_in_every_mode_and_under_transformations():
 @pytest.mark.parametrize("batch", [(), (2, 3), (0,), (2, 0)])
 def test_any_number_of_batch_axes(batch):
     args, options, _ = arrays("2d strided", batch)
-    outputs = functional.conv_local(*args, **options)
-    np.testing.assert_allclose(outputs, reference.conv_local(*args, **options), atol=1e-12)
-    gradient = jax.grad(lambda k: functional.conv_local(args[0], k, **options).sum())(args[1])
-    assert gradient.shape == args[1].shape and np.isfinite(gradient).all()
+    expected = reference.conv_local(*args, **options)
+    outputs, gradients = value_and_pullback(expected, args, static(options))
+    np.testing.assert_allclose(outputs, expected, atol=1e-12)
+    assert gradients[1].shape == args[1].shape and np.isfinite(gradients[1]).all()
 
 
 @pytest.mark.parametrize("case", ["1d causal", "2d strided", "2d circular", "3d"])
@@ -129,26 +129,34 @@ def test_is_conv_where_all_kernels_are_equal(case):
     (inputs, kernel, bias), options, rng = arrays(case)
     rank = kernel.ndim // 2 - 1
     shared = kernel[(0,) * rank]
-    ours, pullback = jax.vjp(
-        lambda k: functional.conv_local(inputs, jnp.broadcast_to(k, kernel.shape), bias, **options),
-        shared,
-    )
-    np.testing.assert_allclose(ours, reference.conv(inputs, shared, bias, **options), atol=1e-12)
-    cotangent = rng.standard_normal(ours.shape)
+    expected = reference.conv(inputs, shared, bias, **options)
+    cotangent = rng.standard_normal(expected.shape)
+
+    @jax.jit
+    def run(shared, cotangent):
+        def repeated(k):
+            k = jnp.broadcast_to(k, kernel.shape)
+            return functional.conv_local(inputs, k, bias, **options)
+
+        ours, pullback = jax.vjp(repeated, shared)
+        return ours, pullback(cotangent)[0]
+
+    ours, gradient = run(shared, cotangent)
+    np.testing.assert_allclose(ours, expected, atol=1e-12)
     by_conv = reference.conv_vjp(cotangent, inputs, shared, bias, **options)[1]
-    np.testing.assert_allclose(pullback(cotangent)[0], by_conv, atol=1e-11)
+    np.testing.assert_allclose(gradient, by_conv, atol=1e-11)
 
 
 def test_is_what_flax_computes(rng):
-    inputs = jnp.asarray(rng.standard_normal((2, 7, 6, 3)), jnp.float32)
+    inputs = rng.standard_normal((2, 7, 6, 3)).astype(np.float32)
     layer = nn.ConvLocal(4, (3, 2), strides=(2, 1), padding=((1, 0), (2, 1)))
-    variables = layer.init(jax.random.key(0), inputs)["params"]
-    bias = rng.standard_normal(variables["bias"].shape).astype(np.float32)
-    kernel = variables["kernel"]
-    expected = layer.apply({"params": {"kernel": kernel, "bias": bias}}, inputs)
+    shapes = jax.eval_shape(layer.init, jax.random.key(0), inputs)
+    variables = jax.tree.map(lambda a: rng.standard_normal(a.shape).astype(a.dtype), shapes)
+    kernel, bias = variables["params"]["kernel"], variables["params"]["bias"]
+    expected = jax.jit(layer.apply)(variables, inputs)
     ours = functional.conv_local(
         inputs,
-        jnp.moveaxis(kernel.reshape((*kernel.shape[:2], 3, 3, 2, 4)), 2, -2),
+        np.moveaxis(kernel.reshape((*kernel.shape[:2], 3, 3, 2, 4)), 2, -2),
         bias,
         strides=(2, 1),
         padding=((1, 0), (2, 1)),

@@ -84,7 +84,7 @@ def test_agrees_with_the_reference_in_value_and_gradient(case):
 
 def test_the_cases_hold_windows_without_a_valid_pixel():
     (inputs, kernel, _), mask, options, _ = arrays("2d")
-    outputs, new_mask = functional.partial_conv(inputs, kernel, mask, **options)
+    outputs, new_mask = map(np.asarray, functional.partial_conv(inputs, kernel, mask, **options))
     assert 0 < np.sum(~new_mask) < new_mask.size
     assert not outputs[~new_mask[..., 0]].any()
 
@@ -102,19 +102,18 @@ def test_what_hides_under_the_mask_reaches_neither_values_nor_gradients(case):
 
 
 def test_no_valid_pixel_at_all_gives_zeros_and_zero_gradients():
-    inputs, kernel = jnp.full((5, 4, 2), jnp.nan), jnp.ones((3, 3, 2, 3))
-    bias, mask = jnp.ones(3), jnp.zeros((5, 4, 1))
+    inputs, kernel = np.full((5, 4, 2), np.nan), np.ones((3, 3, 2, 3))
+    bias, mask = np.ones(3), np.zeros((5, 4, 1))
     cotangent = np.ones((5, 4, 3))
-    outputs, new_mask, gradients = value_and_pullback(cotangent, (inputs, kernel, bias), mask, ())
-    assert not outputs.any() and not new_mask.any()
-    assert not any(gradient.any() for gradient in gradients)
+    results = value_and_pullback(cotangent, (inputs, kernel, bias), mask, ())
+    assert not any(np.asarray(array).any() for array in jax.tree.leaves(results))
 
 
 def test_all_pixels_valid_is_conv_scaled_at_the_border(rng):
     inputs, kernel = rng.standard_normal((2, 7, 6, 3)), rng.standard_normal((3, 3, 3, 4))
     bias, ones = rng.standard_normal(4), np.ones((7, 6, 1))
     outputs, new_mask = functional.partial_conv(inputs, kernel, ones, bias)
-    assert new_mask.shape == (7, 6, 1) and new_mask.all()
+    assert new_mask.shape == (7, 6, 1) and np.asarray(new_mask).all()
     counts = reference.conv(ones, np.ones((3, 3, 1, 1)))
     expected = reference.conv(inputs, kernel) * (9 / counts) + bias
     np.testing.assert_allclose(outputs, expected, atol=1e-12)
@@ -153,12 +152,12 @@ def test_is_what_the_authors_module_computes(channels, rng):
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int32, np.float32, jnp.bfloat16])
 def test_a_mask_of_any_dtype_is_valid_where_it_is_not_0(dtype):
     (inputs, kernel, bias), mask, options, _ = arrays("2d channels")
-    as_bool = functional.partial_conv(inputs, kernel, mask, bias, **options)
-    typed = jnp.asarray(mask, dtype) * jnp.asarray(1 if dtype is bool else 3, dtype)
+    expected = reference.partial_conv(inputs, kernel, mask, bias, **options)
+    typed = np.where(mask, 1 if dtype is bool else 3, 0).astype(dtype)
     outputs, new_mask = functional.partial_conv(inputs, kernel, typed, bias, **options)
     assert new_mask.dtype == typed.dtype
-    np.testing.assert_array_equal(outputs, as_bool[0])
-    np.testing.assert_array_equal(np.asarray(new_mask, bool), as_bool[1])
+    np.testing.assert_allclose(outputs, expected[0], rtol=1e-10, atol=1e-12)
+    np.testing.assert_array_equal(np.asarray(new_mask, bool), expected[1])
     assert set(np.unique(np.asarray(new_mask, float))) <= {0.0, 1.0}
 
 
@@ -181,8 +180,10 @@ def test_derivatives_in_every_mode_and_under_transformations():
 @pytest.mark.parametrize("batch", [(), (2, 3), (0,), (2, 0)])
 def test_any_number_of_batch_axes(batch):
     (inputs, kernel, bias), mask, options, _ = arrays("2d grouped", batch)
-    for given in (mask, np.ones((6, 5, 6))):
-        ours = functional.partial_conv(inputs, kernel, given, bias, **options)
+    masks = mask, np.ones((6, 5, 6))
+    convolve = functools.partial(functional.partial_conv, **options)
+    results = jax.jit(lambda *masks: [convolve(inputs, kernel, m, bias) for m in masks])(*masks)
+    for given, ours in zip(masks, results, strict=True):
         right = reference.partial_conv(inputs, kernel, given, bias, **options)
         for a, b in zip(ours, right, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-12)

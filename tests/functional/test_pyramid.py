@@ -13,36 +13,41 @@ from jaxcnn.testing import check_gradients, check_transforms
 # name: inputs, levels
 CASES = {
     "1d": ((2, 9, 3), ((4,), (1,))),
-    "2d": ((2, 7, 10, 3), ((1, 1), (2, 3), (4, 4))),
+    "2d": ((2, 7, 10, 3), ((1, 1), (2, 3), (4, 1))),
     "2d, bins above the size": ((2, 3, 4, 2), ((1, 1), (5, 6))),
     "3d": ((1, 4, 5, 6, 2), ((1, 1, 1), (2, 3, 2))),
     "no batch": ((5, 4, 3), ((2, 2), (3, 1))),
     "two batch axes": ((2, 3, 5, 4, 2), ((2, 2), (1, 1))),
     "empty batch": ((0, 5, 4, 2), ((2, 2), (1, 1))),
-    "large": ((4, 26, 20, 12), ((1, 1), (2, 2), (4, 4))),
+    "large": ((4, 26, 20, 12), ((1, 1), (3, 2))),
 }
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def value_and_pullback(cotangent, inputs, levels, reducer):
-    outputs, pullback = jax.vjp(
-        lambda x: functional.spatial_pyramid_pool(x, levels, reducer=reducer), inputs
-    )
-    return outputs, pullback(cotangent)[0]
+@functools.partial(jax.jit, static_argnums=2)
+def values_and_pullbacks(cotangent, inputs, levels):
+    """By either reducer."""
+
+    def run(reducer):
+        outputs, pullback = jax.vjp(
+            lambda x: functional.spatial_pyramid_pool(x, levels, reducer=reducer), inputs
+        )
+        return outputs, pullback(cotangent)[0]
+
+    return {reducer: run(reducer) for reducer in ("max", "avg")}
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("reducer", ["max", "avg"])
-def test_agrees_with_the_reference_in_value_and_gradient(case, reducer):
+def test_agrees_with_the_reference_in_value_and_gradient(case):
     shape, levels = CASES[case]
     rng = np.random.default_rng(len(case))
     inputs = rng.standard_normal(shape)
-    expected = reference.spatial_pyramid_pool(inputs, levels, reducer=reducer)
-    cotangent = rng.standard_normal(expected.shape)
-    outputs, gradient = value_and_pullback(cotangent, inputs, levels, reducer)
-    np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12)
-    (hand,) = reference.spatial_pyramid_pool_vjp(cotangent, inputs, levels, reducer=reducer)
-    np.testing.assert_allclose(gradient, hand, rtol=1e-10, atol=1e-12)
+    cotangent = rng.standard_normal(reference.spatial_pyramid_pool(inputs, levels).shape)
+    results = values_and_pullbacks(cotangent, inputs, levels)
+    for reducer, (outputs, gradient) in results.items():
+        expected = reference.spatial_pyramid_pool(inputs, levels, reducer=reducer)
+        np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12)
+        (hand,) = reference.spatial_pyramid_pool_vjp(cotangent, inputs, levels, reducer=reducer)
+        np.testing.assert_allclose(gradient, hand, rtol=1e-10, atol=1e-12)
 
 
 def test_levels_then_bins_then_channels():
@@ -65,7 +70,7 @@ def test_other_dtypes(dtype, rng):
     outputs = functional.spatial_pyramid_pool(inputs, ((1, 1), (2, 2)))
     assert outputs.dtype == dtype
     np.testing.assert_array_equal(
-        outputs.astype(np.float64), reference.spatial_pyramid_pool(inputs, ((1, 1), (2, 2)))
+        np.float64(outputs), reference.spatial_pyramid_pool(inputs, ((1, 1), (2, 2)))
     )
 
 
