@@ -16,25 +16,29 @@ CASES = {
     "1d causal": ((5,), 2, 3, (3,), dict(strides=2, padding="CAUSAL", kernel_dilation=2)),
     "1d valid, gaps": ((5,), 2, 3, (2,), dict(strides=4, padding="VALID")),
     "1d full": ((7,), 2, 3, (3,), dict(strides=2, padding="FULL")),
-    "2d same": ((4, 5), 2, 3, (3, 4), dict(strides=(2, 3))),
     "2d same lower": ((4, 5), 2, 3, (2, 5), dict(strides=(1, 2), padding="SAME_LOWER")),
     "2d same, smaller": ((4, 5), 2, 3, (3, 4), dict(strides=(2, 3), output_shape=(7, 13))),
-    "2d valid": ((4, 3), 2, 3, (3, 2), dict(strides=(2, 3), padding="VALID")),
-    "2d valid, longer": ((4, 3), 2, 3, (3, 4), dict(strides=3, padding="VALID", output_padding=2)),
+    "2d valid, longer": (
+        (4, 3), 2, 3, (4, 2), dict(strides=(3, 2), padding="VALID", output_padding=(2, 0))
+    ),
     "2d stride 1": ((4, 5), 2, 3, (3, 2), dict(padding=((2, 0), (1, 1)))),
     "2d output padding": (
         (4, 5), 2, 3, (3, 4),
         dict(strides=(2, 3), padding=((0, 2), (3, 1)), output_padding=(1, 2)),
     ),
-    "2d output shape": ((4, 5), 2, 3, (3, 4), dict(strides=3, padding=1, output_shape=(12, 14))),
+    "2d output shape": (
+        (4, 5), 2, 3, (3, 4), dict(strides=(3, 2), padding=1, output_shape=(12, 11))
+    ),
     "2d beyond the stride": (
         (4, 5), 2, 3, (3, 2),
         dict(strides=2, padding=((0, 1), (2, 0)), kernel_dilation=4, output_padding=3),
     ),
-    "2d cropped": ((4, 5), 2, 3, (2, 3), dict(strides=2, padding=(3, 2), output_padding=(1, 0))),
+    "2d cropped": (
+        (4, 5), 2, 3, (2, 3), dict(strides=(2, 1), padding=(3, 2), output_padding=(1, 0))
+    ),
     "2d negative": ((4, 3), 2, 3, (2, 3), dict(strides=2, padding=((-3, 1), (0, -2)))),
-    "2d grouped": ((4, 5), 6, 4, (3, 2), dict(strides=2, padding=1, feature_group_count=2)),
-    "2d depthwise": ((4, 5), 3, 6, (4, 4), dict(strides=2, feature_group_count=3)),
+    "2d grouped": ((4, 5), 6, 4, (3, 2), dict(strides=(2, 1), padding=1, feature_group_count=2)),
+    "2d depthwise": ((4, 5), 3, 6, (4, 2), dict(strides=2, feature_group_count=3)),
     "2d circular": ((4, 3), 2, 3, (3, 5), dict(strides=(1, 2), padding="CIRCULAR")),
     "2d circular beyond": (
         (2, 3), 2, 3, (3, 4),
@@ -42,19 +46,19 @@ CASES = {
     ),
     "2d reflect": (
         (4, 5), 4, 6, (3, 4),
-        dict(strides=(2, 3), padding=((1, 2), (3, 0)), padding_mode="reflect",
+        dict(strides=(2, 1), padding=((1, 2), (3, 0)), padding_mode="reflect",
              output_padding=(1, 0), feature_group_count=2),
     ),
     "2d reflect named": ((4, 5), 2, 3, (4, 3), dict(strides=(3, 1), padding="REFLECT")),
     "2d replicate": (
-        (4, 3), 2, 3, (3, 3), dict(strides=2, padding=((2, 0), (1, 3)), padding_mode="replicate")
+        (4, 3), 2, 3, (2, 3),
+        dict(strides=(1, 2), padding=((2, 0), (1, 3)), padding_mode="replicate"),
     ),
-    "2d replicate same": ((4, 3), 2, 3, (4, 3), dict(strides=2, padding_mode="replicate")),
+    "2d replicate same": ((4, 3), 2, 3, (4, 3), dict(strides=(2, 1), padding_mode="replicate")),
     "3d": ((3, 4, 2), 2, 3, (2, 3, 4), dict(strides=(1, 2, 2), padding=(0, 1, 2))),
     "4d": ((2, 3, 2, 3), 2, 2, (2, 1, 2, 2), dict(strides=(2, 1, 1, 2), padding="VALID")),
-    "2d large": ((14, 12), 12, 16, (4, 3), dict(strides=2)),
+    "2d large": ((14, 12), 12, 16, (4, 3), dict(strides=(2, 3))),
 }  # fmt: skip
-FORMS = [False, True]
 
 
 def arrays(case: str, transpose_kernel=False, batch: tuple[int, ...] = (2,), dtype=np.float64):
@@ -114,22 +118,26 @@ def test_is_the_adjoint_of_conv(case):
 def test_circular_is_the_adjoint_where_flax_and_conv_agree(strides, kernel_size, rng):
     inputs, kernel = rng.standard_normal((2, 4, 3, 2)), rng.standard_normal((*kernel_size, 3, 2))
     options = dict(strides=strides, padding="CIRCULAR")
-    outputs = functional.conv_transpose(inputs, kernel, transpose_kernel=True, **options)
+    outputs = np.asarray(
+        functional.conv_transpose(inputs, kernel, transpose_kernel=True, **options)
+    )
     probe = rng.standard_normal(outputs.shape)
     convolved = np.asarray(functional.conv(probe, kernel, **options))
     np.testing.assert_allclose((convolved * inputs).sum(), (probe * outputs).sum())
 
 
-@pytest.mark.parametrize("transpose_kernel", FORMS)
 @pytest.mark.parametrize(
-    "padding, strides, kernel_size, kernel_dilation",
+    "padding, strides, kernel_size, kernel_dilation, transpose_kernel",
     [
-        ("SAME", (2, 3), (3, 4), 1),
-        ("SAME", (1, 2), (2, 5), (2, 1)),
-        ("VALID", (2, 3), (3, 2), (1, 2)),
-        ("CIRCULAR", (1, 1), (4, 3), 1),
-        ("CIRCULAR", (2, 3), (6, 5), 1),
-        ("CIRCULAR", (3, 2), (2, 5), (1, 3)),  # the kernel goes round more than once
+        ("SAME", (2, 3), (3, 4), 1, False),
+        ("SAME", (1, 2), (2, 5), (2, 1), True),
+        ("VALID", (2, 3), (3, 2), (1, 2), False),
+        ("VALID", (2, 3), (3, 2), (1, 2), True),
+        ("CIRCULAR", (1, 1), (4, 3), 1, False),
+        ("CIRCULAR", (2, 3), (6, 5), 1, True),
+        # the kernel goes round more than once
+        ("CIRCULAR", (3, 2), (2, 5), (1, 3), False),
+        ("CIRCULAR", (3, 2), (2, 5), (1, 3), True),
     ],
 )
 def test_is_what_flax_computes(
@@ -146,10 +154,13 @@ def test_is_what_flax_computes(
         strides=strides, padding=padding, kernel_dilation=kernel_dilation,
         transpose_kernel=transpose_kernel,
     )  # fmt: skip
-    outputs = jax.jit(functools.partial(functional.conv_transpose, **options))(
-        inputs, layer.kernel[...]
-    )
-    np.testing.assert_allclose(outputs, nnx.jit(layer)(inputs), atol=1e-12)
+    ours, theirs = nnx.jit(
+        lambda layer, x: (
+            functional.conv_transpose(x, layer.kernel[...], **options),
+            layer(x),
+        )
+    )(layer, inputs)
+    np.testing.assert_allclose(ours, theirs, atol=1e-12)
 
 
 def test_amounts_of_the_dilated_input_convert_to_ours(rng):
@@ -192,9 +203,8 @@ def test_is_what_torch_computes(rank, strides, padding, output_padding, kernel_d
 
 def test_sizes_of_the_corner_table():
     def size(**options):
-        return functional.conv_transpose(
-            np.ones((5, 1)), np.ones((3, 1, 1)), strides=2, **options
-        ).size
+        transposed = functools.partial(functional.conv_transpose, strides=2, **options)
+        return jax.eval_shape(transposed, np.ones((5, 1)), np.ones((3, 1, 1))).size
 
     assert [size(padding=p) for p in (0, 1, 2)] == [11, 9, 7]
     assert [size(padding=p, output_padding=1) for p in (0, 1, 2)] == [12, 10, 8]
@@ -213,8 +223,13 @@ def test_the_difference_goes_to_the_end():
     assert transposed(output_shape=5).ravel().tolist() == [10, 102, 20, 203, 30]
 
 
-@pytest.mark.parametrize("case", ["1d", "2d reflect"])
-@pytest.mark.parametrize("dtype", [np.float32, jnp.bfloat16, np.float16, np.complex128])
+@pytest.mark.parametrize(
+    "case, dtype",
+    [
+        *(("1d", dtype) for dtype in (np.float32, jnp.bfloat16, np.float16, np.complex128)),
+        *(("2d reflect", dtype) for dtype in (jnp.bfloat16, np.complex128)),
+    ],
+)
 def test_other_dtypes(case, dtype):
     args, options, rng = arrays(case, dtype=dtype)
     expected = reference.conv_transpose(*args, **options)
@@ -234,7 +249,7 @@ def test_other_dtypes(case, dtype):
 def test_8_bit_integers_accumulate_in_the_preferred_type(dtype, mode, rng):
     inputs = rng.integers(0, 127, (2, 5, 4, 8)).astype(dtype)
     kernel = rng.integers(0, 127, (3, 3, 8, 4)).astype(dtype)
-    options = dict(strides=2, padding_mode=mode)
+    options = dict(strides=(2, 1), padding_mode=mode)
     outputs = functional.conv_transpose(inputs, kernel, preferred_element_type=jnp.int32, **options)
     assert outputs.dtype == jnp.int32
     np.testing.assert_array_equal(outputs, reference.conv_transpose(inputs, kernel, **options))
@@ -259,7 +274,7 @@ def test_vmap_over_inputs_kernels_and_both(case):
     many = np.stack([inputs, 2 * inputs, inputs[::-1]]), np.stack([kernel, -kernel, kernel**2])
     for axes in ((0, None), (None, 0), (0, 0)):
         args = [m if axis == 0 else m[0] for m, axis in zip(many, axes, strict=True)]
-        got = jax.vmap(fn, axes)(*args)
+        got = jax.device_get(jax.vmap(fn, axes)(*args))
         for i in range(3):
             one = [a[i] if axis == 0 else a for a, axis in zip(args, axes, strict=True)]
             expected = reference.conv_transpose(*one, **options)
