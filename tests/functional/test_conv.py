@@ -20,7 +20,6 @@ CASES = {
     "2d same lower": ((7, 6), 2, 3, (2, 4), dict(padding="SAME_LOWER", strides=(1, 2))),
     "2d full": ((4, 5), 2, 3, (3, 2), dict(padding="FULL", kernel_dilation=(1, 2))),
     "2d int padding": ((6, 5), 2, 3, (3, 3), dict(padding=2, strides=2)),
-    "2d ints padding": ((6, 5), 2, 3, (3, 3), dict(padding=(0, 2))),
     "2d pairs": ((6, 5), 2, 3, (3, 2), dict(padding=((0, 2), (3, 1)), kernel_dilation=2)),
     "2d crop": ((7, 8), 2, 3, (3, 2), dict(padding=((-1, 2), (-2, -1)), strides=(2, 1))),
     "2d circular": ((6, 5), 2, 3, (3, 4), dict(padding="CIRCULAR", strides=(2, 1))),
@@ -115,8 +114,15 @@ def test_agrees_with_the_reference_in_value_and_gradient(case):
         np.testing.assert_allclose(ours, hand, rtol=1e-10, atol=1e-11)
 
 
-@pytest.mark.parametrize("case", ["1d", "2d grouped, all", "2d reflect full", "4d"])
-@pytest.mark.parametrize("dtype", [np.float32, jnp.bfloat16, np.float16, np.complex128])
+@pytest.mark.parametrize(
+    "case, dtype",
+    [
+        *(("1d", dtype) for dtype in (np.float32, jnp.bfloat16, np.float16, np.complex128)),
+        *(("2d grouped, all", dtype) for dtype in (np.float16, np.complex128)),
+        *(("2d reflect full", dtype) for dtype in (np.float32, jnp.bfloat16)),
+        *(("4d", dtype) for dtype in (jnp.bfloat16, np.complex128)),
+    ],
+)
 def test_other_dtypes(case, dtype):
     args, options, rng = arrays(case, dtype=dtype)
     expected = reference.conv(*args, **options)
@@ -131,13 +137,15 @@ def test_other_dtypes(case, dtype):
         np.testing.assert_allclose(got, right, rtol=0, atol=tolerance * np.abs(right).max())
 
 
-@pytest.mark.parametrize("batch", [(), (3,), (2, 3), (0,), (2, 0)])
+@pytest.mark.parametrize("batch", [(), (2, 3), (0,), (2, 0)])
 def test_any_number_of_batch_axes(batch):
-    args, options, _ = arrays("2d grouped", batch)
-    outputs = functional.conv(*args, **options)
-    np.testing.assert_allclose(outputs, reference.conv(*args, **options), atol=1e-12)
-    gradient = jax.grad(lambda k: functional.conv(args[0], k, **options).sum())(args[1])
-    assert gradient.shape == args[1].shape and np.isfinite(gradient).all()
+    args, options, rng = arrays("2d grouped", batch)
+    expected = reference.conv(*args, **options)
+    cotangent = rng.standard_normal(expected.shape)
+    outputs, gradients = value_and_pullback(cotangent, args, static(options))
+    np.testing.assert_allclose(outputs, expected, atol=1e-12)
+    for ours, hand in zip(gradients, reference.conv_vjp(cotangent, *args, **options), strict=True):
+        np.testing.assert_allclose(ours, hand, atol=1e-11)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, jnp.int4])
@@ -152,17 +160,23 @@ def test_8_bit_integers_accumulate_in_the_preferred_type(dtype, rng):
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_the_gradient_of_a_bias_of_16_bits_is_summed_in_float32(dtype):
-    inputs, kernel, bias = (jnp.ones(shape, dtype) for shape in ((4096, 1), (1, 1, 1), (1,)))
-    _, pull = jax.vjp(lambda b: functional.conv(inputs, kernel, b), bias)
-    assert pull(jnp.ones((4096, 1), dtype))[0] == 4096
+    inputs, kernel, bias = (np.ones(shape, dtype) for shape in ((4096, 1), (1, 1, 1), (1,)))
     images = inputs[:, None]
-    _, pull = jax.vjp(lambda b: functional.conv_local(images, kernel[None], b), bias[None])
-    assert pull(images)[0] == 4096
+
+    @jax.jit
+    def gradients(bias):
+        _, pull = jax.vjp(lambda b: functional.conv(inputs, kernel, b), bias)
+        _, pull_local = jax.vjp(
+            lambda b: functional.conv_local(images, kernel[None], b), bias[None]
+        )
+        return pull(inputs)[0], pull_local(images)[0]
+
+    assert [gradient.item() for gradient in gradients(bias)] == [4096, 4096]
 
 
 @pytest.mark.parametrize("strides", [1, 3])
 def test_an_empty_batch_has_gradients(strides):
-    inputs, kernel = jnp.zeros((0, 5, 1)), jnp.ones((3, 1, 1))
+    inputs, kernel = np.zeros((0, 5, 1)), np.ones((3, 1, 1))
     outputs, pull = jax.vjp(lambda *a: functional.conv(*a, strides=strides), inputs, kernel)
     d_inputs, d_kernel = pull(outputs)
     assert d_inputs.shape == inputs.shape
@@ -175,16 +189,16 @@ def test_a_nan_stays_in_its_group_where_asked_for(rng):
     options = dict(padding="VALID", feature_group_count=2)
     outputs = functional.conv(inputs, kernel, algorithm="direct", **options)
     np.testing.assert_allclose(outputs, reference.conv(inputs, kernel, **options), 1e-12)
-    assert np.isfinite(outputs[:, 2:]).all()
+    assert np.isfinite(np.asarray(outputs)[:, 2:]).all()
 
 
 def test_the_preferred_type_keeps_what_16_bits_would_lose(rng):
-    inputs = jnp.ones((1, 64, 64, 1), jnp.bfloat16)
-    kernel = jnp.ones((64, 64, 1, 1), jnp.bfloat16)
+    inputs = np.ones((1, 64, 64, 1), jnp.bfloat16)
+    kernel = np.ones((64, 64, 1, 1), jnp.bfloat16)
     options = dict(padding="VALID", preferred_element_type=jnp.float32)
     assert functional.conv(inputs, kernel, **options).item() == 4096
-    gradient = jax.grad(lambda k: functional.conv(inputs, k, **options).sum())(kernel)
-    assert gradient.dtype == jnp.bfloat16
+    total = jax.grad(lambda k: functional.conv(inputs, k, **options).sum())
+    assert jax.eval_shape(total, kernel).dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize(
@@ -198,8 +212,13 @@ def test_is_what_flax_computes(case):
         kernel_init=nnx.initializers.zeros_init(),
     )  # fmt: skip
     layer.kernel[...], layer.bias[...] = jax.device_put((kernel, bias))
-    outputs = functional.conv(inputs, kernel, bias, **options)
-    np.testing.assert_allclose(outputs, nnx.jit(layer)(inputs), rtol=1e-5, atol=1e-5)
+    ours, theirs = nnx.jit(
+        lambda layer, x: (
+            functional.conv(x, kernel, bias, **options),
+            layer(x),
+        )
+    )(layer, inputs)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
@@ -256,7 +275,7 @@ def test_kernel_gradient_exchanges_stride_and_kernel_dilation(rng):
         kernel_dilation=stride,
         padding="VALID",
     )
-    by_conv = by_conv.transpose(1, 0, 2)[: kernel.shape[0]]
+    by_conv = np.asarray(by_conv).transpose(1, 0, 2)[: kernel.shape[0]]
     np.testing.assert_allclose(pullback(cotangent)[0], by_conv, atol=1e-12)
 
 
@@ -267,8 +286,10 @@ def test_vmap_over_inputs_kernels_and_both(case):
     many_inputs = np.stack([inputs, 2 * inputs, inputs[::-1]])
     many_kernels = np.stack([kernel, -kernel, kernel**2])
     for axes in ((0, None), (None, 0), (0, 0)):
-        got = jax.vmap(fn, axes)(
-            many_inputs if axes[0] == 0 else inputs, many_kernels if axes[1] == 0 else kernel
+        got = jax.device_get(
+            jax.vmap(fn, axes)(
+                many_inputs if axes[0] == 0 else inputs, many_kernels if axes[1] == 0 else kernel
+            )
         )
         for i in range(3):
             expected = reference.conv(
@@ -286,7 +307,8 @@ def test_bilinear_second_order(rng):
     def loss(x, k):
         return (functional.conv(x, k, strides=2) ** 2).sum() / 2
 
-    _, (hx, hk) = jax.jvp(jax.grad(loss, (0, 1)), (inputs, kernel), (dx, dk))
+    gradient = jax.jit(jax.grad(loss, (0, 1)))
+    _, (hx, hk) = jax.jvp(gradient, (inputs, kernel), (dx, dk))
     y = reference.conv(inputs, kernel, strides=2)
     dy = reference.conv(dx, kernel, strides=2) + reference.conv(inputs, dk, strides=2)
     by_y = reference.conv_vjp(y, dx, dk, strides=2)

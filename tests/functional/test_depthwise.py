@@ -14,16 +14,16 @@ from jaxcnn.testing import check_gradients, check_transforms
 # name: spatial sizes, in, multiplier, kernel size, options
 CASES = {
     "1d causal": ((9,), 3, 2, (3,), dict(padding="CAUSAL", kernel_dilation=2)),
-    "1d strided, flipped": ((10,), 3, 1, (4,), dict(strides=3, flip_kernel=True)),
+    "1d strided, flipped": ((10,), 3, 2, (4,), dict(strides=3, flip_kernel=True)),
     "2d": ((6, 5), 3, 1, (3, 2), dict()),
     "2d copies": ((6, 5), 3, 4, (3, 2), dict(padding="VALID")),
     "2d one channel": ((6, 5), 1, 4, (3, 2), dict(padding="VALID")),
-    "2d strided": ((7, 6), 4, 2, (3, 4), dict(strides=(2, 3), padding="SAME_LOWER")),
+    "2d strided": ((7, 6), 4, 2, (3, 2), dict(strides=(2, 3), padding="SAME_LOWER")),
     "2d full": ((4, 5), 3, 2, (3, 2), dict(padding="FULL", kernel_dilation=(1, 2))),
     "2d crop": ((7, 8), 2, 3, (3, 2), dict(padding=((-1, 2), (-2, -1)), strides=(2, 1))),
-    "2d circular": ((6, 5), 2, 3, (3, 4), dict(padding="CIRCULAR", strides=(2, 1))),
+    "2d circular": ((6, 5), 2, 3, (3, 2), dict(padding="CIRCULAR", strides=(2, 1))),
     "2d reflect": ((6, 7), 3, 1, (2, 3), dict(padding="REFLECT", kernel_dilation=2)),
-    "2d replicate": ((5, 6), 2, 1, (3, 3), dict(padding_mode="replicate", padding=((2, 0), 3))),
+    "2d replicate": ((5, 6), 2, 1, (3, 2), dict(padding_mode="replicate", padding=((2, 0), 3))),
     "2d stride beyond kernel": ((9, 8), 2, 1, (2, 1), dict(strides=(4, 3), padding="VALID")),
     "2d all": (
         (5, 6),
@@ -38,10 +38,10 @@ CASES = {
             padding=((-1, 2), (0, 3)),
         ),
     ),
-    "3d": ((4, 5, 3), 2, 2, (2, 3, 2), dict(strides=(1, 2, 1), padding=(0, 1, 2))),
-    "4d": ((3, 3, 2, 3), 2, 1, (2, 2, 1, 2), dict(kernel_dilation=(1, 2, 1, 1), padding=1)),
+    "3d": ((4, 5, 3), 2, 2, (2, 3, 1), dict(strides=(1, 2, 1), padding=(0, 1, 2))),
+    "4d": ((3, 3, 2, 3), 2, 1, (1, 2, 1, 2), dict(kernel_dilation=(1, 2, 1, 1), padding=1)),
     "2d large": ((24, 20), 20, 1, (3, 3), dict(strides=(1, 2))),
-    "2d large, wide": ((13, 31), 24, 1, (5, 7), dict()),
+    "2d large, wide": ((13, 31), 24, 1, (3, 5), dict()),
 }  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def test_other_dtypes(case, dtype):
 
 
 def test_derivatives_in_every_mode_and_to_second_order():
-    (inputs, kernel, _), options, _ = arrays("2d strided")
+    (inputs, kernel, _), options, _ = arrays("1d strided, flipped")
     fn = functools.partial(functional.depthwise_conv, **options)
     vjp = functools.partial(reference.depthwise_conv_vjp, **options)
     check_gradients(
@@ -111,7 +111,7 @@ def test_derivatives_in_every_mode_and_to_second_order():
 
 
 def test_transformations():
-    (inputs, kernel, bias), options, _ = arrays("2d strided")
+    (inputs, kernel, bias), options, _ = arrays("1d strided, flipped")
     check_transforms(
         functools.partial(functional.depthwise_conv, **options),
         (inputs, kernel, bias),
@@ -119,20 +119,23 @@ def test_transformations():
     )
 
 
-@pytest.mark.parametrize("batch", [(), (3,), (2, 3), (0,), (2, 0)])
+@pytest.mark.parametrize("batch", [(), (2, 3), (0,), (2, 0)])
 def test_any_number_of_batch_axes(batch):
-    args, options, _ = arrays("2d strided", batch)
-    outputs = functional.depthwise_conv(*args, **options)
-    np.testing.assert_allclose(outputs, reference.depthwise_conv(*args, **options), atol=1e-12)
-    gradient = jax.grad(lambda k: functional.depthwise_conv(args[0], k, **options).sum())(args[1])
-    assert gradient.shape == args[1].shape and np.isfinite(gradient).all()
+    args, options, rng = arrays("1d causal", batch)
+    expected = reference.depthwise_conv(*args, **options)
+    cotangent = rng.standard_normal(expected.shape)
+    outputs, gradients = value_and_pullback(cotangent, args, static(options))
+    np.testing.assert_allclose(outputs, expected, atol=1e-12)
+    hand = reference.depthwise_conv_vjp(cotangent, *args, **options)
+    for ours, right in zip(gradients, hand, strict=True):
+        np.testing.assert_allclose(ours, right, atol=1e-11)
 
 
 def test_is_conv_with_a_group_for_each_channel():
     (inputs, kernel, bias), options, _ = arrays("2d strided")
     for algorithm in ("auto", "shift", "direct"):
         grouped = functional.conv(
-            inputs, kernel.reshape((3, 4, 1, 8)), bias,
+            inputs, kernel.reshape((3, 2, 1, 8)), bias,
             feature_group_count=4, algorithm=algorithm, **options,
         )  # fmt: skip
         ours = functional.depthwise_conv(inputs, kernel, bias, algorithm=algorithm, **options)
@@ -140,11 +143,17 @@ def test_is_conv_with_a_group_for_each_channel():
 
 
 def test_is_what_flax_computes(rng):
-    layer = nnx.Conv(4, 8, (3, 2), strides=(2, 1), feature_group_count=4, rngs=nnx.Rngs(0))
-    inputs = jnp.asarray(rng.standard_normal((2, 7, 6, 4)), jnp.float32)
-    kernel = layer.kernel[...].reshape((3, 2, 4, 2))
-    ours = functional.depthwise_conv(inputs, kernel, layer.bias[...], strides=(2, 1))
-    np.testing.assert_allclose(ours, layer(inputs), rtol=1e-5, atol=1e-5)
+    layer = nnx.Conv(
+        4, 8, (3, 2), strides=(2, 1), feature_group_count=4, rngs=nnx.Rngs(0),
+        kernel_init=nnx.initializers.zeros_init(),
+    )  # fmt: skip
+    inputs, kernel, bias = (
+        rng.standard_normal(shape).astype(np.float32)
+        for shape in ((2, 7, 6, 4), (3, 2, 4, 2), (8,))
+    )
+    layer.kernel[...], layer.bias[...] = jax.device_put((kernel.reshape((3, 2, 1, 8)), bias))
+    ours = functional.depthwise_conv(inputs, kernel, bias, strides=(2, 1))
+    np.testing.assert_allclose(ours, nnx.jit(layer)(inputs), rtol=1e-5, atol=1e-5)
 
 
 def test_is_what_torch_computes(rng):
@@ -177,18 +186,19 @@ def test_8_bit_integers_accumulate_in_the_preferred_type(dtype, algorithm, rng):
 
 
 def test_4096_bfloat16_ones_sum_to_4096():
-    inputs, kernel = jnp.ones((64, 64, 2), jnp.bfloat16), jnp.ones((64, 64, 2, 1), jnp.bfloat16)
+    inputs, kernel = np.ones((64, 64, 2), jnp.bfloat16), np.ones((64, 64, 2, 1), jnp.bfloat16)
     for algorithm in ("auto", "direct"):
         outputs = functional.depthwise_conv(inputs, kernel, padding="VALID", algorithm=algorithm)
-        assert outputs.dtype == jnp.bfloat16 and outputs.ravel().tolist() == [4096, 4096]
+        assert outputs.dtype == jnp.bfloat16 and outputs.tolist() == [[[4096, 4096]]]
 
 
 def test_nan_stays_in_its_channel_and_windows():
-    inputs = jnp.ones((7, 6, 3)).at[2, 3, 1].set(jnp.nan)
-    outputs = functional.depthwise_conv(inputs, jnp.ones((3, 3, 3, 2)))
+    inputs = np.ones((7, 6, 3))
+    inputs[2, 3, 1] = np.nan
+    outputs = functional.depthwise_conv(inputs, np.ones((3, 3, 3, 2)))
     expected = np.zeros((7, 6, 6), bool)
     expected[1:4, 2:5, 2:4] = True
-    np.testing.assert_array_equal(jnp.isnan(outputs), expected)
+    np.testing.assert_array_equal(np.isnan(outputs), expected)
 
 
 @pytest.mark.parametrize("case", ["1d causal", "2d strided", "2d circular", "3d"])
