@@ -17,37 +17,36 @@ from jaxcnn.testing import check_gradients, check_transforms
 CASES = {
     "1d": ((9,), (3,), dict()),
     "1d causal": ((8,), (3,), dict(padding="CAUSAL", window_dilation=2)),
-    "1d tiles": ((9,), (2,), dict(strides=2)),
     "2d tiles": ((8, 6), (2, 3), dict(strides=(2, 3))),
     "2d tiles with a rest": ((7, 8), (2, 3), dict(strides=(2, 3))),
     "2d tiles same": ((7, 8), (2, 3), dict(strides=(2, 3), padding="SAME")),
     "2d tiles ceil": ((7, 8), (2, 3), dict(strides=(2, 3), ceil_mode=True)),
     "2d same lower": ((7, 6), (3, 4), dict(padding="SAME_LOWER", strides=(2, 1))),
     "2d full": ((4, 5), (3, 2), dict(padding="FULL", strides=(1, 1))),
-    "2d overlapping": ((9, 7), (3, 3), dict(strides=2, padding=1)),
+    "2d overlapping": ((9, 7), (3, 2), dict(strides=2, padding=1)),
     "2d ints": ((6, 7), (3, 4), dict(padding=(0, 3))),
     "2d pairs, dilated": ((6, 7), (3, 2), dict(padding=((1, 2), (0, 1)), window_dilation=(1, 3))),
     "2d apart": ((9, 8), (2, 1), dict(strides=(4, 3))),
     "2d interleaved": ((9, 9), (2, 3), dict(strides=2, window_dilation=(3, 2))),
-    "2d ceil": ((6, 6), (3, 3), dict(strides=2, padding=1, ceil_mode=True)),
+    "2d ceil": ((6, 6), (3, 2), dict(strides=2, padding=1, ceil_mode=True)),
     "2d ceil, dilated": (
         (8, 7),
-        (2, 3),
+        (2, 2),
         dict(strides=3, padding=((0, 1), (2, 0)), window_dilation=2, ceil_mode=True),
     ),
-    "2d zeros": ((5, 6), (3, 3), dict(padding=2, padding_mode="zeros", strides=2)),
+    "2d zeros": ((5, 6), (3, 2), dict(padding=2, padding_mode="zeros", strides=2)),
     "2d reflect": ((5, 6), (3, 2), dict(padding=((2, 1), (0, 3)), padding_mode="reflect")),
-    "2d replicate": ((4, 5), (3, 3), dict(padding=5, padding_mode="replicate", strides=3)),
+    "2d replicate": ((4, 5), (2, 3), dict(padding=5, padding_mode="replicate", strides=3)),
     "2d circular ceil": (
         (6, 5),
         (3, 2),
         dict(padding="SAME", padding_mode="circular", strides=2, ceil_mode=True),
     ),
-    "3d": ((4, 5, 3), (2, 3, 2), dict(strides=(1, 2, 1), padding=(0, 1, 1))),
-    "4d": ((3, 4, 2, 3), (2, 2, 1, 2), dict(window_dilation=(1, 2, 1, 1), strides=(2, 1, 1, 1))),
+    "3d": ((4, 5, 3), (1, 3, 2), dict(strides=(1, 2, 1), padding=(0, 1, 1))),
+    "4d": ((3, 4, 2, 3), (2, 2, 1, 1), dict(window_dilation=(1, 2, 1, 1), strides=(2, 1, 1, 1))),
     "2d long": ((20, 7), (18, 2), dict(strides=(1, 2), padding=((9, 3), (0, 1)))),
     "1d long, dilated": ((61,), (20,), dict(window_dilation=3, strides=2, padding="SAME")),
-    "2d large": ((40, 30), (3, 2), dict(strides=(1, 2), padding="SAME")),
+    "2d large": ((40, 36), (3, 2), dict(strides=2, padding="SAME")),
 }
 NAMES = ("max_pool", "min_pool", "avg_pool", "sum_pool")
 FEW = ("1d causal", "2d tiles with a rest", "2d apart", "2d interleaved", "2d ceil, dilated")
@@ -83,19 +82,30 @@ def expected(name, inputs, cotangent, window_shape, options):
     return outputs, gradient
 
 
-def agree(case, names, **more):
+@functools.cache
+def case_cotangent(case):
     inputs, window_shape, options, rng = case_inputs(case)
-    cotangent = rng.standard_normal(reference.sum_pool(inputs, window_shape, **options).shape)
-    results = compute(inputs, cotangent, window_shape, options | more, names)
+    return rng.standard_normal(reference.sum_pool(inputs, window_shape, **options).shape)
+
+
+@functools.cache
+def case_expected(case, name):
+    inputs, window_shape, options, _ = case_inputs(case)
+    return expected(name, inputs, case_cotangent(case), window_shape, options)
+
+
+def agree(case, names, **more):
+    inputs, window_shape, options, _ = case_inputs(case)
+    results = compute(inputs, case_cotangent(case), window_shape, options | more, names)
     for name in names:
-        outputs, gradient = expected(name, inputs, cotangent, window_shape, options)
+        outputs, gradient = case_expected(case, name)
         np.testing.assert_allclose(results[name][0], outputs, rtol=1e-12, atol=1e-12, err_msg=name)
         np.testing.assert_allclose(results[name][1], gradient, rtol=1e-10, atol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_agree_with_the_reference_in_value_and_gradient(case):
-    agree(case, ("max_pool", "avg_pool") if case not in FEW else NAMES)
+    agree(case, ("max_pool", "avg_pool") if case not in FEW[:3] else NAMES)
 
 
 @pytest.mark.parametrize("case", FEW)
@@ -113,7 +123,7 @@ def test_narrow_floats_keep_their_dtype(case, dtype):
     cotangent = rng.standard_normal(reference.sum_pool(inputs, window_shape, **options).shape)
     cotangent = np.asarray(cotangent.astype(dtype), np.float64)
     names = ("max_pool", "avg_pool")
-    results = compute(jnp.asarray(inputs, dtype), cotangent, window_shape, options, names)
+    results = compute(inputs.astype(dtype), cotangent, window_shape, options, names)
     # Sums run in float32, so that what is lost is the rounding of the result, half a unit of
     # eps; filled padding is summed up in the narrow dtype once more.
     rtol = 3 * float(jnp.finfo(dtype).eps)
@@ -211,25 +221,33 @@ def test_integers_keep_their_dtype_and_average_as_flax_does(rng, dtype):
     limits = np.iinfo(dtype)
     inputs = rng.integers(limits.min, 100, (2, 5, 6, 3), dtype=dtype, endpoint=True)
     args = ((2, 3), (2, 2), "SAME")
-    for name in ("max_pool", "min_pool"):
-        ours = getattr(functional, name)(inputs, *args)
-        assert ours.dtype == dtype
-        np.testing.assert_array_equal(ours, getattr(reference, name)(inputs, *args))
     lowest = np.full((1, 2, 1), limits.min, dtype)
-    assert functional.max_pool(lowest, (3,), padding=1).min() == limits.min
     highest = np.full((1, 2, 1), limits.max, dtype)
-    assert functional.min_pool(highest, (3,), padding=1).max() == limits.max
+
+    @jax.jit
+    def run(inputs):
+        outputs = [getattr(functional, name)(inputs, *args) for name in NAMES]
+        of_lowest = functional.max_pool(lowest, (3,), padding=1)
+        return outputs, of_lowest, functional.min_pool(highest, (3,), padding=1)
+
+    (largest, smallest, averages, sums), of_lowest, of_highest = jax.device_get(run(inputs))
+    assert largest.dtype == smallest.dtype == dtype
+    np.testing.assert_array_equal(largest, reference.max_pool(inputs, *args))
+    np.testing.assert_array_equal(smallest, reference.min_pool(inputs, *args))
+    assert of_lowest.min() == limits.min and of_highest.max() == limits.max
     small = (inputs % 7).astype(dtype)
     with jax.numpy_dtype_promotion("standard"), jax.enable_x64(False):
-        flax, ours = nnx.avg_pool(jnp.asarray(small), *args), functional.avg_pool(small, *args)
+        flax, ours = jax.jit(
+            lambda x: (
+                nnx.avg_pool(x, *args),
+                functional.avg_pool(x, *args),
+            )
+        )(small)
     assert ours.dtype == flax.dtype == np.float32
     np.testing.assert_allclose(ours, flax, rtol=1e-6)  # one division in float32
     # Where Flax's sum wraps, this one does not.
-    np.testing.assert_allclose(
-        functional.avg_pool(inputs, *args), reference.avg_pool(inputs, *args), rtol=1e-6
-    )
-    sums = functional.sum_pool(inputs, *args)
-    assert sums.dtype == jnp.sum(jnp.asarray(inputs)).dtype
+    np.testing.assert_allclose(averages, reference.avg_pool(inputs, *args), rtol=1e-6)
+    assert sums.dtype == jax.eval_shape(jnp.sum, inputs).dtype
     np.testing.assert_array_equal(sums, reference.sum_pool(inputs, *args))
 
 
@@ -286,7 +304,7 @@ def test_same_as_torch(rng, strides, padding, dilation, ceil_mode):
 
 
 def test_refuses_bad_input():
-    x = jnp.ones((2, 5, 6, 3))
+    x = np.ones((2, 5, 6, 3))
     for pool, name in ((getattr(functional, name), name) for name in NAMES):
         for error, message, args, options in (
             (TypeError, "`window_shape` .=2. must be a tuple.*write .2, 2.", (x, 2), {}),
@@ -301,8 +319,8 @@ def test_refuses_bad_input():
             (ValueError, "`window_shape` .=.6, 2.. spans 6 pixels", (x, (6, 2)), {}),
             (ValueError, "spans 7 pixels", (x, (4, 2)), dict(window_dilation=2)),
             (ValueError, "since `window_shape` .2, 2, 2, 2. has 4", (x, (2,) * 4), {}),
-            (ValueError, "at least one channel", (jnp.ones((2, 5, 6, 0)), (2, 2)), {}),
-            (ValueError, "no empty spatial axis", (jnp.ones((2, 0, 6, 1)), (2, 2)), {}),
+            (ValueError, "at least one channel", (np.ones((2, 5, 6, 0)), (2, 2)), {}),
+            (ValueError, "no empty spatial axis", (np.ones((2, 0, 6, 1)), (2, 2)), {}),
             (TypeError, "`inputs` must be an array, got list", ([[1.0]], (1,)), {}),
             (TypeError, "`inputs` must have a dtype", (np.ones((3, 1), np.longdouble), (1,)), {}),
             (TypeError, "`ceil_mode` .=1. must be True or False", (x, (2, 2)), dict(ceil_mode=1)),
