@@ -69,7 +69,7 @@ def test_other_dtypes(case, dtype):
 
 @pytest.mark.parametrize("batch", [(), (2, 3), (0,)])
 def test_any_number_of_batch_axes(batch):
-    for ours, right in zip(*both("2d linear shape", batch=batch), strict=True):
+    for ours, right in zip(*both("1d linear", batch=batch), strict=True):
         np.testing.assert_allclose(ours, right, atol=1e-11)
 
 
@@ -77,9 +77,14 @@ def test_any_number_of_batch_axes(batch):
     "method, sizes", [("nearest", (8, 15)), ("linear", (8, 9)), ("linear", (4, 20))]
 )
 def test_resizes_as_jax_does(method, sizes, rng):
-    inputs, one_tap = rng.standard_normal((2, 4, 5, 3)), np.eye(3)[None, None]
-    outputs = functional.resize_conv(inputs, one_tap, resized_shape=sizes, method=method)
-    expected = jax.image.resize(inputs, (2, *sizes, 3), method)
+    one_tap = np.eye(3)[None, None]
+
+    @jax.jit
+    def run(inputs):
+        ours = functional.resize_conv(inputs, one_tap, resized_shape=sizes, method=method)
+        return ours, jax.image.resize(inputs, (2, *sizes, 3), method)
+
+    outputs, expected = run(rng.standard_normal((2, 4, 5, 3)))
     np.testing.assert_allclose(outputs, expected, atol=1e-6)  # jax weighs in float32
 
 
@@ -104,17 +109,17 @@ def test_nearest_keeps_integers_and_not_a_number_in_its_place(rng):
     options = dict(preferred_element_type=jnp.int32)
     outputs = functional.resize_conv(inputs, kernel, **options)
     np.testing.assert_array_equal(outputs, reference.resize_conv(inputs, kernel))
-    pixels = jnp.array([1.0, jnp.nan, 2.0, 3.0, 4.0])[:, None]
-    one_tap = jnp.ones((1, 1, 1))
+    pixels = np.array([1.0, np.nan, 2.0, 3.0, 4.0])[:, None]
+    one_tap = np.ones((1, 1, 1))
     for options, count in ((dict(), 2), (dict(method="linear", scale=3), 3 + 2)):
-        assert jnp.isnan(functional.resize_conv(pixels, one_tap, **options)).sum() == count
+        assert np.isnan(functional.resize_conv(pixels, one_tap, **options)).sum() == count
 
 
 def test_vmap_over_inputs_and_kernels():
     (inputs, kernel, _), options, _ = arrays("2d linear")
     fn = jax.jit(jax.vmap(functools.partial(functional.resize_conv, **options)))
     many = np.stack([inputs, 2 * inputs]), np.stack([kernel, kernel**2])
-    for i, got in enumerate(fn(*many)):
+    for i, got in enumerate(np.asarray(fn(*many))):
         expected = reference.resize_conv(many[0][i], many[1][i], **options)
         np.testing.assert_allclose(got, expected, atol=1e-11)
 
@@ -127,7 +132,8 @@ def test_bilinear_second_order(rng):
     def loss(x, k):
         return (functional.resize_conv(x, k, **options) ** 2).sum() / 2
 
-    _, ours = jax.jvp(jax.jit(jax.grad(loss, (0, 1))), (inputs, kernel), tangents)
+    hessian = jax.jit(lambda *along: jax.jvp(jax.grad(loss, (0, 1)), (inputs, kernel), along)[1])
+    ours = hessian(*tangents)
     forward, pull = reference.resize_conv, reference.resize_conv_vjp
     y = forward(inputs, kernel, **options)
     dy = forward(tangents[0], kernel, **options) + forward(inputs, tangents[1], **options)
