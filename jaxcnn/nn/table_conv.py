@@ -1,8 +1,10 @@
 """Convolution whose outputs see only the inputs that a table names."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -96,12 +98,7 @@ class TableConv(ConvLayer):
 
     def dense_kernel(self) -> Inexact[Array, "*kernel_size in_features out_features"]:
         """The kernel with zeros where nothing is connected."""
-        kernel = self.kernel[...]
-        inside = np.concatenate([np.asarray(seen) for seen in self.connections])
-        outside = np.repeat(np.arange(self.out_features), [len(seen) for seen in self.connections])
-        dense = jnp.zeros((*self.kernel_size, self.in_features, self.out_features), kernel.dtype)
-        # No pair is listed twice, so that neither this nor its gradient adds anything up.
-        return dense.at[..., inside, outside].set(kernel, unique_indices=True)
+        return _dense(self.kernel[...], self.connections, self.in_features)
 
     def __call__(
         self, inputs: Num[Array, "*batch_and_spatial in_features"]
@@ -109,6 +106,20 @@ class TableConv(ConvLayer):
         """Convolves `(*batch, *spatial, in_features)` to `(*batch, *out, out_features)`."""
         inputs, kernel, bias = self._promoted(inputs, self.dense_kernel(), self.bias)
         return functional.conv(inputs, kernel, bias, **self._options())
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _dense(
+    kernel: Inexact[Array, "*kernel_size pairs"],
+    connections: tuple[tuple[int, ...], ...],
+    in_features: int,
+) -> Inexact[Array, "*kernel_size in_features out_features"]:
+    """Lays the pairs' kernels into one of all features; one program outside `jit` too."""
+    inside = np.concatenate([np.asarray(seen) for seen in connections])
+    outside = np.repeat(np.arange(len(connections)), [len(seen) for seen in connections])
+    dense = jnp.zeros((*kernel.shape[:-1], in_features, len(connections)), kernel.dtype)
+    # No pair is listed twice, so that neither this nor its gradient adds anything up.
+    return dense.at[..., inside, outside].set(kernel, unique_indices=True)
 
 
 def _table(connections: Any, in_features: int) -> tuple[tuple[int, ...], ...]:
