@@ -16,7 +16,7 @@ def test_unet_steps_on_images_of_any_size(trained, rng):
     build = functools.partial(
         UNet,
         3,
-        widths=(4, 6, 8),
+        widths=(4, 6),
         upsampling="resize",
         norm=nn.batch_norm,
         dropout=0.1,
@@ -24,7 +24,7 @@ def test_unet_steps_on_images_of_any_size(trained, rng):
     )
     model, logits, largest = trained(build, rng.normal(size=(2, 9, 14, 3)))
     assert logits.shape == (2, 9, 14, 3)
-    assert largest["features"]["down3"]["conv2"]["conv"]["kernel"][...] > 0
+    assert largest["features"]["down2"]["conv2"]["conv"]["kernel"][...] > 0
 
 
 def test_unpadded_unet_is_the_middle_of_the_padded_one(filled, rng):
