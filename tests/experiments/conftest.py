@@ -13,10 +13,11 @@ from flax import nnx
 from experiments.augment import Augmentation
 from experiments.data import Dataset, Split, load
 from experiments.data.split import Layout
-from experiments.trainer import Programs, Recipe
+from experiments.runs import Run
+from experiments.trainer import Programs, Recipe, fit, pictures
 
 TINY = Recipe(
-    epochs=6,
+    epochs=5,
     batch_size=8,
     learning_rate=0.05,
     schedule="constant",
@@ -163,6 +164,15 @@ def compiled():
 def tiny_programs(compiled, tiny_data):
     """For `tiny_data`, 5 steps of 8 images an epoch."""
     return compiled(TinyModel, tiny_data, TINY)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_programs, tmp_path_factory):
+    """A run of them with seed 3 that nothing happened to: its folder, last state and last test."""
+    run = Run.create(tmp_path_factory.mktemp("whole"), {})
+    with as_users_run(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "draw", lambda *arguments: None)
+        return run.folder, *fit(tiny_programs, run, seed=3)
 
 
 @pytest.fixture(scope="session")

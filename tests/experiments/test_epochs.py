@@ -38,15 +38,15 @@ def test_stopped_within_an_epoch_a_stream_goes_on_with_the_same_bits(
         fit(tiny_stream, run, seed=3, again="this", watch=Watch(save_seconds=1e-6))
     assert exit.value.code == 0
     output = capsys.readouterr().out
-    assert "stopped after step 3 of 5 of epoch 3 of 6; go on with: this" in output
+    assert "stopped after step 3 of 5 of epoch 3 of 5; go on with: this" in output
     assert {path.name for path in run.checkpoints.iterdir()} > {"11", "12", "13"}
     state, _ = fit(tiny_stream, run, seed=3, resume=True)
-    assert "goes on after step 3 of 5 of epoch 3 of 6" in capsys.readouterr().out
+    assert "goes on after step 3 of 5 of epoch 3 of 5" in capsys.readouterr().out
     jax.tree.map(np.testing.assert_array_equal, state, whole)
     names = ("epoch", "train_loss", "train_accuracy", "test_loss")
     lines = [[line[name] for name in names] for line in run.metrics()]
     others = [[line[name] for name in names] for line in Run(tmp_path / "whole").metrics()]
-    assert lines == others and len(lines) == 6
+    assert lines == others and len(lines) == 5
 
 
 def test_both_test_every_example_once(tiny_stream, tiny_programs):
@@ -89,7 +89,7 @@ def test_reader_that_fails(tiny_stream, tiny_data, tmp_path, monkeypatch):
     message = str(error.value)
     assert message.startswith("the data set in nowhere is damaged ([Errno 5] Input/output error")
     assert f"the last good checkpoint is {tmp_path}/run/checkpoints/" in message
-    assert message.endswith("of epoch 1 of 6, go on with: again") and error.value.code == 2
+    assert message.endswith("of epoch 1 of 5, go on with: again") and error.value.code == 2
 
 
 DEVICES = """

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 
 import jax
@@ -16,30 +17,38 @@ from experiments.trainer.loop import to_items
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
 
-EPOCHS, STEPS = 6, 5
+EPOCHS, STEPS = 5, 5
 
 
 @pytest.fixture
 def train(tiny_programs, tmp_path, monkeypatch):
-    """Trains in a run folder by name, and returns the accuracy; draws in the folder "run" alone."""
+    """Trains in a run folder by name, and returns the accuracy."""
 
-    def train(name, *, seed=3, resume=False, **watch):
+    def train(name, *, seed=3, resume=False, draw=False, **watch):
         folder = tmp_path / name
-        if name != "run":
-            monkeypatch.setattr(pictures, "draw", lambda *arguments: None)
         run = Run(folder) if resume else Run.create(folder, {})
         options = {"seed": seed, "resume": resume, "watch": Watch(**watch)}
-        return fit(tiny_programs, run, again=f"again {name}", **options)[1]["accuracy"]
+        with monkeypatch.context() as patch:
+            if not draw:
+                patch.setattr(pictures, "draw", lambda *arguments: None)
+            return fit(tiny_programs, run, again=f"again {name}", **options)[1]["accuracy"]
 
     return train
 
 
 @pytest.fixture
-def restored(tiny_programs, tmp_path):
-    """The newest checkpoint of a run folder by name."""
+def whole(tiny_run):
+    """The folder and the accuracy of a run with seed 3 that nothing happened to."""
+    folder, _, test = tiny_run
+    return folder, test["accuracy"]
 
-    def restored(name):
-        checkpoints = Checkpoints(tmp_path / name / "checkpoints", read_only=True)
+
+@pytest.fixture
+def restored(tiny_programs, tmp_path):
+    """The newest checkpoint of a run folder, which may be given by its name."""
+
+    def restored(folder):
+        checkpoints = Checkpoints(tmp_path / folder / "checkpoints", read_only=True)
         return checkpoints.restore_newest(to_items(tiny_programs.like))
 
     return restored
@@ -71,10 +80,10 @@ def assert_same_bits(one, other):
 
 
 def test_learns_and_writes(train, restored, tmp_path, capsys):
-    assert train("run", tensorboard=True, profile=True) >= 0.9
+    assert train("run", draw=True, tensorboard=True, profile=True) >= 0.9
     assert "training time" in capsys.readouterr().out
     folder = tmp_path / "run"
-    assert [line["epoch"] for line in metrics(folder)] == [1, 2, 3, 4, 5, 6]
+    assert [line["epoch"] for line in metrics(folder)] == [1, 2, 3, 4, 5]
     first, last = metrics(folder)[0], metrics(folder)[-1]
     assert last["train_loss"] < 0.7 * first["train_loss"] and last["test_accuracy"] >= 0.9
     assert restored("run")[0] == EPOCHS * STEPS
@@ -105,12 +114,12 @@ def test_full_disk_of_tensorboard(train, monkeypatch):
         train("full", tensorboard=True)
 
 
-def test_seed_decides(train, restored):
-    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+def test_seed_decides(train, restored, whole):
+    for name, seed in (("same", 3), ("other", 4)):
         train(name, seed=seed)
-    assert_same_bits(restored("a"), restored("b"))
+    assert_same_bits(restored(whole[0]), restored("same"))
     with pytest.raises(AssertionError):
-        assert_same_bits(restored("a"), restored("c"))
+        assert_same_bits(restored(whole[0]), restored("other"))
 
 
 @pytest.mark.parametrize(
@@ -118,14 +127,14 @@ def test_seed_decides(train, restored):
     [(signal.SIGTERM, 0, False), (signal.SIGTERM, 0, True), (signal.SIGINT, 130, False)],
 )
 def test_resumed_run_ends_with_the_same_bits(
-    train, restored, tmp_path, monkeypatch, capsys, number, code, damage
+    train, restored, whole, tmp_path, monkeypatch, capsys, number, code, damage
 ):
-    accuracy = train("whole")
+    folder, accuracy = whole
     with monkeypatch.context() as patch, pytest.raises(SystemExit) as exit:
         stop_after(4, patch, number)
         train("stopped")
     assert exit.value.code == code
-    assert "stopped after epoch 4 of 6; go on with: again stopped" in capsys.readouterr().out
+    assert "stopped after epoch 4 of 5; go on with: again stopped" in capsys.readouterr().out
     assert restored("stopped")[0] == 4 * STEPS
     if damage:
         checkpoint = tmp_path / "stopped" / "checkpoints" / str(4 * STEPS)
@@ -133,24 +142,24 @@ def test_resumed_run_ends_with_the_same_bits(
         path.write_bytes(path.read_bytes()[:20])
     assert train("stopped", resume=True) == accuracy
     output = capsys.readouterr().out
-    assert f"goes on after epoch {3 if damage else 4} of 6" in output
+    assert f"goes on after epoch {3 if damage else 4} of 5" in output
     assert (f"checkpoint {4 * STEPS} is damaged and passed over" in output) is damage
-    assert_same_bits(restored("stopped"), restored("whole"))
-    assert metrics(tmp_path / "stopped") == metrics(tmp_path / "whole")
+    assert_same_bits(restored("stopped"), restored(folder))
+    assert metrics(tmp_path / "stopped") == metrics(folder)
 
 
-def test_resuming_a_finished_run_changes_nothing(train, restored, tmp_path):
-    accuracy = train("run")
-    before = restored("run"), metrics(tmp_path / "run")
+def test_resuming_a_finished_run_changes_nothing(train, restored, whole, tmp_path):
+    folder, accuracy = whole
+    shutil.copytree(folder, tmp_path / "run")
     assert train("run", resume=True) == accuracy
-    assert_same_bits(restored("run"), before[0])
-    assert metrics(tmp_path / "run") == before[1]
+    assert_same_bits(restored("run"), restored(folder))
+    assert metrics(tmp_path / "run") == metrics(folder)
     (tmp_path / "run" / "metrics.jsonl").unlink()
-    assert train("run", resume=True) == accuracy
+    assert train("run", resume=True, draw=True) == accuracy
 
 
-def test_resuming_before_the_first_checkpoint_starts_anew(train, restored, tmp_path):
-    accuracy = train("whole")
+def test_resuming_before_the_first_checkpoint_starts_anew(train, restored, whole, tmp_path):
+    folder, accuracy = whole
     Run.create(tmp_path / "killed", {})
     assert train("killed", resume=True) == accuracy
-    assert_same_bits(restored("killed"), restored("whole"))
+    assert_same_bits(restored("killed"), restored(folder))

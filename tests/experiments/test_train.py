@@ -13,7 +13,8 @@ from experiments import command, train
 from experiments.command import UserError
 from experiments.data import Split, load, scenes, signals
 from experiments.runs import Run
-from experiments.trainer import Recipe, fit, pictures, restore, session, zoo
+from experiments.trainer import Recipe, restore, session, zoo
+from jaxcnn import models
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
 
@@ -57,10 +58,10 @@ def few_synthetic(monkeypatch):
 
 
 def test_segments_scenes(data_dir, tmp_path, monkeypatch, capsys):
-    """A very small U-Net and 60 of the scenes."""
+    """A U-Net of one stage and 60 of the scenes."""
     monkeypatch.setattr(session, "load", few(60))
     module, options = zoo.SEGMENTERS["unet-small"]
-    small = (module, {**options, "widths": (2, 3)})
+    small = (module, {**options, "widths": (2,)})
     monkeypatch.setitem(zoo.SEGMENTERS, "unet-small", small)
     folder = tmp_path / "run"
     options = ("--data", "scenes", "--model", "unet-small", "--epochs", 1, "--data-dir", data_dir)
@@ -80,7 +81,10 @@ def test_segments_scenes(data_dir, tmp_path, monkeypatch, capsys):
     assert message in refusal(capsys, *options)
 
 
-def test_finder(data_dir, tmp_path, capsys):
+def test_finder(data_dir, tmp_path, monkeypatch, capsys):
+    """Of a network with one convolution."""
+    small = {"convs": 1, "stages": 1, "hidden": 0}
+    monkeypatch.setitem(zoo.CLASSIFIERS, "pattern-cnn", (models.PatternCNN, small))
     folder = tmp_path / "rates"
     options = ("--data", "digits8x8", "--model", "pattern-cnn", "--data-dir", data_dir)
     assert run("find", *options, "--steps", 60, "--highest", 10.0, "--run", folder) == 0
@@ -168,10 +172,9 @@ def test_most_devices_that_divide_a_batch(size, there, used):
     assert session.most_devices(size, there) == used
 
 
-def test_best_of_a_run(tiny_programs, tiny_data, make_tiny_model, tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "draw", lambda *arguments: None)
-    run = Run.create(tmp_path, {})
-    state, _ = fit(tiny_programs, run, seed=0)
+def test_best_of_a_run(tiny_run, tiny_data, make_tiny_model):
+    folder, state, _ = tiny_run
+    run = Run(folder)
     kernel = restore(run, make_tiny_model).linear.kernel[...]
     np.testing.assert_array_equal(kernel, state.model["params"]["linear"]["kernel"])
     best = restore(run, make_tiny_model, best=True)
