@@ -1,6 +1,7 @@
 """The house rules, executed: what every public function must say, and what no file may hold."""
 
 import ast
+import functools
 import inspect
 import pathlib
 import re
@@ -30,6 +31,12 @@ BANNED_NAMES = {
     "dilation": "kernel_dilation, input_dilation or window_dilation",
 }
 AS_LAX_DOES = {"conv_general_dilated"}  # keeps the names of the function that it stands in for
+
+
+@functools.cache
+def parsed(path: pathlib.Path) -> ast.Module:
+    """A file's syntax tree, for every rule."""
+    return ast.parse(path.read_text())
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -68,7 +75,7 @@ def test_all_is_sorted_and_complete(package):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_library_files(path):
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     assert ast.get_docstring(tree) or not tree.body, "a file says what it holds"
     for node in ast.walk(tree):
         assert not isinstance(node, ast.Assert), f"assert on line {node.lineno}"
@@ -90,7 +97,7 @@ def test_nothing_below_imports_what_lies_above(path):
         "nn": {"reference", "models"},
         "models": {"reference"},
     }.get(package, set())
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

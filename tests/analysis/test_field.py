@@ -180,7 +180,7 @@ def test_fields_of_the_networks(build, known):
 
 
 def test_strides_are_fractions_where_units_are_more_than_pixels():
-    layer = nn.ConvTranspose(3, 3, (2, 4), strides=2, rngs=nnx.Rngs(0))
+    layer = nnx.eval_shape(lambda: nn.ConvTranspose(3, 3, (2, 4), strides=2, rngs=nnx.Rngs(0)))
     field = analysis.receptive_field(layer, (8, 5))
     assert str(field.strides) == "(Fraction(1, 2), Fraction(1, 2))"
     assert field.output_shape == (16, 10)
@@ -191,10 +191,11 @@ def test_strides_are_fractions_where_units_are_more_than_pixels():
 
 def test_what_has_no_field_is_refused():
     for options in (dict(padding="CIRCULAR"), dict(strides=3)):  # with gaps
-        layer = nn.ConvTranspose(3, 3, (2, 2), rngs=nnx.Rngs(0), **options)
+        build = functools.partial(nn.ConvTranspose, 3, 3, (2, 2), **options)
+        layer = nnx.eval_shape(lambda build=build: build(rngs=nnx.Rngs(0)))
         with pytest.raises(TypeError, match="receptive_field: `model` holds ConvTranspose, whose"):
             analysis.receptive_field(layer, (8, 8))
-    dilated = nn.Conv(3, 3, (2, 2), input_dilation=2, rngs=nnx.Rngs(0))
+    dilated = nnx.eval_shape(lambda: nn.Conv(3, 3, (2, 2), input_dilation=2, rngs=nnx.Rngs(0)))
     with pytest.raises(TypeError, match="receptive_field: `model` holds Conv, whose windows"):
         analysis.receptive_field(dilated, (8, 8))
     with pytest.raises(TypeError, match="receptive_field: `input_shape` .=8. must be a tuple"):

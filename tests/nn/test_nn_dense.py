@@ -154,7 +154,7 @@ def test_averages_become_averages_over_windows(reading):
 
 
 def test_bad_arguments_are_refused():
-    dense = nnx.Linear(24, 2, rngs=nnx.Rngs(0))
+    dense = nnx.eval_shape(lambda: nnx.Linear(24, 2, rngs=nnx.Rngs(0)))
     with pytest.raises(ValueError, match="dense_to_conv: `window_shape` .=.5, 5.. must hold a who"):
         nn.dense_to_conv(dense, (5, 5))
     with pytest.raises(TypeError, match="dense_to_conv: `window_shape` .=5. must be a tuple"):

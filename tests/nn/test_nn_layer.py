@@ -89,14 +89,15 @@ def test_one_call_with_its_own_parameters(name, rng):
         offsets.kernel[...] = np.asarray(drawn(None, offsets.kernel.shape, float)) / 9
     inputs = jax.device_put(rng.normal(size=SHAPE))
     outputs = np.asarray(layer(inputs))
-    np.testing.assert_allclose(outputs, nnx.jit(call)(layer, inputs), rtol=1e-12)
     assert outputs.shape == (2, 2, 7, layer.out_features)
 
     @nnx.jit
-    def value_and_gradient(layer, inputs):
-        return nnx.value_and_grad(lambda m: jnp.sum(m(inputs) ** 2))(layer)
+    def called_and_derived(layer, inputs):
+        value_and_gradient = nnx.value_and_grad(lambda m: jnp.sum(m(inputs) ** 2))
+        return call(layer, inputs), value_and_gradient(layer)
 
-    value, gradient = value_and_gradient(layer, inputs)
+    expected, (value, gradient) = called_and_derived(layer, inputs)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-12)
     np.testing.assert_allclose(value, np.sum(outputs**2), rtol=1e-10)
     assert all(np.asarray(leaf).any() for leaf in jax.tree.leaves(gradient))
     copy = pickle.loads(pickle.dumps(nnx.merge(*nnx.split(layer))))
