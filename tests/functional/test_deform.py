@@ -15,7 +15,6 @@ CASES = {
     "1d groups": ((9,), 6, 4, (3,), True, dict(feature_group_count=2, offset_group_count=3)),
     "1d causal": ((7,), 2, 3, (3,), False, dict(padding="CAUSAL", kernel_dilation=2)),
     "2d masked, strided": ((7, 6), 3, 2, (3, 2), True, dict(strides=(2, 1), padding=(1, 2))),
-    "2d groups": ((6, 5), 6, 4, (2, 3), True, dict(feature_group_count=2, offset_group_count=3)),
     "2d offset groups": ((5, 6), 4, 3, (3, 2), False, dict(offset_group_count=2, padding=1)),
     "2d all": (
         (6, 7),
@@ -33,7 +32,7 @@ CASES = {
     ),
     "3d": ((3, 4, 3), 2, 2, (2, 1, 2), True, dict(offset_group_count=2, strides=(1, 2, 1))),
     "4d": ((3, 2, 3, 2), 1, 2, (2, 1, 2, 1), False, dict()),
-    "2d large": ((24, 20), 12, 4, (2, 2), True, dict(strides=2, padding="SAME")),
+    "1d large": ((480,), 12, 4, (3,), True, dict(strides=2, padding="SAME")),
 }  # fmt: skip
 
 
@@ -201,12 +200,9 @@ def test_any_number_of_batch_axes(batch):
         np.testing.assert_allclose(gradients[name], right, atol=1e-11)
 
 
-@pytest.mark.parametrize(
-    "dtype, case",
-    [(np.float32, "2d all"), (jnp.bfloat16, "1d groups"), (np.float16, "1d groups")],
-)
-def test_other_dtypes(dtype, case):
-    args, options, rng = arrays(case, dtype=dtype)
+@pytest.mark.parametrize("dtype", [np.float32, jnp.bfloat16, np.float16])
+def test_other_dtypes(dtype):
+    args, options, rng = arrays("1d groups", dtype=dtype)
     exact = {k: np.asarray(v, np.float64) for k, v in args.items()}
     expected = reference.deform_conv(**exact, **options)
     cotangent = np.asarray(rng.standard_normal(expected.shape), dtype)
