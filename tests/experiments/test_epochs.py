@@ -151,8 +151,8 @@ whole, test = train("whole", "data=4")
 assert len(jax.tree.leaves(whole)[1].devices()) == 4
 train("moved", "data=4", stop=1)
 train("moved", "data=1", stop=2)
-moved, again = train("moved", "data=2")
-assert len(jax.tree.leaves(moved)[1].devices()) == 2
+moved, again = train("moved", "data=4")
+assert len(jax.tree.leaves(moved)[1].devices()) == 4
 difference = jax.tree.map(lambda a, b: np.abs(np.asarray(a) - np.asarray(b)).max(), whole, moved)
 print(max(jax.tree.leaves(difference)), abs(test["loss"] - again["loss"]))
 """

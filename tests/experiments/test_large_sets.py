@@ -6,7 +6,7 @@ import pytest
 from flax import nnx
 
 from experiments import cifar10, command, imagenet
-from experiments.trainer import zoo
+from experiments.trainer import pictures, zoo
 from jaxcnn import models, nn
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
@@ -16,7 +16,7 @@ class Whitened(models.CifarSpeedNet):
     """The speed network without its blocks, whose gradients take a while to compile."""
 
     def __init__(self, num_classes: int = 10, *, rngs, dtype=None):
-        super().__init__(num_classes, rngs=rngs, dtype=dtype)
+        super().__init__(num_classes, widths=(24, 24, 24), rngs=rngs, dtype=dtype)
         whitening = self.features.whitening
         self.features = nn.Chain(whitening=whitening, norm=nn.batch_norm(24, rngs=rngs))
         fc = nnx.Linear(24, num_classes, rngs=rngs)
@@ -24,6 +24,7 @@ class Whitened(models.CifarSpeedNet):
 
 
 def test_cifar10(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pictures, "draw", lambda *arguments: None)  # the next test draws
     monkeypatch.setitem(zoo.CLASSIFIERS, "cifar-speed-net", (Whitened, {}))
     options = ("--data", "mock:cifar10", "--epochs", "1", "--batch-size", "32", "--views", "one")
     folders = ("--run", str(tmp_path / "run"), "--data-dir", str(tmp_path / "data"))

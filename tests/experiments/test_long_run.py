@@ -16,8 +16,8 @@ from experiments.trainer import Checkpoints, fit, pictures
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
 
-EPOCHS, STEPS = 10, 200  # an epoch
-GROWTH = 16 * 2**20  # bytes of resident memory between the steps 200 and 2,000: 9 kB a step
+EPOCHS, STEPS = 5, 400  # an epoch
+GROWTH = 16 * 2**20  # bytes of resident memory between the steps 400 and 2,000: 10 kB a step
 
 
 def held():
@@ -56,7 +56,7 @@ def test_memory_is_flat_and_nothing_is_compiled_again(
     monkeypatch.setattr(Dataset, "streamed", streamed)
     monkeypatch.setattr(Checkpoints, "save", save_and_wait)
     monkeypatch.setattr(Run, "add_metrics", add_and_look)
-    images, labels = (np.concatenate([a] * 10) for a in tiny_data.train.arrays())
+    images, labels = (np.concatenate([a] * 20) for a in tiny_data.train.arrays())
     data = dataclasses.replace(tiny_data, train=make_split(images, labels))
     recipe = dataclasses.replace(tiny_recipe, epochs=EPOCHS, batch_size=2)
     programs = compiled(Traced, data, recipe)
