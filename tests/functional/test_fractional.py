@@ -16,7 +16,7 @@ from jaxcnn.testing import check_gradients, check_transforms
 POOLS = ("fractional_max_pool", "fractional_max_pool_with_indices")
 # name: inputs, window shape, output shape
 CASES = {
-    "1d": ((2, 9, 3), (2,), (6,)),
+    "1d, two batch axes": ((2, 3, 9, 2), (2,), (6,)),
     "2d": ((2, 9, 11, 3), (2, 3), (6, 7)),
     "2d, whole steps": ((2, 9, 8, 2), (3, 2), (4, 7)),
     "2d, one window": ((2, 5, 6, 2), (2, 6), (1, 1)),
@@ -25,7 +25,6 @@ CASES = {
     "3d": ((2, 6, 5, 7, 2), (2, 1, 3), (4, 3, 4)),
     "4d": ((1, 4, 3, 4, 3, 2), (2, 1, 1, 2), (2, 2, 3, 2)),
     "no batch": ((7, 6, 2), (2, 2), (5, 4)),
-    "two batch axes": ((2, 3, 7, 6, 2), (2, 2), (5, 4)),
     "empty batch": ((0, 7, 6, 2), (2, 2), (5, 4)),
     "large": ((2, 27, 20, 9), (2, 2), (19, 14)),
 }
@@ -159,16 +158,14 @@ def test_derivatives_and_transformations():
         reference.fractional_max_pool_vjp, window_shape=window, output_shape=counts
     )
     check_gradients(
-        lambda x: pool(x, samples=samples),
-        (inputs,),
-        vjp=lambda c, x: hand(c, x, samples=samples),
+        lambda x, u: pool(x, samples=u),
+        (inputs, samples),
+        vjp=lambda c, x, u: (*hand(c, x, samples=u), np.zeros_like(u)),
         order=2,
     )
     check_transforms(
         lambda x, u: pool(x, samples=u), (inputs, samples), argnums=0, transforms=("vmap",)
     )
-    by_samples = jax.jit(jax.grad(lambda u: pool(inputs, samples=u).sum()))(samples)
-    assert not np.asarray(by_samples).any()
 
 
 def test_samples_out_of_range_under_jit_stay_within_the_image():

@@ -155,9 +155,9 @@ def test_sums_of_16_bit_floats_run_in_32(dtype):
 
 @pytest.mark.parametrize("batch", [(), (3,), (2, 3), (0,), (2, 0)])
 def test_any_number_of_batch_axes(batch):
-    inputs, patches, options = arrays("2d pairs", batch)
-    sizes, window_shape, _ = CASES["2d pairs"]
-    out, gradient, image, _ = run("2d pairs", inputs, patches)
+    inputs, patches, options = arrays("1d causal", batch)
+    sizes, window_shape, _ = CASES["1d causal"]
+    out, gradient, image, _ = run("1d causal", inputs, patches)
     np.testing.assert_array_equal(out, reference.unfold(inputs, window_shape, **options))
     np.testing.assert_allclose(image, reference.fold(patches, sizes, **options), atol=1e-13)
     assert gradient.shape == inputs.shape

@@ -14,7 +14,7 @@ from jaxcnn.testing import check_gradients, check_transforms
 # name: spatial sizes, window_shape, options
 CASES = {
     "1d": ((9,), (3,), dict()),
-    "1d long": ((40,), (19,), dict(padding=3, strides=2)),
+    "1d long": ((40,), (17,), dict(padding=3, strides=2)),
     "2d tiles": ((7, 6), (2, 3), dict(strides=(2, 3))),
     "2d same": ((6, 7), (3, 2), dict(padding="SAME", strides=(2, 1))),
     "2d ceil, dilated": (
@@ -135,7 +135,7 @@ def test_log_sum_exp_is_stable():
         np.testing.assert_array_equal(run(x)[0][0], value)
 
 
-@pytest.mark.parametrize("taps", [1, 2, 20])
+@pytest.mark.parametrize("taps", [1, 2, 17])
 def test_log_sum_exp_of_nothing_is_minus_infinity_without_a_gradient(taps):
     @jax.jit
     def run(x, tangent):

@@ -12,12 +12,10 @@ from jaxcnn.testing import check_gradients, check_transforms
 
 # name: inputs, levels
 CASES = {
-    "1d": ((2, 9, 3), ((4,), (1,))),
+    "1d, no batch": ((9, 3), ((4,), (1,))),
     "2d": ((2, 7, 10, 3), ((1, 1), (2, 3), (4, 1))),
-    "2d, bins above the size": ((2, 3, 4, 2), ((1, 1), (5, 6))),
+    "2d, bins above the size, two batch axes": ((2, 3, 3, 4, 2), ((1, 1), (5, 6))),
     "3d": ((1, 4, 5, 6, 2), ((1, 1, 1), (2, 3, 2))),
-    "no batch": ((5, 4, 3), ((2, 2), (3, 1))),
-    "two batch axes": ((2, 3, 5, 4, 2), ((2, 2), (1, 1))),
     "empty batch": ((0, 5, 4, 2), ((2, 2), (1, 1))),
     "large": ((4, 26, 20, 12), ((1, 1), (3, 2))),
 }

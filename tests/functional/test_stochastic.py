@@ -12,16 +12,14 @@ from jaxcnn.testing import check_gradients, check_transforms
 
 # name: inputs, window shape, options
 CASES = {
-    "1d": ((2, 9, 3), (3,), dict(strides=2)),
+    "1d, two batch axes": ((2, 3, 9, 3), (3,), dict(strides=2)),
     "2d": ((2, 7, 8, 3), (3, 2), dict(strides=(2, 3))),
     "2d same": ((2, 7, 8, 2), (2, 3), dict(strides=2, padding="SAME")),
-    "2d dilated": ((2, 7, 8, 2), (3, 2), dict(window_dilation=(1, 3), padding=1)),
+    "2d dilated, no batch": ((7, 8, 2), (3, 2), dict(window_dilation=(1, 3), padding=1)),
     "2d ceil": ((2, 7, 8, 2), (3, 3), dict(strides=3, ceil_mode=True, padding=((0, 1), (1, 0)))),
     "2d, windows in the padding": ((2, 3, 4, 2), (2, 2), dict(padding=3)),
     "3d": ((1, 4, 5, 4, 2), (1, 3, 2), dict(strides=(1, 2, 2))),
     "4d": ((1, 3, 2, 3, 4, 2), (2, 1, 1, 3), dict(strides=2, padding="SAME_LOWER")),
-    "no batch": ((6, 5, 3), (2, 2), dict(strides=2)),
-    "two batch axes": ((2, 3, 6, 5, 2), (2, 2), dict(strides=2)),
     "empty batch": ((0, 6, 5, 2), (2, 2), dict(strides=2)),
     "large": ((4, 26, 20, 12), (3, 3), dict(strides=2)),
 }
@@ -134,7 +132,7 @@ def test_the_largest_sample_still_draws_an_element():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, jnp.bfloat16])
 def test_other_floats(dtype):
-    inputs, samples, cotangent, window, options = arguments("2d")
+    inputs, samples, cotangent, window, options = arguments("1d, two batch axes")
     inputs, cotangent = inputs.astype(dtype), cotangent.astype(dtype)
     results = values_and_pullbacks(cotangent, inputs, samples, window, static(options))
     wide, wide_cotangent = inputs.astype(np.float64), cotangent.astype(np.float64)
@@ -153,18 +151,20 @@ def test_derivatives_and_transformations():
     inputs, samples = rng.uniform(0.5, 2, (1, 4, 5, 2)), rng.random((1, 3, 4, 2))
     pool = functools.partial(functional.stochastic_pool, window_shape=(2, 2))
     hand = functools.partial(reference.stochastic_pool_vjp, window_shape=(2, 2))
-    for given in ways(samples):
-        check_gradients(
-            lambda x, given=given: pool(x, **given),
-            (inputs,),
-            vjp=lambda c, x, given=given: hand(c, x, **given),
-            order=2 if "deterministic" in given else 1,
-        )
+    check_gradients(
+        lambda x, u: pool(x, samples=u),
+        (inputs, samples),
+        vjp=lambda c, x, u: (*hand(c, x, samples=u), np.zeros_like(u)),
+    )
+    check_gradients(
+        lambda x: pool(x, deterministic=True),
+        (inputs,),
+        vjp=lambda c, x: hand(c, x, deterministic=True),
+        order=2,
+    )
     check_transforms(
         lambda x, u: pool(x, samples=u), (inputs, samples), argnums=0, transforms=("vmap",)
     )
-    by_samples = jax.jit(jax.grad(lambda u: pool(inputs, samples=u).sum()))(samples)
-    assert not np.asarray(by_samples).any()
 
 
 def test_the_gradient_scatters_nothing():

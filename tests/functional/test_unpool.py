@@ -13,16 +13,16 @@ from jaxcnn.testing import check_gradients, check_transforms
 # name: spatial sizes, window_shape, options of the pool
 CASES = {
     "1d": ((9,), (3,), dict(strides=2)),
-    "1d long": ((40,), (19,), dict(padding=5, strides=2)),
+    "1d long": ((40,), (17,), dict(padding=5, strides=2)),
     "2d tiles": ((6, 9), (2, 3), dict(strides=(2, 3))),
     "2d overlapping": ((7, 8), (3, 2), dict(padding=1)),
     "2d same": ((8, 6), (3, 2), dict(strides=2, padding="SAME")),
     "2d pairs, dilated": ((8, 7), (2, 3), dict(padding=((1, 0), (0, 2)), window_dilation=2)),
     "2d ceil": ((7, 8), (2, 3), dict(strides=(2, 3), ceil_mode=True)),
-    "3d": ((4, 5, 4), (2, 3, 2), dict(strides=(2, 1, 2))),
+    "3d": ((4, 5, 4), (1, 3, 2), dict(strides=(2, 1, 2))),
     "2d large": ((40, 30), (3, 2), dict(strides=(1, 2), padding="SAME")),
-    "2d circular": ((6, 5), (3, 2), dict(padding=2, padding_mode="circular")),
-    "2d reflect": ((5, 6), (3, 3), dict(padding=((2, 1), (0, 2)), padding_mode="reflect")),
+    "2d circular": ((6, 5), (2, 3), dict(padding=2, padding_mode="circular")),
+    "2d reflect": ((5, 6), (3, 2), dict(padding=((2, 1), (0, 1)), padding_mode="reflect")),
 }
 
 
