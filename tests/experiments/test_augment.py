@@ -22,6 +22,8 @@ from experiments.command import UserError
 pytestmark = pytest.mark.usefixtures("plain_jax")
 KEY = jax.random.key(7)
 MOVE = jax.jit(move, static_argnames=("pixels", "fill"))
+FLIP = jax.jit(flip_where)
+CUTOUT = jax.jit(cutout, static_argnums=2)
 MIXUP = jax.jit(mixup, static_argnames="alpha")
 AUGMENT = jax.jit(augment, static_argnums=0)
 
@@ -50,7 +52,7 @@ def test_move_is_pad_and_cut(images, fill, options, pixels):
 
 def test_random_flip(images):
     sides = np.asarray(random_sides(KEY, images))
-    (flipped,) = np.asarray(jax.jit(flip_where)(sides, images))
+    (flipped,) = np.asarray(FLIP(sides, images))
     assert 10 < int(sides.sum()) < 30
     for image, result, side in zip(images, flipped, sides, strict=True):
         np.testing.assert_array_equal(result, image[:, ::-1] if side else image)
@@ -70,7 +72,7 @@ def test_alternating_flip_shows_the_other_side_every_epoch(rng, dtype):
 
 
 def test_cutout_is_a_clipped_square(images):
-    result = np.asarray(jax.jit(cutout, static_argnums=2)(KEY, images, 4))
+    result = np.asarray(CUTOUT(KEY, images, 4))
     middles = np.asarray(jax.random.randint(KEY, (40, 2), 0, np.array([7, 5])))
     for image, after, (i, j) in zip(images, result, middles, strict=True):
         expected = image.copy()
@@ -92,13 +94,13 @@ def test_mixup_blends_images_and_labels_by_one_share(images, rng):
 
 
 def test_all_in_their_order_and_again_the_same(images, rng):
-    options = Augmentation(shift=1, flip="random", crop=2, cutout=3, mixup=0.5)
-    labels = np.eye(3, dtype=np.float32)[rng.integers(0, 3, 40)]
+    options = Augmentation(shift=1, flip="random", crop=3, cutout=4, mixup=0.4)
+    labels, masks = np.eye(3, dtype=np.float32)[rng.integers(0, 3, 40)], images[..., :1]
     keys = jax.random.split(KEY, 5)
-    (expected,) = flip_where(random_sides(keys[0], images), images)
-    (expected,) = MOVE(keys[1], expected, pixels=1)
-    (expected,) = MOVE(keys[2], expected, pixels=2, fill="reflect")
-    expected = MIXUP(keys[4], jax.jit(cutout, static_argnums=2)(keys[3], expected, 3), labels, 0.5)
+    (expected,) = FLIP(random_sides(keys[0], images), images)
+    expected, _ = MOVE(keys[1], expected, masks, pixels=1, fill="constant")
+    expected, _ = MOVE(keys[2], expected, masks, pixels=3, fill="reflect")
+    expected = MIXUP(keys[4], CUTOUT(keys[3], expected, 4), labels, 0.4)
     apply = jax.jit(functools.partial(augment, options))
     result = apply(KEY, images, labels, 0)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), result, expected)
