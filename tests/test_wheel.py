@@ -18,7 +18,8 @@ for heavy in ("matplotlib", "tensorflow_datasets", "tyro", "mlxtend"):
 @jax.jit
 def run(images):
     outputs = functional.conv(images, jnp.ones((5, 5, 1, 6)), padding=2)
-    layer, network = nn.Conv(1, 6, (5, 5), rngs=nnx.Rngs(0)), models.LeNet5(rngs=nnx.Rngs(0))
+    layer = nn.Conv(1, 6, (5, 5), rngs=nnx.Rngs(0))
+    network = models.PatternCNN((28, 28, 1), convs=1, features=2, hidden=0, rngs=nnx.Rngs(0))
     return outputs, layer(images), network(images)
 for outputs in run(jnp.ones((2, 28, 28, 1))):
     print(outputs.shape)

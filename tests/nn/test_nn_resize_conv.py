@@ -12,9 +12,16 @@ from jaxcnn import functional as F
 from jaxcnn import nn
 
 
+def drawn(key, shape, dtype):
+    """An initialiser that compiles nothing."""
+    del key
+    return jax.device_put(np.random.default_rng(sum(shape)).normal(size=shape).astype(dtype))
+
+
 def test_one_call_with_its_own_parameters(rng):
     options = dict(scale=(2, 3), method="linear", padding=((1, 0), (2, 1)), kernel_dilation=(1, 2))
-    layer = nn.ResizeConv(4, 6, (3, 2), param_dtype=jnp.float64, rngs=nnx.Rngs(0), **options)
+    parameters = dict(kernel_init=drawn, bias_init=drawn, param_dtype=jnp.float64)
+    layer = nn.ResizeConv(4, 6, (3, 2), rngs=nnx.Rngs(0), **parameters, **options)
     inputs = jax.device_put(rng.normal(size=(2, 5, 6, 4)))
     expected = F.resize_conv(inputs, layer.kernel[...], layer.bias[...], **options)
     np.testing.assert_allclose(layer(inputs), expected, rtol=1e-12)

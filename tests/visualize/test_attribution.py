@@ -122,9 +122,9 @@ def test_the_model_is_left_as_it_was(model, image):
 
 def test_smooth_grad_without_noise_is_the_saliency(compiled, image):
     plain = drawn(visualize.saliency(compiled, image, target=1))
-    still = drawn(visualize.smooth_grad(compiled, image, target=1, noise=0.0, samples=2))
-    np.testing.assert_allclose(still, plain, rtol=1e-10)
-    noisy = [drawn(visualize.smooth_grad(compiled, image, target=1, seed=s)) for s in (0, 0, 1)]
+    smooth = functools.partial(visualize.smooth_grad, compiled, image, target=1, samples=2)
+    np.testing.assert_allclose(drawn(smooth(noise=0.0)), plain, rtol=1e-10)
+    noisy = [drawn(smooth(seed=seed)) for seed in (0, 0, 1)]
     np.testing.assert_array_equal(noisy[0], noisy[1])
     assert not np.allclose(noisy[0], noisy[2]) and not np.allclose(noisy[0], plain)
 
@@ -143,7 +143,8 @@ def test_figures(model, compiled, image, method):
     figure = Figure()
     _, right = figure.subplots(1, 2)
     asked = compiled if method in ("saliency", "smooth_grad") else model
-    assert getattr(visualize, method)(asked, image, ax=right) is figure
+    options = dict(samples=2) if method == "smooth_grad" else {}
+    assert getattr(visualize, method)(asked, image, ax=right, **options) is figure
     predicted = int(np.argmax(compiled(image[None])))
     assert f"for class {predicted} (" in right.get_title()
     figure.canvas.draw()
