@@ -33,7 +33,7 @@ Dataset.streamed = True
 jax.config.update("jax_compilation_cache_dir", str(parent / "cache"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-advance = epochs.Streamed.advance
+advance, watch = epochs.Streamed.advance, Watch()
 
 
 def slowly(self, state, done, key):
@@ -62,7 +62,7 @@ def train(name):
     programs.compile()
     resume = (parent / name / "config.json").exists()
     run = Run(parent / name) if resume else Run.create(parent / name, {{}})
-    state, _ = fit(programs, run, seed=3, resume=resume, watch=Watch(save_seconds=0.05))
+    state, _ = fit(programs, run, seed=3, resume=resume, watch=watch)
     np.savez(parent / f"{{name}}.npz", *jax.tree.leaves(state))
 
 
@@ -86,7 +86,7 @@ def saved(name):
 
 
 _, status = os.waitpid(start("whole", parent / "whole.log"), 0)
-epochs.Streamed.advance = slowly
+epochs.Streamed.advance, watch = slowly, Watch(save_seconds=0.05)
 draw, lasts = random.Random(int(sys.argv[2])), []
 for number in range({KILLS}):
     log = parent / f"killed-{{number}}.log"
@@ -107,7 +107,7 @@ for number in range({KILLS}):
     if killed != signal.SIGKILL:
         sys.exit(f"attempt {{number}} ended by itself")
     lasts.append(saved("killed"))
-epochs.Streamed.advance = advance
+epochs.Streamed.advance, watch = advance, Watch()
 _, ended = os.waitpid(start("killed", parent / f"killed-{KILLS}.log"), 0)
 (parent / "lasts.json").write_text(str(lasts))
 sys.exit(status or ended)

@@ -225,9 +225,9 @@ def test_shift_larger_than_the_images(data_dir, tmp_path, capsys):
     assert "--shift (=28) must be less than the sides" in refusal(options, capsys)
 
 
-def test_unwritable_run_folder(data_dir, tmp_path, capsys):
+def test_unwritable_run_folder(few_digits, tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    options = ["--data-dir", data_dir, "--run", tmp_path / "file" / "run"]
+    options = ["--data-dir", few_digits, "--run", tmp_path / "file" / "run"]
     assert "cannot write to the run folder" in refusal(options, capsys)
 
 
