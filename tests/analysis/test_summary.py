@@ -42,8 +42,11 @@ COSTS = [
 
 @pytest.mark.parametrize("build, parameters, multiply_adds", COSTS)
 def test_costs_are_the_published_ones(build, parameters, multiply_adds):
-    table = analysis.summary(shapes(build), images(1, 224, 224, 3), show=False)
+    model = shapes(build)
+    table = analysis.summary(model, images(1, 224, 224, 3), show=False)
     assert table.parameters == parameters and table.multiply_adds == multiply_adds
+    leaves = jax.tree.leaves(nnx.state(model, nnx.Param))
+    assert sum(leaf.size for leaf in leaves) == parameters
     assert sum(row.parameters for row in table.rows) == parameters
     assert table.output == (1, 1000)
 
