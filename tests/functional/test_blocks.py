@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxcnn import functional, reference
+from tests.functional.moves import check_transformations
 
 # name: coarse sizes, block_shape, channels
 CASES = {
@@ -99,18 +100,7 @@ def test_transformations(rng):
     def deep(x):
         return functional.space_to_depth(x, (2, 3))
 
-    @jax.jit
-    def run(inputs, tangent):
-        energy = jax.checkpoint(lambda x: (deep(x) ** 3).sum() / 6)
-        _, moved = jax.jvp(deep, (inputs,), (tangent,))
-        _, hessian_times = jax.jvp(jax.grad(energy), (inputs,), (tangent,))
-        return jax.vmap(deep)(inputs), jax.lax.map(deep, inputs), moved, hessian_times
-
-    by_vmap, by_map, moved, hessian_times = run(inputs, tangent)
-    np.testing.assert_array_equal(by_vmap, deep(inputs))
-    np.testing.assert_array_equal(by_map, deep(inputs))
-    np.testing.assert_array_equal(moved, deep(tangent))
-    np.testing.assert_allclose(hessian_times, inputs * tangent, atol=1e-14)
+    check_transformations(deep, inputs, tangent)
 
 
 X = np.ones((2, 4, 6, 12), np.float32)

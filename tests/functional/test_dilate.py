@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxcnn import functional, reference
+from tests.functional.moves import check_transformations
 
 CASES = {
     "1d": ((5,), (3,)),
@@ -81,18 +82,7 @@ def test_transformations(rng):
     def dilate(x):
         return functional.dilate(x, (3, 2))
 
-    @jax.jit
-    def run(inputs, tangent):
-        energy = jax.checkpoint(lambda x: (dilate(x) ** 3).sum() / 6)
-        _, moved = jax.jvp(dilate, (inputs,), (tangent,))
-        _, hessian_times = jax.jvp(jax.grad(energy), (inputs,), (tangent,))
-        return jax.vmap(dilate)(inputs), jax.lax.map(dilate, inputs), moved, hessian_times
-
-    by_vmap, by_map, moved, hessian_times = run(inputs, tangent)
-    np.testing.assert_array_equal(by_vmap, dilate(inputs))
-    np.testing.assert_array_equal(by_map, dilate(inputs))
-    np.testing.assert_array_equal(moved, dilate(tangent))
-    np.testing.assert_allclose(hessian_times, inputs * tangent, atol=1e-14)
+    check_transformations(dilate, inputs, tangent)
 
 
 X = np.ones((2, 4, 5, 3), np.float32)

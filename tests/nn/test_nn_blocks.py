@@ -11,6 +11,7 @@ from flax import nnx
 
 from jaxcnn import functional as F
 from jaxcnn import nn
+from tests.nn.initializers import drawn
 
 
 @pytest.fixture(autouse=True)
@@ -18,12 +19,6 @@ def promotion():
     """JAX's own: Flax's batch normalisation mixes its float32 averages with 16-bit floats."""
     with jax.numpy_dtype_promotion("standard"):
         yield
-
-
-def drawn(key, shape, dtype):
-    """An initialiser that compiles nothing."""
-    del key
-    return jax.device_put(np.random.default_rng(sum(shape)).normal(size=shape).astype(dtype))
 
 
 # Flax keeps its running averages in float32 and refuses to mix them with float64.

@@ -9,13 +9,7 @@ import pytest
 from flax import nnx
 
 from jaxcnn import functional, nn
-
-
-def drawn(key, shape, dtype):
-    """An initialiser that compiles nothing."""
-    del key
-    return jax.device_put(np.random.default_rng(3).normal(size=shape).astype(dtype))
-
+from tests.nn.initializers import drawn
 
 # One program instead of one for every operation.
 run = nnx.jit(lambda layer, inputs: layer(inputs))

@@ -10,6 +10,7 @@ from flax import linen, nnx
 from jax import lax
 
 from jaxcnn import nn
+from tests.nn.initializers import drawn
 
 F16, B16, F32, F64 = jnp.float16, jnp.bfloat16, jnp.float32, jnp.float64
 DEFAULT, HIGH, HIGHEST = lax.Precision.DEFAULT, lax.Precision.HIGH, lax.Precision.HIGHEST
@@ -22,12 +23,6 @@ def promotion():
     """JAX's own: the dtypes of inputs and parameters are mixed on purpose."""
     with jax.numpy_dtype_promotion("standard"):
         yield
-
-
-def drawn(key, shape, dtype):
-    """An initialiser that compiles nothing."""
-    del key
-    return jax.device_put(np.random.default_rng(sum(shape)).normal(size=shape).astype(dtype))
 
 
 DRAWN = dict(kernel_init=drawn, bias_init=drawn)

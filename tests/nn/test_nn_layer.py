@@ -11,15 +11,10 @@ from flax import nnx
 
 from jaxcnn import functional as F
 from jaxcnn import nn
+from tests.nn.initializers import drawn
 
 OPTIONS = dict(strides=(2, 1), padding=((1, 0), (2, 1)), kernel_dilation=(1, 2))
 SIZE, SHAPE = (3, 2), (2, 5, 6, 4)
-
-
-def drawn(key, shape, dtype):
-    """An initialiser that compiles nothing."""
-    del key
-    return jax.device_put(np.random.default_rng(sum(shape)).normal(size=shape).astype(dtype))
 
 
 def depthwise(layer, x):

@@ -10,12 +10,7 @@ from flax import nnx
 
 from jaxcnn import functional as F
 from jaxcnn import nn
-
-
-def drawn(key, shape, dtype):
-    """An initialiser that compiles nothing."""
-    del key
-    return jax.device_put(np.random.default_rng(sum(shape)).normal(size=shape).astype(dtype))
+from tests.nn.initializers import drawn
 
 
 def test_one_call_with_its_own_parameters(rng):

@@ -10,14 +10,9 @@ from flax import nnx
 
 from jaxcnn import functional, nn
 from jaxcnn.testing import check_gradients
+from tests.nn.initializers import drawn
 
 TABLE = ((0, 2), (3,), (1, 0, 3))
-
-
-def drawn(key, shape, dtype):
-    """An initialiser that compiles nothing."""
-    del key
-    return jax.device_put(np.random.default_rng(sum(shape)).normal(size=shape).astype(dtype))
 
 
 def test_table_conv_is_a_sum_over_connected_pairs(rng):
