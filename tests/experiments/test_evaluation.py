@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
+from scipy.special import log_softmax, softmax
 
 from experiments.parallel import make_mesh
 from experiments.trainer import Network, scale
@@ -29,11 +30,6 @@ def evaluate(make, batch, views="one"):
     return lambda images: np.asarray(apply(images)), sums, outputs
 
 
-def softmax(logits):
-    exponentials = np.exp(logits)  # of logits that are small
-    return exponentials / exponentials.sum(-1, keepdims=True)
-
-
 @pytest.fixture
 def images(rng):
     return rng.integers(0, 256, (7, 6, 5, 1)).astype(np.uint8)
@@ -44,14 +40,14 @@ def test_what_fills_the_batch_does_not_count(images, rng):
     filled = fill(images, labels, 5)
     assert [array.shape[0] for array in filled] == [10, 10] and (filled[1][7:] == -1).all()
     logits, sums, outputs = evaluate(make_linear, filled)
-    losses = -np.log(softmax(logits(images))[np.arange(7), labels])
+    losses = -log_softmax(logits(images), -1)[np.arange(7), labels]
     given = logits(images).argmax(-1)
     confusion = np.zeros((3, 3), int)
     np.add.at(confusion, (labels, given), 1)
     np.testing.assert_array_equal(sums.confusion, confusion)
     assert results(sums)["loss"] == pytest.approx(losses.mean(), rel=1e-5)
     assert results(sums)["accuracy"] == pytest.approx((given == labels).mean())
-    np.testing.assert_allclose(np.asarray(outputs)[:7], softmax(logits(images)), rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(outputs)[:7], softmax(logits(images), -1), rtol=1e-5)
 
 
 def test_intersection_over_union(images, rng):
@@ -76,10 +72,10 @@ def test_views_are_averaged(images):
     views = [(images, 0.5), (padded[:, :6, :5], 0.25), (padded[:, 2:, 2:], 0.25)]
     logits, _, outputs = evaluate(make_linear, (images, labels), "flip-shift")
     mean = sum(w * (logits(v) + logits(v[:, :, ::-1])) / 2 for v, w in views)
-    np.testing.assert_allclose(outputs, softmax(mean), rtol=1e-4)
+    np.testing.assert_allclose(outputs, softmax(mean, -1), rtol=1e-4)
     logits, _, outputs = evaluate(make_linear, (images, labels), "flip")
     mean = (logits(images) + logits(images[:, :, ::-1])) / 2
-    np.testing.assert_allclose(outputs, softmax(mean), rtol=1e-4)
+    np.testing.assert_allclose(outputs, softmax(mean, -1), rtol=1e-4)
 
 
 def test_masks_of_mirrored_images_are_mirrored_back(images):
