@@ -83,6 +83,7 @@ def refuse(patch, owner, name, number, where):
         (os, "mkdir", "20.orbax-checkpoint-tmp/model", errno.EROFS),
         (os, "rename", "20.orbax-checkpoint-tmp", errno.EDQUOT),
         (Path, "write_text", '"epoch": 4', errno.EFBIG),
+        (Path, "write_text", '"epoch": 4', errno.EROFS),
     ],
 )
 def test_full_disk(train, whole, tmp_path, monkeypatch, owner, name, where, number):
