@@ -49,7 +49,7 @@ with extra("experiments"):
     from experiments.trainer import scale
     from jaxcnn import visualize
     from jaxcnn.models import SimpleCNN
-    from jaxcnn.visualize._figure import COLOURS
+    from jaxcnn.visualize._figure import COLOURS, hide_axes
 
 RATE = 0.06
 KERNELS = {
@@ -186,7 +186,7 @@ def edge_picture(images: np.ndarray, labels: np.ndarray, kernels: np.ndarray) ->
     """A 3 and a 7, and what each kernel finds in them."""
     figure = Figure(figsize=(8.4, 5.2), layout="constrained")
     grid = figure.subplots(3, 5, height_ratios=[0.6, 1, 1])
-    grid[0, 0].set_axis_off()
+    hide_axes(grid[0, 0])
     for ax, (name, _), kernel in zip(grid[0, 1:], KERNELS.items(), kernels, strict=True):
         ax.imshow(kernel, "PuOr_r", vmin=-1, vmax=1)
         ax.set_title(name, fontsize=10)
