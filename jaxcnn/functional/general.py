@@ -10,7 +10,7 @@ from jaxtyping import Array, Num
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments, _dtypes
 from jaxcnn.functional._program import program
-from jaxcnn.lowering import choose
+from jaxcnn.lowering import choose, xla_conv
 from jaxcnn.lowering.conv_direct import channels_last
 from jaxcnn.lowering.problem import ConvProblem, Precision
 
@@ -114,19 +114,19 @@ def conv_general_dilated(
     if canonical and batch_groups == 1 and out_sharding is None:
         problem = ConvProblem(windows, groups, precision, preferred)
         return choose.conv(_FUNCTION, lhs, rhs, problem, "auto")
-    return lax.conv_general_dilated(
+    return xla_conv.convolve(
         lhs,
         rhs,
         window_strides,
         windows.padding,
-        lhs_dilation,
-        rhs_dilation,
-        numbers,
-        groups,
-        batch_groups,
-        precision,
-        preferred,
-        out_sharding,
+        input_dilation=lhs_dilation,
+        kernel_dilation=rhs_dilation,
+        numbers=numbers,
+        feature_group_count=groups,
+        batch_group_count=batch_groups,
+        precision=precision,
+        preferred_element_type=preferred,
+        out_sharding=out_sharding,
     )
 
 

@@ -54,7 +54,7 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Num
 
-from jaxcnn.lowering import conv_direct
+from jaxcnn.lowering import conv_direct, xla_conv
 from jaxcnn.lowering.problem import ConvProblem
 
 BLOCK_IMAGES, BLOCK_PIXELS = 8, 1024  # of a block, at least
@@ -153,7 +153,7 @@ def _phases_as_channels(d_inputs: Array, kernel: Array, problem: ConvProblem) ->
         low = windows.padding[axis][0]
         config.append((low, count * windows.strides[axis] - low - windows.sizes[axis], 0))
     pixels = lax.pad(d_inputs, jnp.zeros((), d_inputs.dtype), [*config, (0, 0, 0)])
-    n, channels = len(d_inputs), d_inputs.shape[-1]  # n may be 0, which leaves no -1 open
+    n, channels = d_inputs.shape[0], d_inputs.shape[-1]  # n may be 0, which leaves no -1 open
     pixels = pixels.reshape((n, blocks[0], s, blocks[1], t, channels))
     pixels = pixels.transpose((0, 1, 3, 2, 4, 5)).reshape((n, *blocks, s * t * channels))
     fill = [(0, k * step - size) for k, step, size in zip(taps, (s, t), kernel.shape, strict=False)]
@@ -165,13 +165,13 @@ def _phases_as_channels(d_inputs: Array, kernel: Array, problem: ConvProblem) ->
 
 def _exchanged(x: Array, kernel: Array, strides, padding, problem: ConvProblem) -> Array:
     """A convolution with the kernel's channel axes exchanged in memory and in name."""
-    return lax.conv_general_dilated(
+    return xla_conv.convolve(
         x,
         kernel.swapaxes(2, 3),
         strides,
         padding,
-        rhs_dilation=problem.windows.dilation,
-        dimension_numbers=("NHWC", "HWOI", "NHWC"),
+        kernel_dilation=problem.windows.dilation,
+        numbers=("NHWC", "HWOI", "NHWC"),
         precision=problem.precision,
         preferred_element_type=problem.preferred_element_type,
     )
@@ -179,7 +179,7 @@ def _exchanged(x: Array, kernel: Array, strides, padding, problem: ConvProblem) 
 
 def _linear_in_kernel(inputs: Array, d_kernel: Array, problem: ConvProblem) -> Array:
     """conv(x, dk), a block of images at a time."""
-    n, pixels = len(inputs), math.prod(problem.windows.output_shape)
+    n, pixels = inputs.shape[0], math.prod(problem.windows.output_shape)
     together = _images_together(n, pixels)
     if together == n:
         return _channels_first(inputs, d_kernel, problem)
@@ -198,13 +198,13 @@ def _images_together(n: int, pixels: int) -> int:
 def _channels_first(inputs: Array, d_kernel: Array, problem: ConvProblem) -> Array:
     """conv(x, dk) with channels first, so that its transpose is canonical."""
     windows = problem.windows
-    outputs = lax.conv_general_dilated(
+    outputs = xla_conv.convolve(
         inputs.transpose(3, 1, 2, 0),
         d_kernel.transpose(2, 0, 1, 3),
         windows.strides,
         windows.padding,
-        rhs_dilation=windows.dilation,
-        dimension_numbers=("CHWN", "IHWO", "HWNC"),
+        kernel_dilation=windows.dilation,
+        numbers=("CHWN", "IHWO", "HWNC"),
         precision=problem.precision,
         preferred_element_type=problem.preferred_element_type,
     )

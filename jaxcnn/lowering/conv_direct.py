@@ -1,10 +1,9 @@
 """Convolution as XLA's own: the form that every option reaches and all others are held against."""
 
-import jax
-import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Num
 
+from jaxcnn.lowering import xla_conv
 from jaxcnn.lowering.problem import ConvProblem
 
 
@@ -18,27 +17,16 @@ def conv(
     kernel: Num[Array, "*kernel_size group_features out_features"],
     problem: ConvProblem,
 ) -> Num[Array, "n *out out_features"]:
-    """Cross-correlates by one `lax.conv_general_dilated`, channels last.
-
-    On a CPU a dilated input is dilated first, behind a barrier. Given to XLA as `lhs_dilation`, it
-    aborts the process for some small inputs, in the convolution or in the gradient for the kernel:
-    inputs (2, 3, 1, 1) dilated by 2, kernel (2, 2, 1, 2), padding ((0, 0), (2, 2)) (XLA of JAX
-    0.10.2 and 0.12: a check fails where the algebraic simplifier exchanges the operands).
-    """
+    """Cross-correlates by one convolution of XLA's, channels last."""
     windows = problem.windows
-    rates = windows.input_dilation
-    if max(rates) > 1 and jax.default_backend() == "cpu":
-        apart = ((0, 0, 0), *((0, 0, rate - 1) for rate in rates), (0, 0, 0))
-        inputs = lax.optimization_barrier(lax.pad(inputs, jnp.zeros((), inputs.dtype), apart))
-        rates = (1,) * windows.rank
-    return lax.conv_general_dilated(
+    return xla_conv.convolve(
         inputs,
         kernel,
-        window_strides=windows.strides,
-        padding=windows.padding,
-        lhs_dilation=rates,
-        rhs_dilation=windows.dilation,
-        dimension_numbers=channels_last(windows.rank),
+        windows.strides,
+        windows.padding,
+        input_dilation=windows.input_dilation,
+        kernel_dilation=windows.dilation,
+        numbers=channels_last(windows.rank),
         feature_group_count=problem.feature_group_count,
         precision=problem.precision,
         preferred_element_type=problem.preferred_element_type,

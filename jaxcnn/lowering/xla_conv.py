@@ -1,0 +1,103 @@
+"""XLA's own convolution: the one place that asks for it, and never with a negative padding.
+
+Under JAX 0.10 XLA's fast path on a CPU reads memory that is not its own where one side of an axis
+is cropped and the other padded, such as by (-2, 1): NaN, or numbers up to 1e38. JAX makes negative
+amounts itself, as soon as it transposes a convolution that pads by more than e - 1, or whose
+strides leave pixels unread. `geometry.fitting` gives the amounts from which it never does.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Num
+
+from jaxcnn.geometry import Pairs
+from jaxcnn.geometry.fitting import fitted
+
+
+def convolve(
+    inputs: Num[Array, "..."],
+    kernel: Num[Array, "..."],
+    strides: tuple[int, ...],
+    padding: Pairs,
+    *,
+    input_dilation: tuple[int, ...] | None = None,
+    kernel_dilation: tuple[int, ...],
+    numbers: lax.ConvDimensionNumbers | tuple[str, str, str],
+    **options: Any,
+) -> Num[Array, "..."]:
+    """Computes `lax.conv_general_dilated` of what is read of both arrays, and of nothing else.
+
+    What is not read is cut off by `lax.slice`; XLA may take a negative `lax.pad` back into the
+    convolution. It would take a positive one back too, but for the barrier.
+
+    On a CPU a dilated input is dilated first, behind a barrier. Given to XLA as `lhs_dilation`, it
+    aborts the process for some small inputs, in the convolution or in the gradient for the kernel:
+    inputs (2, 3, 1, 1) dilated by 2, kernel (2, 2, 1, 2), padding ((0, 0), (2, 2)) (XLA of JAX
+    0.10.2 and 0.12: a check fails where the algebraic simplifier exchanges the operands).
+
+    Args:
+      inputs: with axes as the first of `numbers` says.
+      kernel: as the second.
+      strides: per spatial axis, as all that follow.
+      padding: (low, high) pairs.
+      input_dilation: None for 1.
+      kernel_dilation: of the kernel.
+      numbers: which axis is what.
+      **options: the rest of what `lax.conv_general_dilated` takes.
+    """
+    numbers = lax.conv_dimension_numbers(inputs.shape, kernel.shape, numbers)
+    spatial, kernel_spatial = tuple(numbers.lhs_spec[2:]), tuple(numbers.rhs_spec[2:])
+    rates = (1,) * len(strides) if input_dilation is None else input_dilation
+    if max(rates, default=1) > 1 and jax.default_backend() == "cpu":
+        inputs = _pad(inputs, spatial, [(0, 0, rate - 1) for rate in rates])
+        rates = (1,) * len(strides)
+    fits = [
+        fitted(
+            inputs.shape[axis],
+            kernel.shape[kernel_axis],
+            stride=stride,
+            padding=pair,
+            dilation=dilation,
+            input_dilation=rate,
+        )
+        for axis, kernel_axis, stride, pair, dilation, rate in zip(
+            spatial, kernel_spatial, strides, padding, kernel_dilation, rates, strict=True
+        )
+    ]
+    kernel = _crop(kernel, kernel_spatial, [fit.taps for fit in fits])
+    inputs = _pad(inputs, spatial, [(0, 0, fit.spread - 1) for fit in fits])
+    inputs = _crop(inputs, spatial, [fit.crop for fit in fits])
+    inputs = _pad(inputs, spatial, [(*fit.extra, 0) for fit in fits])
+    return lax.conv_general_dilated(
+        inputs,
+        kernel,
+        strides,
+        [fit.padding for fit in fits],
+        lhs_dilation=[fit.dilation for fit in fits],
+        rhs_dilation=kernel_dilation,
+        dimension_numbers=numbers,
+        **options,
+    )
+
+
+def _crop(values: Array, axes: tuple[int, ...], amounts: list[tuple[int, int]]) -> Array:
+    """Cuts (low, high) entries off each of some axes, or all that there are."""
+    if not any(map(any, amounts)):
+        return values
+    starts, ends = [0] * values.ndim, list(values.shape)
+    for axis, (low, high) in zip(axes, amounts, strict=True):
+        starts[axis], ends[axis] = low, max(ends[axis] - high, low)
+    return lax.slice(values, starts, ends)
+
+
+def _pad(inputs: Array, axes: tuple[int, ...], amounts: list[tuple[int, int, int]]) -> Array:
+    """Adds zeros along some axes, (low, high, between), kept apart from what reads them."""
+    if not any(map(any, amounts)):
+        return inputs
+    config = [(0, 0, 0)] * inputs.ndim
+    for axis, zeros in zip(axes, amounts, strict=True):
+        config[axis] = zeros
+    return lax.optimization_barrier(lax.pad(inputs, jnp.zeros((), inputs.dtype), config))
