@@ -33,7 +33,8 @@ class ConvTranspose(nnx.ConvTranspose):
       padding: amounts, an int or an int or (low, high) pair per spatial axis, are Flax's: zeros
         added around the inputs dilated by the strides. Those of the convolution that is transposed,
         PyTorch's and `functional.conv_transpose`'s, are kernel_dilation*(k - 1) less them. Strings
-        are those of `functional.conv_transpose`.
+        are those of `functional.conv_transpose`, in capitals. Without strides "SAME_LOWER" is
+        Flax's, the same as "SAME": the odd zero comes before the inputs.
       kernel_dilation: pixels between neighbouring taps; None stands for 1.
       use_bias: whether to add one number per output feature.
       mask: factors of the kernel, of its shape.
@@ -98,6 +99,7 @@ class ConvTranspose(nnx.ConvTranspose):
         size = _arguments.kernel_size(name, kernel_size)
         rank = len(size)
         spacing = _arguments.per_axis(name, "kernel_dilation", kernel_dilation, rank)
+        steps = _arguments.per_axis(name, "strides", strides, rank)
         swapped = _arrays.flag(name, "transpose_kernel", transpose_kernel)
         _arguments.mask(name, mask, (*size, *((outside, inside) if swapped else (inside, outside))))
         _arguments.layer_dtypes(name, dtype, param_dtype, promote_dtype, preferred_element_type)
@@ -106,8 +108,8 @@ class ConvTranspose(nnx.ConvTranspose):
             inside,
             outside,
             size,
-            _arguments.per_axis(name, "strides", strides, rank),
-            padding=_arguments.padding(name, padding, size, _arguments.spread(spacing, rank)),  # type: ignore[arg-type]
+            steps,
+            padding=_padding(padding, size, steps, _arguments.spread(spacing, rank)),  # type: ignore[arg-type]
             kernel_dilation=spacing,
             use_bias=_arrays.flag(name, "use_bias", use_bias),
             mask=mask,  # type: ignore[arg-type]
@@ -162,3 +164,30 @@ class ConvTranspose(nnx.ConvTranspose):
             (span - 1 - low, span - 1 - high)
             for span, (low, high) in zip(spans, pairs, strict=True)
         )
+
+
+def _padding(
+    padding: Padding,
+    size: tuple[int, ...],
+    strides: int | tuple[int, ...] | None,
+    spacing: tuple[int, ...],
+) -> Padding:
+    """Checks `padding`; what Flax means by "SAME_LOWER" without strides is returned as amounts.
+
+    Flax hands all strings but "SAME", "VALID" and "CIRCULAR" to `lax.conv_general_dilated`, which
+    takes them without strides alone, in small letters too, for the padding of the correlation.
+    That is another one than in capitals ("valid" gives n - e + 1 outputs, "VALID" n + e - 1).
+
+    Raises:
+      ValueError: a string with small letters, or no padding at all.
+    """
+    name, rank = "ConvTranspose", len(size)
+    checked = _arguments.padding(name, padding, size, spacing)
+    if isinstance(padding, str) and padding != checked:
+        raise ValueError(
+            f"{name}: `padding` (={padding!r}) must be in capitals, since Flax takes small letters "
+            f"for the padding of another convolution; write {checked!r}"
+        )
+    if checked == "SAME_LOWER" and set(_arguments.spread(strides, rank)) == {1}:
+        return geometry.resolve_padding(name, checked, (1,) * rank, size, (1,) * rank, spacing)
+    return checked

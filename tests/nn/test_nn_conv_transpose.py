@@ -1,5 +1,7 @@
 """`nn.ConvTranspose` is `flax.nnx.ConvTranspose` in everything but the messages."""
 
+import inspect
+import itertools
 import pickle
 
 import jax
@@ -9,6 +11,7 @@ import pytest
 from flax import nnx
 
 from jaxcnn import functional, nn
+from jaxcnn.lowering import choose
 from tests.nn.initializers import drawn
 
 # One program instead of one for every operation.
@@ -47,6 +50,36 @@ def test_outputs_equal_flax(case, rng):
     assert ours.kernel.shape == theirs.kernel.shape
     inputs = jax.device_put(rng.normal(size=shape))
     np.testing.assert_allclose(ours(inputs), run(theirs, inputs), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("padding", ["SAME", "SAME_LOWER", "VALID", ((-1, 2),)])
+def test_pixels_lie_where_flax_has_them(padding, monkeypatch):
+    """Both ask for a correlation with the inputs dilated by the strides: with the same zeros."""
+    asked, before = [], choose.conv
+
+    def record(function, inputs, kernel, problem, algorithm):
+        asked.append(problem.windows)
+        return before(function, inputs, kernel, problem, "direct")
+
+    monkeypatch.setattr(choose, "conv", record)
+    afresh = inspect.unwrap(functional.conv_transpose)
+    monkeypatch.setattr(functional, "conv_transpose", afresh)
+    inputs = jax.ShapeDtypeStruct((2, 9, 1), np.float64)
+    some = (None, 1) if padding == "SAME_LOWER" else (None, 2, 3)  # with strides Flax refuses it
+    for size, strides, spacing in itertools.product((1, 2, 3, 4, 5), some, (1, 2)):
+        options = dict(kernel_dilation=spacing, transpose_kernel=size + (strides or 1) < 5)
+        ours, theirs = pair(1, 1, (size,), strides, padding=padding, **options)
+        (flax,) = [
+            equation.params
+            for equation in jax.make_jaxpr(theirs)(inputs).eqns
+            if equation.primitive.name == "conv_general_dilated"
+        ]
+        asked.clear()
+        jax.make_jaxpr(ours)(inputs)
+        (windows,) = asked
+        assert windows.padding == tuple(map(tuple, flax["padding"])), (size, strides)
+        assert windows.input_dilation == tuple(flax["lhs_dilation"])
+        assert windows.dilation == tuple(flax["rhs_dilation"])
 
 
 @pytest.mark.parametrize("use_bias, masked", [(True, False), (False, True)])
@@ -118,6 +151,7 @@ BAD = [
     (dict(strides=0), ValueError, "`strides` .=0. must be at least 1"),
     (dict(kernel_dilation=(1, 2, 1)), ValueError, "`kernel_dilation`.*2 spatial axes, got 3"),
     (dict(padding="SANE"), ValueError, "`padding` .='SANE'. must be one of"),
+    (dict(padding="valid"), ValueError, "`padding` .='valid'. must be in capitals.*write 'VALID'"),
     (dict(padding=(1, 1, 1)), ValueError, "`padding`.*2 spatial axes, got 3"),
     (dict(mask=np.ones((3, 3, 8, 6))), ValueError, "`mask` must have the kernel's shape"),
     (dict(transpose_kernel=1), TypeError, "`transpose_kernel` .=1. must be True or False"),
