@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 
+import jax
+import jax.numpy as jnp
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Num
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments, _dtypes
+from jaxcnn.functional import _arguments, _dtypes, _lax_arguments
+from jaxcnn.functional._lax_arguments import DimensionNumbers
 from jaxcnn.functional._program import program
 from jaxcnn.lowering import choose, xla_conv
 from jaxcnn.lowering.conv_direct import channels_last
 from jaxcnn.lowering.problem import ConvProblem, Precision
-
-DimensionNumbers = lax.ConvDimensionNumbers | tuple[str, str, str] | None
 
 _FUNCTION = "conv_general_dilated"
 
@@ -37,12 +38,16 @@ def conv_general_dilated(
     """Computes what `jax.lax.conv_general_dilated` computes, under its signature.
 
     Channels-last problems, those of Flax and Haiku, go through the algorithms that `conv` chooses
-    from. All others are handed to `lax`: other layouts, `batch_group_count`, `out_sharding`. What
-    `lax` would answer with an empty array is refused, and so are 8-bit integers that would wrap.
+    from. On a CPU so do all other layouts, such as the channels-first one of Equinox, whose axes
+    are transposed before and after; elsewhere they are handed to `lax` as they are. So are
+    everywhere booleans, `batch_group_count`, `out_sharding` and arrays without a spatial axis.
+    Refused is what `lax` would answer with an empty array for other reasons than an empty batch,
+    integers of 8 bits or fewer that would wrap, and a preferred dtype that does not hold every
+    number of the inputs'.
 
     Args:
       lhs: the inputs, one batch, one feature and d spatial axes, in the order that
-        `dimension_numbers` gives.
+        `dimension_numbers` gives. Where they have no pixel or no feature, the outputs are zeros.
       rhs: the kernel, likewise, with feature axes of the outputs and the inputs.
       window_strides: pixels between windows, one per spatial axis in the kernel's order.
       padding: "SAME", "SAME_LOWER", "VALID", or a (low, high) pair per spatial axis; strings are
@@ -74,46 +79,34 @@ def conv_general_dilated(
       (8, 32, 32, 16)
     """
     lhs, rhs = _arguments.array(_FUNCTION, "lhs", lhs), _arguments.array(_FUNCTION, "rhs", rhs)
-    numbers = _dimension_numbers(lhs, rhs, dimension_numbers)
+    numbers = _lax_arguments.numbers_of_axes(lhs, rhs, dimension_numbers)
     if lhs.dtype != rhs.dtype:
         raise TypeError(
             f"{_FUNCTION}: `lhs` and `rhs` must have one dtype, got {lhs.dtype} and {rhs.dtype}; "
             "cast one of them with astype"
         )
-    if lhs.dtype == bool:
-        raise TypeError(f"{_FUNCTION}: `lhs` and `rhs` must hold numbers, got bool; cast them")
-    groups, batch_groups = _groups(lhs, rhs, numbers, feature_group_count, batch_group_count)
-    sizes = [lhs.shape[axis] for axis in numbers.lhs_spec[2:]]
-    if 0 in sizes:
-        raise ValueError(
-            f"{_FUNCTION}: `lhs` must have no empty spatial axis; received lhs {lhs.shape}, "
-            f"dimension numbers {tuple(numbers)} (only its batch may be empty)"
-        )
-    rank = len(sizes)
+    groups, batch_groups = _lax_arguments.group_counts(
+        lhs, rhs, numbers, feature_group_count, batch_group_count
+    )
+    rank = lhs.ndim - 2
     window_strides = geometry.per_axis(_FUNCTION, "window_strides", window_strides, rank)
-    lhs_dilation = _dilation("lhs_dilation", lhs_dilation, rank)
-    rhs_dilation = _dilation("rhs_dilation", rhs_dilation, rank)
-    if rank:
-        windows = geometry.windows(
-            _FUNCTION,
-            sizes,
-            [rhs.shape[axis] for axis in numbers.rhs_spec[2:]],
-            strides=window_strides,
-            padding=padding,
-            dilation=rhs_dilation,
-            input_dilation=lhs_dilation,
-            crop=True,
-            window_argument="rhs",
-            dilation_argument="rhs_dilation",
-        )
-    else:
-        windows = geometry.Windows((), (), (), (), (), (), ())
-    lhs, rhs, preferred = _dtypes.product_dtypes(_FUNCTION, lhs, rhs, preferred_element_type)
+    lhs_dilation = _lax_arguments.dilation_per_axis("lhs_dilation", lhs_dilation, rank)
+    rhs_dilation = _lax_arguments.dilation_per_axis("rhs_dilation", rhs_dilation, rank)
+    windows = _lax_arguments.windows(
+        lhs, rhs, numbers, window_strides, padding, lhs_dilation, rhs_dilation
+    )
+    lhs, rhs, preferred = _lax_arguments.product_dtypes(lhs, rhs, preferred_element_type)
     precision = _dtypes.product_precision(_FUNCTION, precision)
-    canonical = rank > 0 and numbers == channels_last(rank)
-    if canonical and batch_groups == 1 and out_sharding is None:
+    if 0 in (lhs.shape[axis] for axis in numbers.lhs_spec[1:]):
+        return _nothing(lhs, rhs, numbers, windows, batch_groups, preferred, out_sharding)
+    last = channels_last(rank)
+    by_lax = rank == 0 or batch_groups > 1 or out_sharding is not None or lhs.dtype == jnp.bool_
+    if not by_lax and (numbers == last or choose.channels_last_pays()):
         problem = ConvProblem(windows, groups, precision, preferred)
-        return choose.conv(_FUNCTION, lhs, rhs, problem, "auto")
+        lhs = _moved(lhs, numbers.lhs_spec, last.lhs_spec)
+        rhs = _moved(rhs, numbers.rhs_spec, last.rhs_spec)
+        outputs = choose.conv(_FUNCTION, lhs, rhs, problem, "auto")
+        return _moved(outputs, last.out_spec, numbers.out_spec)
     return xla_conv.convolve(
         lhs,
         rhs,
@@ -130,73 +123,27 @@ def conv_general_dilated(
     )
 
 
-def _dilation(argument: str, value: Sequence[int] | None, rank: int) -> tuple[int, ...]:
-    """Returns one int per spatial axis, 1 for None."""
-    return geometry.per_axis(_FUNCTION, argument, 1 if value is None else value, rank)
-
-
-def _dimension_numbers(
-    lhs: Array, rhs: Array, dimension_numbers: DimensionNumbers
-) -> lax.ConvDimensionNumbers:
-    """Returns the dimension numbers as tuples of ints, each a permutation of the axes.
-
-    Raises:
-      ValueError: the numbers of axes differ, or a specification is no permutation of them.
-      TypeError: no dimension numbers at all.
-    """
-    received = f"received lhs {lhs.shape}, rhs {rhs.shape}"
-    if lhs.ndim != rhs.ndim or lhs.ndim < 2:
-        raise ValueError(
-            f"{_FUNCTION}: `lhs` and `rhs` must have as many axes, one of batch, one of features "
-            f"and all spatial ones; {received}"
-        )
-    label = f"{_FUNCTION}: `dimension_numbers` (={dimension_numbers!r})"
-    if not (dimension_numbers is None or isinstance(dimension_numbers, (tuple, list))):
-        raise TypeError(f"{label} must be None, three strings or jax.lax.ConvDimensionNumbers")
-    try:
-        numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
-        specs = [tuple(int(axis) for axis in spec) for spec in numbers]
-    except (TypeError, ValueError):
-        specs = []
-    if not specs or any(sorted(spec) != list(range(lhs.ndim)) for spec in specs):
-        raise ValueError(
-            f"{label} must name each of the {lhs.ndim} axes once in all three specifications, as "
-            f"('NHWC', 'HWIO', 'NHWC') does for 4; {received}"
-        )
-    return lax.ConvDimensionNumbers(*specs)
-
-
-def _groups(
+def _nothing(
     lhs: Array,
     rhs: Array,
     numbers: lax.ConvDimensionNumbers,
-    feature_group_count: int,
-    batch_group_count: int,
-) -> tuple[int, int]:
-    """Returns both group counts if they divide what they group and the channels agree."""
-    received = f"received lhs {lhs.shape}, rhs {rhs.shape}, dimension numbers {tuple(numbers)}"
-    groups = geometry.whole_number(_FUNCTION, "feature_group_count", feature_group_count, 1)
-    batch_groups = geometry.whole_number(_FUNCTION, "batch_group_count", batch_group_count, 1)
-    batch, channels = (lhs.shape[axis] for axis in numbers.lhs_spec[:2])
-    features, per_group = (rhs.shape[axis] for axis in numbers.rhs_spec[:2])
-    if groups > 1 and batch_groups > 1:
-        raise ValueError(
-            f"{_FUNCTION}: `batch_group_count` (={batch_groups}) must be 1 beside "
-            f"`feature_group_count` (={groups})"
-        )
-    for argument, count, name, size in (
-        ("feature_group_count", groups, "lhs features", channels),
-        ("feature_group_count", groups, "rhs output features", features),
-        ("batch_group_count", batch_groups, "lhs batch", batch),
-        ("batch_group_count", batch_groups, "rhs output features", features),
-    ):
-        if size % count:
-            raise ValueError(
-                f"{_FUNCTION}: `{argument}` (={count}) must divide the {name} (={size}); {received}"
-            )
-    if per_group * groups != channels or 0 in rhs.shape:
-        raise ValueError(
-            f"{_FUNCTION}: `rhs` must have no empty axis and lhs features / feature_group_count = "
-            f"{channels // groups} input features, got {per_group}; {received}"
-        )
-    return groups, batch_groups
+    windows: geometry.Windows,
+    batch_groups: int,
+    dtype: DTypeLike | None,
+    out_sharding: NamedSharding | PartitionSpec | None,
+) -> Array:
+    """The outputs of inputs without a pixel or a channel: sums of nothing, zeros."""
+    sizes = lhs.shape[numbers.lhs_spec[0]] // batch_groups, rhs.shape[numbers.rhs_spec[0]]
+    shape = [0] * lhs.ndim
+    for axis, size in zip(numbers.out_spec, (*sizes, *windows.output_shape), strict=True):
+        shape[axis] = size
+    outputs = jnp.zeros(shape, lhs.dtype if dtype is None else dtype)
+    return outputs if out_sharding is None else jax.sharding.reshard(outputs, out_sharding)
+
+
+def _moved(array: Array, spec: Sequence[int], to: Sequence[int]) -> Array:
+    """Transposes an array with axes as `spec` says into the order that `to` says."""
+    order = [0] * array.ndim
+    for axis, place in zip(spec, to, strict=True):
+        order[place] = axis
+    return array if order == sorted(order) else lax.transpose(array, order)

@@ -11,15 +11,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Num
+from jaxtyping import Array, Shaped
 
 from jaxcnn.geometry import Pairs
 from jaxcnn.geometry.fitting import fitted
 
 
 def convolve(
-    inputs: Num[Array, "..."],
-    kernel: Num[Array, "..."],
+    inputs: Shaped[Array, "..."],
+    kernel: Shaped[Array, "..."],
     strides: tuple[int, ...],
     padding: Pairs,
     *,
@@ -27,7 +27,7 @@ def convolve(
     kernel_dilation: tuple[int, ...],
     numbers: lax.ConvDimensionNumbers | tuple[str, str, str],
     **options: Any,
-) -> Num[Array, "..."]:
+) -> Shaped[Array, "..."]:
     """Computes `lax.conv_general_dilated` of what is read of both arrays, and of nothing else.
 
     What is not read is cut off by `lax.slice`; XLA may take a negative `lax.pad` back into the

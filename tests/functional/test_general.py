@@ -46,6 +46,14 @@ CASES = {
         dict(dimension_numbers=NHWC, batch_group_count=2),
     ),
     "no axis of space": ((2, 3), (3, 4), ((), ()), dict(dimension_numbers=("NC", "IO", "NC"))),
+    "axes in any order": (
+        (7, 4, 8, 2), (2, 3, 6, 2), ((1, 2), ((-1, 2), (3, 0))),
+        dict(dimension_numbers=("HCWN", "IWOH", "CWNH"), feature_group_count=2,
+             rhs_dilation=(2, 1)),
+    ),
+    "channels first, depthwise": (
+        (2, 4, 9), (8, 1, 3), ((2,), "SAME"), dict(feature_group_count=4),
+    ),
     "3d": (
         (2, 4, 3, 5, 2), (2, 1, 3, 2, 3), ((1, 2, 1), "SAME"),
         dict(dimension_numbers=("NDHWC", "DHWIO", "NDHWC")),
@@ -87,9 +95,10 @@ def test_has_the_signature_of_lax():
 
 
 @pytest.mark.parametrize(
-    "case, own", [("2d", True), ("2d numbers", True), ("channels first", False)]
+    "case, own",
+    [("2d", True), ("2d numbers", True), ("channels first", True), ("batch groups", False)],
 )
-def test_the_algorithms_take_what_is_channels_last(case, own, rng, monkeypatch):
+def test_the_algorithms_take_every_layout(case, own, rng, monkeypatch):
     calls, before = [], choose.conv
     monkeypatch.setattr(choose, "conv", lambda *args: calls.append(args) or before(*args))
     lhs_shape, rhs_shape, positional, options = CASES[case]
@@ -139,7 +148,81 @@ def test_8_bit_integers(rng):
     np.testing.assert_array_equal(ours, lax.conv_general_dilated(*arguments, **options))
 
 
+NUMBERS = [("NHWC", "HWIO", "NHWC"), ("NCHW", "OIHW", "NCHW"), ("CWNH", "WOHI", "HNCW")]
+DTYPES = ["float32", "float32", "bool", "int16", "complex64", "bfloat16"]
+SIZES = dict(H=[0, 1, 5], W=[0, 3, 6], N=[0, 2, 4], I=[0, 1, 2])
+
+
+def drawn(rng):
+    """Arguments of `lax.conv_general_dilated`, empty axes, booleans and huge paddings included."""
+    numbers, dtype = NUMBERS[rng.integers(3)], DTYPES[rng.integers(6)]
+    groups, batch_groups = [(1, 1), (2, 1), (1, 2)][rng.integers(3)]
+    size = {axis: int(rng.choice(sizes, p=[0.1, 0.4, 0.5])) for axis, sizes in SIZES.items()}
+    size["C"], size["O"] = size["I"] * groups, 2
+    taps = {**size, **{axis: int(rng.integers(1, 4)) for axis in "HW"}}
+    lhs = rng.integers(-2, 3, [size[axis] for axis in numbers[0]])
+    rhs = rng.integers(-2, 3, [taps[axis] for axis in numbers[1]])
+    lhs, rhs = (jnp.asarray(np.asarray(a, dtype)) for a in (lhs, rhs))
+    lists = rng.choice([list, tuple])
+    steps = [lists(int(n) for n in rng.integers(1, 4, 2)) for _ in range(3)]
+    padding = [tuple(map(np.int64, pair)) for pair in rng.integers(-2, 5, (2, 2))]
+    preferred = {"bool": [None, bool, jnp.int32, jnp.float32][rng.integers(4)]}.get(dtype)
+    return (
+        (lhs, rhs, steps[0], padding, steps[1], steps[2]),
+        (numbers, groups, batch_groups, None, preferred),
+    )
+
+
+def test_whatever_lax_answers():
+    rng, answered = np.random.default_rng(3), 0
+    while answered < 12:
+        arguments, options = drawn(rng)
+        try:
+            shape = jax.eval_shape(
+                lambda *arrays: lax.conv_general_dilated(*arrays, *arguments[2:], *options),  # noqa: B023
+                *arguments[:2],
+            )
+        except (TypeError, ValueError):
+            continue
+        batch = options[0][2].index("N")
+        if 0 in (*shape.shape[:batch], *shape.shape[batch + 1 :]):
+            with pytest.raises(ValueError, match="conv_general_dilated: `"):
+                functional.conv_general_dilated(*arguments, *options)
+            continue
+        ours, theirs = (
+            f(*arguments, *options)
+            for f in (functional.conv_general_dilated, lax.conv_general_dilated)
+        )
+        answered += 1
+        assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)  # whole numbers, small ones
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 0, 3), (2, 5, 4, 0)])
+def test_inputs_of_nothing_give_zeros_and_their_kernel_no_gradient(shape):
+    rhs = jnp.full((3, 3, shape[-1], 4), jnp.nan)
+
+    def call(lhs, rhs):
+        return functional.conv_general_dilated(
+            lhs, rhs, (1, 1), ((1, 1), (4, 4)), dimension_numbers=NHWC
+        )
+
+    outputs, pullback = jax.vjp(call, jnp.ones(shape), rhs)
+    np.testing.assert_array_equal(outputs, np.zeros((2, 5, shape[2] + 6, 4)))
+    gradients = pullback(outputs + 1)
+    np.testing.assert_array_equal(gradients[1], np.zeros(rhs.shape))
+    assert gradients[0].shape == shape
+
+
 BAD = {
+    "booleans": (
+        TypeError, r"`preferred_element_type` \(='many'\) must be a dtype",
+        (X > 0, K > 0, (1, 1), "SAME"), dict(preferred_element_type="many"),
+    ),
+    "no window": (
+        ValueError, r"`lhs` must have no empty spatial axis that `padding` \(='SAME'\)",
+        (X[:, :0], K, (1, 1), "SAME"), {},
+    ),
     "list": (TypeError, r"`lhs` must be an array, got list", ([[1.0]], K, (1, 1), "SAME"), {}),
     "dtypes": (
         TypeError, r"must have one dtype, got int32", (X.astype("i4"), K, (1, 1), "SAME"), {}
@@ -161,7 +244,7 @@ BAD = {
         dict(dimension_numbers=3),
     ),
     "channels": (ValueError, r"= 6 input features, got 5", (X, K[:, :, :5], (1, 1), "SAME"), {}),
-    "empty": (ValueError, r"`rhs` must have no empty axis", (X, K[:0], (1, 1), "SAME"), {}),
+    "empty": (ValueError, r"`rhs` must have no empty axis of taps", (X, K[:0], (1, 1), "SAME"), {}),
     "groups": (
         ValueError, r"`feature_group_count` \(=4\) must divide the lhs features \(=6\)",
         (X, K, (1, 1), "SAME"), dict(feature_group_count=4),
