@@ -4,8 +4,9 @@
 |------------------------------------------------------|-----------|------------------------------|
 | dilated input, at most `PHASE_RUNS` runs of phases   | phases    | see `conv_phases`            |
 | depthwise, at most `SHIFT_TAPS` taps                 | shift     | see `conv_shift`             |
-| depthwise, more taps                                 | fft       | see `conv_fft`               |
-| groups                                               | blocks    | see `conv_blocks`            |
+| depthwise, more taps                                 | taps      | see `conv_taps`              |
+| groups of few channels and features                  | taps      | likewise                     |
+| groups                                               | groups    | see `conv_groups`            |
 | one tap                                              | matmul    | see `conv_matmul`            |
 | one or two spatial axes                              | canonical | see `conv_canonical`         |
 | more spatial axes, at most `PLANE_TAPS` between them | planes    | see `conv_planes`            |
@@ -16,6 +17,10 @@
 | average or sum pool                                  | shift     | see `sum_shift`              |
 | adaptive pool, its windows alike and overlapping     | a pool's  | see `_sliding`               |
 | adaptive pool                                        | adaptive  | see `adaptive`               |
+
+None of these makes a product with a zero that stands for another group's channel, or a sum of more
+than a window holds: the error of each output is bounded by what its own window holds, and a NaN
+reaches no other. `conv_fft` and `conv_blocks` are not so, and run only if asked for by name.
 
 On GPU and TPU "auto" is direct for every convolution, whose gradients are convolutions there, and
 for pools what it is on a CPU, for no gradient of theirs scatters. Neither has been measured there.
@@ -40,10 +45,12 @@ from jaxcnn.lowering import (
     conv_canonical,
     conv_direct,
     conv_fft,
+    conv_groups,
     conv_matmul,
     conv_phases,
     conv_planes,
     conv_shift,
+    conv_taps,
     halo,
     pool_shift,
     pool_tree,
@@ -60,12 +67,19 @@ CONV_ALGORITHMS: dict[str, ModuleType] = {
     "canonical": conv_canonical,
     "matmul": conv_matmul,
     "shift": conv_shift,
+    "taps": conv_taps,
     "fft": conv_fft,
+    "groups": conv_groups,
     "blocks": conv_blocks,
     "phases": conv_phases,
     "planes": conv_planes,
 }
-SPLITTING = (conv_blocks, conv_phases, conv_planes)  # their parts are chosen for in turn
+SPLITTING = (
+    conv_blocks,
+    conv_groups,
+    conv_phases,
+    conv_planes,
+)  # their parts are chosen for in turn
 MAX_POOL_ALGORITHMS: dict[str, ModuleType] = {
     "shift": pool_shift,
     "tree": pool_tree,
@@ -76,6 +90,7 @@ SUM_POOL_ALGORITHMS: dict[str, ModuleType] = {"shift": sum_shift, "window": sum_
 PHASE_RUNS = 32  # each run is a convolution of its own: more of them compile slowly
 PLANE_TAPS = 49  # likewise
 SHIFT_TAPS = 81  # likewise, each tap is an operation
+FEW_PRODUCTS = 32  # of a pixel within a group, below which no matrix product pays
 
 
 def conv(
@@ -115,11 +130,13 @@ def _conv_algorithm(inputs: Array, kernel: Array, problem: ConvProblem) -> str:
     windows = problem.windows
     taps = math.prod(windows.window_shape)
     planes = math.prod(windows.window_shape[:-2])
+    features = kernel.shape[-1] // problem.feature_group_count
+    few = kernel.shape[-2] == 1 or kernel.shape[-2] * features < FEW_PRODUCTS
     worthwhile = {
         "phases": lambda: conv_phases.run_count(windows) <= PHASE_RUNS,
         "shift": lambda: taps <= SHIFT_TAPS and inputs.shape[-1] > 1,
-        "fft": lambda: taps > SHIFT_TAPS,
-        "blocks": lambda: True,
+        "taps": lambda: inputs.shape[-1] > 1 and few,
+        "groups": lambda: True,
         "matmul": lambda: True,
         "canonical": lambda: True,
         "planes": lambda: planes <= PLANE_TAPS,

@@ -94,7 +94,7 @@ def _rows_of_products(
     """The same sum as `_shifted_products`, row by row: its transpose to the kernel is fast."""
     padded = slices.pad_for_windows(inputs, windows, 0)
     (n, *_, width, channels), columns = padded.shape, windows.output_shape[-1]
-    together = _images_together(n, columns * channels)
+    together = images_together(n, columns * channels)
     blocks = padded.reshape((n // max(together, 1), together, *padded.shape[1:]))
     along = {
         tap: jnp.broadcast_to(kernel[tap], (together, columns, channels))
@@ -115,7 +115,7 @@ def _rows_of_products(
         return functools.reduce(operator.add, terms)
 
     def image(carry: None, block: Array) -> tuple[None, Array]:
-        starts, count = _row_starts(windows), math.prod(windows.output_shape[:-1])
+        starts, count = row_starts(windows), math.prod(windows.output_shape[:-1])
         return lax.scan(lambda c, start: (c, row(block, start, along)), carry, starts, count)
 
     _, outputs = lax.scan(image, None, blocks)
@@ -123,14 +123,14 @@ def _rows_of_products(
     return outputs.reshape((n, *windows.output_shape, channels))
 
 
-def _row_starts(windows: Windows) -> tuple[np.ndarray, ...]:
+def row_starts(windows: Windows) -> tuple[np.ndarray, ...]:
     """Where the slab of each output row begins, along every spatial axis but the last."""
     rows = windows.output_shape[:-1]
     places = np.indices(rows, np.int32).reshape((len(rows), math.prod(rows)))
     return tuple(place * np.int32(s) for place, s in zip(places, windows.strides[:-1], strict=True))
 
 
-def _images_together(n: int, row_elements: int) -> int:
+def images_together(n: int, row_elements: int) -> int:
     """The largest divisor of the number of images with which a row stays below `ROW_ELEMENTS`."""
     most = max(ROW_ELEMENTS // row_elements, 1)
     return max((m for m in range(1, min(n, most) + 1) if n % m == 0), default=0)
