@@ -12,6 +12,7 @@ from jaxcnn.functional import _arguments
 from jaxcnn.functional._windows import windowed
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering import reduce_shift
+from jaxcnn.lowering.dtypes import extreme
 
 
 def pool(
@@ -79,12 +80,12 @@ def pool(
 
 
 def _initial(init: object, dtype: jnp.dtype) -> Array:
-    """Returns `init` as a scalar of `dtype`; an infinite one becomes an integer dtype's limit."""
+    """Returns `init` as a scalar of `dtype`; an infinite one becomes the limit of those without."""
     label = f"pool: `init` (={init!r})"
+    ordered = dtype != jnp.bool_ and not jnp.issubdtype(dtype, jnp.complexfloating)
     if isinstance(init, (bool, int, float, complex)):
-        if jnp.issubdtype(dtype, jnp.integer) and init in (math.inf, -math.inf):
-            limits = jnp.iinfo(dtype)
-            return jnp.asarray(limits.max if init == math.inf else limits.min, dtype)
+        if ordered and init in (math.inf, -math.inf):
+            return jnp.asarray(extreme(dtype, lowest=init == -math.inf))
         if not _fits(init, dtype):
             raise ValueError(f"{label} must fit the inputs' dtype {dtype}")
         return jnp.asarray(init, dtype)
@@ -92,13 +93,24 @@ def _initial(init: object, dtype: jnp.dtype) -> Array:
     if start.ndim:
         raise ValueError(f"pool: `init` must be a scalar; received init {start.shape}")
     if start.weak_type and jnp.result_type(start, dtype) == dtype:
-        return start.astype(dtype)  # a Python number, traced
+        return _cast(start, dtype)  # a Python number, traced
     if start.dtype != dtype:
         raise TypeError(
             f"pool: `init` must have the inputs' dtype {dtype}, got {start.dtype}; "
             "cast it with astype"
         )
     return start
+
+
+def _cast(start: Array, dtype: jnp.dtype) -> Array:
+    """A Python number, traced, in `dtype`, as `_initial` does it with one that is not."""
+    cast = start.astype(dtype)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        return cast
+    for lowest in (True, False):
+        infinite = start == (-math.inf if lowest else math.inf)
+        cast = jnp.where(infinite, extreme(dtype, lowest=lowest), cast)
+    return cast
 
 
 def _fits(number: complex, dtype: jnp.dtype) -> bool:

@@ -18,8 +18,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Inexact, Int32, Num
 
 from jaxcnn import geometry
-from jaxcnn.lowering.dtypes import widen
-from jaxcnn.lowering.first_max import first_max, first_position, lowest, take_position
+from jaxcnn.lowering.dtypes import extreme, widen
+from jaxcnn.lowering.first_max import first_max, first_position, take_position
 from jaxcnn.lowering.take import take_in_order
 
 Reduce = Callable[[tuple[Array, ...], int], tuple[Array, ...]]
@@ -54,7 +54,7 @@ def maximum(
     """The maximum of each window."""
     # 16-bit floats are widened, which changes no value, for the transpose adds up where windows
     # overlap.
-    fills = (lowest(widen(inputs).dtype),)
+    fills = (extreme(widen(inputs).dtype, lowest=True),)
     return _reduce_all((widen(inputs),), output_shape, _max, fills)[0].astype(inputs.dtype)
 
 
@@ -68,7 +68,7 @@ def maximum_with_indices(
         (1,) * (inputs.ndim - len(sizes) - 1) + (*sizes, 1)
     )
     outputs, indices = _reduce_all(
-        (wide, positions), output_shape, _max_and_position, (lowest(wide.dtype), 0)
+        (wide, positions), output_shape, _max_and_position, (extreme(wide.dtype, lowest=True), 0)
     )
     return outputs.astype(inputs.dtype), jnp.broadcast_to(indices, outputs.shape)
 

@@ -58,7 +58,7 @@ from jaxcnn.lowering import (
     sum_shift,
     sum_window,
 )
-from jaxcnn.lowering.dtypes import widen
+from jaxcnn.lowering.dtypes import extreme, widen
 from jaxcnn.lowering.problem import ConvProblem
 from jaxcnn.lowering.reduce_axis import is_long
 
@@ -180,7 +180,7 @@ def max_pool(
         def part(windows: Windows, inputs: Array) -> Array:
             return max_pool(function, inputs, windows, largest, algorithm)
 
-        fill = pool_shift.identity(inputs.dtype, largest)
+        fill = extreme(inputs.dtype, lowest=largest)
         return halo.spread(part, split, windows, inputs, fill=fill)
     name = _max_pool_algorithm(windows) if algorithm == "auto" else algorithm
     return MAX_POOL_ALGORITHMS[name].max_pool(inputs, windows, largest)

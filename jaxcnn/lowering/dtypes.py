@@ -1,6 +1,10 @@
-"""In what dtype sums are accumulated, those of gradients included."""
+"""What follows from a dtype: where its sums are accumulated, and what changes no result in it."""
+
+import math
 
 import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Shaped
 
 
@@ -16,6 +20,25 @@ def sum_dtype(dtype: jnp.dtype) -> jnp.dtype:
 def widen(values: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
     """Casts to the dtype that sums are accumulated in, which changes no value."""
     return values.astype(sum_dtype(values.dtype))
+
+
+def extreme(dtype: DTypeLike, lowest: bool) -> np.ndarray:
+    """The value that none of `dtype` is below, or above: the neutral element of its maxima, minima.
+
+    It is an infinity, or the largest finite number where there is none: in integers, and in floats
+    of 8 bits and less such as float8_e4m3fn, for which NumPy makes a NaN of an infinity.
+    """
+    dtype = jnp.dtype(dtype)
+    if dtype == jnp.bool_:
+        return np.array(not lowest)
+    if jnp.issubdtype(dtype, jnp.integer):
+        limits = jnp.iinfo(dtype)
+        return np.array(limits.min if lowest else limits.max, dtype)
+    infinity = np.array(-math.inf if lowest else math.inf, dtype)
+    if np.isinf(infinity.astype(np.float64)):
+        return infinity
+    limits = jnp.finfo(dtype)
+    return np.array(limits.min if lowest else limits.max, dtype)
 
 
 def spread(values: Shaped[Array, "..."], outputs: Shaped[Array, "..."]) -> Shaped[Array, "..."]:

@@ -108,13 +108,6 @@ def beats(rival: Array, best: Array, largest: bool) -> Bool[Array, "..."]:
     return better
 
 
-def lowest(dtype: jnp.dtype) -> Array:
-    """What no value of `dtype` is below."""
-    if jnp.issubdtype(dtype, jnp.floating):
-        return jnp.asarray(-jnp.inf, dtype)
-    return jnp.asarray(jnp.iinfo(dtype).min, dtype)
-
-
 def _positions(shape: Sequence[int], axes: Axes) -> Int[Array, "..."]:
     """Row-major positions within `axes`, of size 1 along all others."""
     sizes = [shape[axis] for axis in axes]

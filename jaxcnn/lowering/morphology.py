@@ -20,7 +20,7 @@ from jaxtyping import Array, Num
 
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import slices
-from jaxcnn.lowering.dtypes import widen
+from jaxcnn.lowering.dtypes import extreme, widen
 
 Inputs = Num[Array, "n *spatial channels"]
 Kernel = Num[Array, "*kernel_size channels"]
@@ -73,7 +73,7 @@ def _best_and_winner(
     combine, beaten = (_minus, lax.ge) if minimum else (_plus, lax.le)
     shape = (inputs.shape[0], *windows.output_shape, inputs.shape[-1])
     index_dtype = np.dtype(np.min_scalar_type(-math.prod(windows.window_shape)))
-    best = jnp.full(shape, _worst(inputs.dtype, minimum), inputs.dtype)
+    best = jnp.full(shape, extreme(inputs.dtype, lowest=not minimum), inputs.dtype)
     winner = jnp.broadcast_to(slices.first_tap(windows, index_dtype), shape)
     padded = slices.pad_for_windows(inputs, windows, 0)
     for position, (tap, pixels) in enumerate(slices.tap_slices(padded, windows)):
@@ -92,20 +92,12 @@ def _beside(entry: Num[Array, " channels"], pixels: Outputs) -> Outputs:
     return jnp.broadcast_to(entry.reshape((1,) * (pixels.ndim - 1) + entry.shape), pixels.shape)
 
 
-def _worst(dtype: jnp.dtype, minimum: bool) -> Array:
-    """What every value of `dtype` is at least as good as."""
-    if jnp.issubdtype(dtype, jnp.floating):
-        return jnp.asarray(jnp.inf if minimum else -jnp.inf, dtype)
-    info = jnp.iinfo(dtype)
-    return jnp.asarray(info.max if minimum else info.min, dtype)
-
-
 def _plus(a: Array, b: Array) -> Array:
     """a + b, for integers the nearest value that the dtype holds."""
     total = a + b
     if jnp.issubdtype(a.dtype, jnp.floating):
         return total
-    low, high = _worst(a.dtype, False), _worst(a.dtype, True)
+    low, high = extreme(a.dtype, lowest=True), extreme(a.dtype, lowest=False)
     if jnp.issubdtype(a.dtype, jnp.unsignedinteger):
         return jnp.where(total < a, high, total)
     # A signed sum has wrapped where its sign differs from that of both terms.
@@ -118,7 +110,7 @@ def _minus(a: Array, b: Array) -> Array:
     total = a - b
     if jnp.issubdtype(a.dtype, jnp.floating):
         return total
-    low, high = _worst(a.dtype, False), _worst(a.dtype, True)
+    low, high = extreme(a.dtype, lowest=True), extreme(a.dtype, lowest=False)
     if jnp.issubdtype(a.dtype, jnp.unsignedinteger):
         return jnp.where(a < b, low, total)
     wrapped = ((a ^ b) & (a ^ total)) < 0

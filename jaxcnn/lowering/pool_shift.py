@@ -20,7 +20,6 @@ XLA compute it once instead of fusing it into every reader.
 """
 
 import functools
-import math
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +30,7 @@ from jaxtyping import Array, Integer, Shaped
 
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import first_max, slices
-from jaxcnn.lowering.dtypes import widen
+from jaxcnn.lowering.dtypes import extreme, widen
 from jaxcnn.lowering.first_max import beats
 from jaxcnn.lowering.reduce_axis import reduce_axis
 from jaxcnn.lowering.tap_sum import tap_sum
@@ -62,7 +61,7 @@ def _tangent(windows: Windows, largest: bool, primals, tangents):
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def extremes(inputs: Array, windows: Windows, largest: bool) -> Array:
     """The values alone."""
-    values = slices.pad_for_windows(inputs, windows, identity(inputs.dtype, largest))
+    values = slices.pad_for_windows(inputs, windows, extreme(inputs.dtype, lowest=largest))
     for axis in reversed(range(windows.rank)):
         values = shared(values, windows, axis)
         values = reduce_axis(values, windows, axis, lax.max if largest else lax.min)
@@ -76,7 +75,7 @@ def winners(inputs: Array, windows: Windows, largest: bool) -> tuple[Array, Posi
     The positions along an axis cover the outputs along it and all axes after it, and the padded
     pixels along those before it.
     """
-    values = slices.pad_for_windows(inputs, windows, identity(inputs.dtype, largest))
+    values = slices.pad_for_windows(inputs, windows, extreme(inputs.dtype, lowest=largest))
     positions = []
     for axis in reversed(range(windows.rank)):
         values = shared(values, windows, axis)
@@ -142,20 +141,6 @@ def _tied(inputs: Array, values: Array, positions: Positions, windows: Windows) 
 def _tied_tangent(windows: Windows, primals, tangents):
     _, _, positions = primals
     return _tied(*primals, windows), pick(tangents[0], windows, positions)
-
-
-def identity(dtype: DTypeLike, largest: bool) -> np.ndarray:
-    """The value of `dtype` that no other is below, or above: what stands in the padding."""
-    if dtype == jnp.bool_:
-        return np.array(not largest)
-    if jnp.issubdtype(dtype, jnp.integer):
-        limits = jnp.iinfo(dtype)
-        return np.array(limits.min if largest else limits.max, dtype)
-    infinity = np.array(-math.inf if largest else math.inf, dtype)
-    if infinity == infinity:
-        return infinity
-    limits = jnp.finfo(dtype)  # of most 8-bit floats, which have no infinity
-    return np.array(limits.min if largest else limits.max, dtype)
 
 
 def shared(values: Array, windows: Windows, axis: int) -> Array:

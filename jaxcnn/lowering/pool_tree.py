@@ -19,9 +19,9 @@ from jaxtyping import Array, Integer, Shaped
 
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import slices
-from jaxcnn.lowering.dtypes import widen
+from jaxcnn.lowering.dtypes import extreme, widen
 from jaxcnn.lowering.first_max import beats
-from jaxcnn.lowering.pool_shift import identity, shared
+from jaxcnn.lowering.pool_shift import shared
 from jaxcnn.lowering.reduce_axis import by_doubling
 
 
@@ -61,7 +61,7 @@ def _winners(arrays: tuple[Array, ...], windows: Windows, largest: bool) -> tupl
     dtype = arrays[0].dtype
     # The transpose adds up where windows overlap: widening 16-bit floats changes no value.
     arrays = (widen(arrays[0]), *arrays[1:])
-    fills = (identity(arrays[0].dtype, largest), *(0 for _ in arrays[1:]))
+    fills = (extreme(arrays[0].dtype, lowest=largest), *(0 for _ in arrays[1:]))
     arrays = tuple(
         slices.pad_for_windows(array, windows, fill)
         for array, fill in zip(arrays, fills, strict=True)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Shaped
 
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import pool_shift
+from jaxcnn.lowering.dtypes import extreme
 
 
 def max_pool(
@@ -39,7 +40,7 @@ def extremes(inputs: Array, windows: Windows, largest: bool) -> Array:
     """The values alone."""
     return reduce_window(
         inputs,
-        pool_shift.identity(inputs.dtype, largest),
+        extreme(inputs.dtype, lowest=largest),
         lax.max if largest else lax.min,
         windows,
     )
