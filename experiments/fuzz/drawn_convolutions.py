@@ -37,7 +37,8 @@ from experiments.fuzz.rules import (
 # Not the order of the pools' EVERY_KIND: a seed picks a kind by its place, so that either order
 # belongs to the draws whose counts the README states.
 FINITE_FIRST = (*FINITE, "nan", "infinite", "minus infinity")
-ALGORITHMS = ("direct", "canonical", "matmul", "shift", "fft", "blocks", "phases", "planes")
+ALGORITHMS = ("direct", "canonical", "matmul", "shift", "taps", "fft", "groups", "blocks",
+              "phases", "planes")  # fmt: skip
 WIDER = {"int8": "int32", "uint8": "int32", "int16": "int32", "bfloat16": "float32",
          "float16": "float32", "float32": "float64", "complex64": "complex128"}  # fmt: skip
 
@@ -104,15 +105,8 @@ def apart(plan: Plan) -> bool:
 
     NumPy's complex infinity times a real number is not XLA's.
     """
-    algorithm = plan.get("algorithm", "auto")
-    grouped = plan.get("groups", 1) > 1 and algorithm != "direct"
-    spread = grouped or algorithm in ("fft", "blocks")
+    spread = plan.get("algorithm", "auto") in ("fft", "blocks")
     return not (spread or plan["dtype"] in COMPLEX)
-
-
-def apart_by_channel(plan: Plan) -> bool:
-    """The same for what has a group for each channel, with few taps."""
-    return count(plan["window"]) <= 81 and apart({**plan, "groups": 1})
 
 
 def valid(plan: Plan) -> bool:
@@ -242,7 +236,6 @@ def only(plan_fields: dict, *left_out: str, **more) -> dict:
 KERNELS = ("inputs", "kernel", "bias")
 laid = {"windows": found, "pads": pads}
 common_kinds = {"kinds": FINITE_FIRST, "smooth": FINITE, "apart": apart, **laid}
-by_channel = {**common_kinds, "apart": apart_by_channel}
 INEXACT = choice(*FLOATS, *COMPLEX)
 SMALL = choice((1,), (), (2,), (1, 2), (0,))
 
@@ -250,9 +243,9 @@ register(
     Primitive("conv", {**PLACE, **PRODUCT, **GROUPS, **FLIP, **ALGORITHM}, conv, valid,
               gradients=KERNELS, **common_kinds),
     Primitive("depthwise_conv", {**PLACE, **PRODUCT, **only(GROUPS, "divided"), **FLIP,
-              **ALGORITHM}, depthwise, valid, gradients=KERNELS, **by_channel),
+              **ALGORITHM}, depthwise, valid, gradients=KERNELS, **common_kinds),
     Primitive("separable_conv", {**PLACE, **PRODUCT, **only(GROUPS, "divided"), **FLIP,
-              **ALGORITHM}, separable, valid, **by_channel,
+              **ALGORITHM}, separable, valid, **common_kinds,
               gradients=("inputs", "depthwise_kernel", "pointwise_kernel", "bias")),
     Primitive("conv_local", {**PLACE, **PRODUCT, **only(GROUPS, "divided", "groups"),
               "own_bias": choice(False, True)}, local, valid, gradients=KERNELS, **common_kinds),

@@ -36,8 +36,11 @@ def conv(
     The mathematical convolution flips the kernel, out[i] = sum over a of x[i - a] * kernel[a]:
     that is `flip_kernel=True`, and the two differ in nothing but the order of the taps.
 
-    Groups are convolved several at once on a CPU, zeros between them: a NaN or an infinity reaches
-    the outputs of groups beside its own; `algorithm="direct"` keeps it in its group.
+    An output's error is bounded by what its own window holds, and no group reaches another: a NaN
+    stays in the windows and the group that hold it. Two algorithms that "auto" never takes differ:
+    "fft" errs by about eps * log2(m) * max|x| * sum|kernel| in every output, with m the pixels and
+    max|x| the largest of the image's channel, over all of which it spreads a NaN; "blocks" puts
+    zeros between neighbouring groups, and a NaN reaches the outputs of groups beside its own.
 
     Args:
       inputs: `(*batch, *spatial, in_features)`, any number of batch axes, none included.
@@ -59,8 +62,8 @@ def conv(
       precision: of the products, as `jax.lax.Precision`.
       preferred_element_type: dtype to accumulate in and return; 8-bit integers need one.
       algorithm: "auto" chooses by platform and shapes; "direct" (XLA's own), "canonical", "matmul",
-        "shift", "fft", "blocks", "phases" and "planes" name one, and equal it within rounding. One
-        that cannot take the arguments is refused with the reason.
+        "shift", "taps", "fft", "groups", "blocks", "phases" and "planes" name one, and equal it
+        within rounding. One that cannot take the arguments is refused with the reason.
     Returns:
       `(*batch, *out, out_features)`, out = floor((n + p_lo + p_hi - d*(k - 1) - 1) / s) + 1, in the
       common dtype of all arrays, or in the preferred one.

@@ -33,9 +33,8 @@ def depthwise_conv(
 
     with x the inputs after dilation and padding; no channel sees another. It is `conv` with as many
     groups as input channels, `kernel` reshaped to `(*kernel_size, 1, in_features * multiplier)`,
-    and has in_features times fewer weights than a dense kernel with as many outputs. On a CPU large
-    kernels (above 81 taps) go by the Fourier transform, which spreads a NaN over the whole plane of
-    its channel; `algorithm="direct"` keeps it in its windows.
+    and has in_features times fewer weights than a dense kernel with as many outputs. Large kernels
+    are faster by the Fourier transform, `algorithm="fft"`, with the error that `conv` states.
 
     Args:
       inputs: `(*batch, *spatial, in_features)`, any number of batch axes, none included.

@@ -1,5 +1,8 @@
 """Grouped convolution as a few dense ones.
 
+"auto" never takes it: 0 * NaN is NaN, and so what is no number in one group reaches the outputs and
+the gradients of those in its block. `conv_groups` and `conv_taps` keep groups apart.
+
 XLA's CPU compiler has no fast path for groups. Taking b neighbouring groups together, with a kernel
 that is zero between channels of different groups,
 

@@ -269,12 +269,14 @@ def test_bad_bias_and_pointwise_kernel_are_refused():
             functional.separable_conv(X, K, wrong)
 
 
-def test_many_taps_go_by_the_fourier_transform(rng):
+def test_many_taps_go_by_boxes_of_them_and_equal_the_fourier_transform(rng):
     inputs, kernel = rng.standard_normal((20, 23, 3)), rng.standard_normal((15, 11, 3, 1))
-    ours, by_name = (
-        functional.depthwise_conv(inputs, kernel, algorithm=name) for name in ("auto", "fft")
+    ours, by_name, transformed = (
+        functional.depthwise_conv(inputs, kernel, algorithm=name)
+        for name in ("auto", "taps", "fft")
     )
     np.testing.assert_array_equal(ours, by_name)
+    np.testing.assert_allclose(ours, transformed, atol=1e-11)
     np.testing.assert_allclose(ours, reference.depthwise_conv(inputs, kernel), atol=1e-11)
 
 
@@ -289,6 +291,28 @@ def test_many_taps_go_by_the_fourier_transform(rng):
 def test_the_fourier_transform_says_what_it_cannot_take(inputs, kernel, reason):
     with pytest.raises(ValueError, match=rf"conv: `algorithm` \(='fft'\) {reason}"):
         functional.conv(inputs, kernel, algorithm="fft")
+
+
+@pytest.mark.parametrize("sizes, taps", [((200,), (100,)), ((23, 26), (9, 13))])
+@pytest.mark.parametrize("value", [1e8, np.inf, np.nan])
+def test_many_taps_give_windows_their_own_sums_whatever_others_hold(sizes, taps, value):
+    """Pixels of one: every window that does not see the one other sums to its number of taps."""
+    pixels, kernel = np.ones((*sizes, 2), np.float32), np.ones((*taps, 2, 1), np.float32)
+    pixels[(0,) * len(sizes)] = value  # seen by the first window alone, under its first tap
+
+    @jax.jit
+    def run(pixels, kernel):
+        convolve = functools.partial(functional.depthwise_conv, padding="VALID")
+        outputs, pullback = jax.vjp(convolve, pixels, kernel)
+        return outputs, pullback(jnp.ones_like(outputs).at[(0,) * outputs.ndim].set(value))
+
+    with jax.enable_x64(False):
+        outputs, (moved, gradient) = run(pixels, kernel)
+    count, places = np.prod(taps), outputs[..., 0].size
+    np.testing.assert_array_equal(outputs.reshape(-1, 2)[1:], count)
+    np.testing.assert_array_equal(gradient.reshape(-1, 2)[1:, 1], places)
+    assert np.isnan(moved).any() == np.isnan(value)
+    np.testing.assert_array_equal(moved.reshape(-1, 2)[-1], 1)
 
 
 def test_shift_refuses_what_is_not_depthwise():

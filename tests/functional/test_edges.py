@@ -33,39 +33,82 @@ def is_close(found, expected):
     np.testing.assert_allclose(found[finite], expected[finite], rtol=1e-4, atol=1e-5 * largest)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_one_nan_or_infinity_goes_where_the_definition_says(name):
-    """Into the windows that hold it and back from those, as in the reference; nowhere else."""
+@functools.cache
+def program(name):
+    """A case's arrays, where in them the floats are, and value and gradients as one program."""
     case, rng = CASES[name], np.random.default_rng(5)
     arrays = [np.asarray(draw(rng, np.dtype(np.float32))) for draw in case.draws]
     floats = [i for i, array in enumerate(arrays) if array.dtype.kind == "f"]
-    options = {k: v for k, v in case.fn.keywords.items() if k not in registry.COMPUTING}
 
     @jax.jit
-    def run(*values):
+    def run(cotangent, *values):
         def fn(*values):
             given = dict(zip(floats, values, strict=True))
             outputs = case.fn(*(given.get(i, array) for i, array in enumerate(arrays)))
             return outputs if isinstance(outputs, jax.Array) else outputs[0]
 
         outputs, pullback = jax.vjp(fn, *values)
-        return outputs, pullback(jnp.ones_like(outputs))
+        return outputs, pullback(jnp.broadcast_to(cotangent, outputs.shape))
 
+    return arrays, floats, run
+
+
+def by_hand(name, arguments, cotangent):
+    """The reference's outputs, None for `pool`, and its gradient of each argument."""
+    case = CASES[name]
+    options = {k: v for k, v in case.fn.keywords.items() if k not in registry.COMPUTING}
+    wide = [np.asarray(a, np.float64) if a.dtype.kind == "f" else a for a in arguments]
+    with np.errstate(invalid="ignore", over="ignore"):
+        outputs = None
+        if name != "pool":  # its reference takes the reducer as a name
+            outputs = getattr(reference, name)(*wide, **options)
+        gradients = case.vjp(np.asarray(cotangent, np.float64), *wide)
+    outputs = outputs[0] if isinstance(outputs, tuple) else outputs
+    return outputs, gradients if isinstance(gradients, tuple) else (gradients,)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_nan_or_infinity_goes_where_the_definition_says(name):
+    """Into the windows that hold it and back from those, as in the reference; nowhere else."""
+    arrays, floats, run = program(name)
     for value in (np.nan, np.inf, -np.inf):
         hostile = arrays[0].copy()
         hostile.flat[hostile.size // 2] = value
         arguments = [hostile, *arrays[1:]]
-        outputs, gradients = run(*(arguments[i] for i in floats))
-        wide = [np.asarray(a, np.float64) if a.dtype.kind == "f" else a for a in arguments]
-        with np.errstate(invalid="ignore", over="ignore"):
-            if name != "pool":  # its reference takes the reducer as a name
-                expected = getattr(reference, name)(*wide, **options)
-                is_close(outputs, expected[0] if isinstance(expected, tuple) else expected)
-            by_hand = case.vjp(np.ones(outputs.shape), *wide)
-        by_hand = by_hand if isinstance(by_hand, tuple) else (by_hand,)
+        outputs, gradients = run(np.float32(1), *(arguments[i] for i in floats))
+        expected, by_argument = by_hand(name, arguments, np.ones(outputs.shape))
+        if expected is not None:
+            is_close(outputs, expected)
         for position, gradient in zip(floats, gradients, strict=True):
-            if by_hand[position] is not None:
-                is_close(gradient, by_hand[position])
+            if by_argument[position] is not None:
+                is_close(gradient, by_argument[position])
+
+
+# Of these another element may win, and take the gradient.
+SELECTING = ("max_", "min_", "grey_", "pyramid", "stochastic")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_does_not_see_a_pixel_keeps_every_bit_whatever_it_holds(name):
+    """A NaN in the reference shows who sees it, in value and gradient; all others stay as is."""
+    arrays, floats, run = program(name)
+    values = [arrays[i] for i in floats]
+    clean_outputs, clean_gradients = run(np.float32(1), *values)
+    for place in range(2):  # a pixel, then what comes back of an output
+        poisoned = [np.copy(arrays[0]), np.ones(clean_outputs.shape, np.float32)]
+        poisoned[place].flat[poisoned[place].size // 2] = np.nan
+        expected, by_argument = by_hand(name, [poisoned[0], *arrays[1:]], poisoned[1])
+        poisoned[place][np.isnan(poisoned[place])] = 1e8
+        outputs, gradients = run(poisoned[1], poisoned[0], *values[1:])
+        if expected is not None:
+            unseen = ~np.isnan(expected)
+            np.testing.assert_array_equal(outputs[unseen], clean_outputs[unseen])
+        if place == 0 and any(word in name for word in SELECTING):
+            continue
+        for position, gradient, clean in zip(floats, gradients, clean_gradients, strict=True):
+            if by_argument[position] is not None:
+                unseen = ~np.isnan(by_argument[position])
+                np.testing.assert_array_equal(*(np.where(unseen, g, 0) for g in (gradient, clean)))
 
 
 def four(value, dtype=np.float32):

@@ -40,6 +40,9 @@ CASES = {
     "grouped": ((6, 5), 6, 9, (3, 2), 3, dict(strides=(1, 2))),
     "many groups": ((5, 4), 48, 48, (2, 3), 12, dict(padding=1)),
     "depthwise": ((6, 5), 4, 8, (3, 2), 4, dict(strides=2, padding="SAME", dilation=(1, 2))),
+    "1d depthwise, 41 taps": ((50,), 2, 4, (41,), 2, dict(padding=9, strides=2)),
+    "depthwise, 8x7": ((11, 8), 3, 3, (8, 7), 3, dict(padding=3, strides=(2, 1))),
+    "groups of 3, 5x4": ((7, 8), 6, 4, (5, 4), 2, dict(dilation=(1, 2), strides=(1, 3), padding=2)),
     "3d": ((4, 5, 6), 2, 3, (2, 3, 2), 1, dict(strides=(1, 2, 1), padding=((1, 0), 1, 0))),
     "3d dilated": ((6, 4, 5), 2, 3, (3, 2, 2), 1, dict(dilation=(2, 1, 2), strides=(2, 1, 1))),
     "4d": ((3, 2, 3, 4), 2, 3, (2, 2, 1, 2), 1, dict(padding=(1, 0, 1, 0))),
@@ -195,6 +198,8 @@ def test_gradient_under_scan_and_checkpoint(case):
 REFUSED = {
     "canonical": ("3d", "takes one or two spatial axes, not 3"),
     "matmul": ("2d", r"takes kernels of one tap, not \(3, 2\)"),
+    "groups": ("2d", "takes two groups of channels or more, not 1"),
+    "taps": ("2d", "takes two groups of channels or more, or one channel"),
     "blocks": ("2d", "takes two groups of channels or more, not 1"),
     "planes": ("2d", "takes three spatial axes or more, not 2"),
     "shift": ("2d", "needs a group for each input channel"),
