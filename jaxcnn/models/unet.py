@@ -11,7 +11,7 @@ from jaxtyping import Array, Inexact, Num
 from jaxcnn import geometry, nn
 from jaxcnn.functional import _arguments as _arrays
 from jaxcnn.models import _network
-from jaxcnn.nn import chain
+from jaxcnn.nn._remat import rematerialized
 from jaxcnn.nn.residual import HE_INIT
 
 
@@ -183,9 +183,9 @@ class UNetFeatures(nnx.Module):
         return results
 
     def _apply(self, name: str, inputs: Array) -> Array:
-        """One stage, under `nnx.remat` if asked for."""
+        """One stage, its inner values computed anew if asked for."""
         stage = getattr(self, name)
-        return chain.rematerialized(stage, inputs) if self.remat else stage(inputs)
+        return rematerialized(stage, inputs) if self.remat else stage(inputs)
 
 
 def _stage(inside: int, width: int, padding: str, options: dict[str, Any]) -> nn.Chain:

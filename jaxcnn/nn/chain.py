@@ -10,6 +10,7 @@ from jaxtyping import Array, Shaped
 from jaxcnn import geometry
 from jaxcnn.lowering.halo import whole_rows
 from jaxcnn.nn import _arguments
+from jaxcnn.nn._remat import rematerialized
 
 Layer = Callable[[Array], Array]
 
@@ -71,20 +72,10 @@ class Chain(nnx.Module):
         return results
 
     def _apply(self, layer: Layer, inputs: Array) -> Array:
-        """One layer, under `nnx.remat` if asked for."""
+        """One layer, its inner values computed anew if asked for."""
         if self.remat and isinstance(layer, nnx.Module):
             return rematerialized(layer, inputs)
         return layer(inputs)
-
-
-def rematerialized(layer: Layer, inputs: Array) -> Array:
-    """What `layer` gives; the backward pass computes its inner values anew."""
-    return nnx.remat(_call)(layer, inputs)
-
-
-def _call(layer: Layer, inputs: Array) -> Array:
-    """A layer as an argument, as `nnx.remat` wants it."""
-    return layer(inputs)
 
 
 class Activation(nnx.Module):
