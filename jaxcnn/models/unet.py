@@ -158,7 +158,7 @@ class UNetFeatures(nnx.Module):
 
     def __call__(self, inputs: Array) -> Array:
         """What the last stage gives."""
-        return list(self.outputs(inputs).values())[-1]
+        return self.outputs(inputs)["up1" if len(self.widths) > 1 else "down1"]
 
     def outputs(self, inputs: Array) -> dict[str, Array]:
         """What every stage gives, by name, in order."""

@@ -1,12 +1,12 @@
 """What the convolutions that Flax has no counterpart of have in common."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from flax import nnx
 from flax.nnx.nn import dtypes
 from jax.typing import DTypeLike
-from jaxtyping import Array
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments as _arrays
@@ -68,8 +68,11 @@ class ConvLayer(nnx.Module):
 
     def _draw(
         self, argument: str, init: Callable[..., Any], shape: tuple[int, ...], rngs: nnx.Rngs
-    ) -> Array:
-        """Draws one array of parameters by the initialiser given as `argument`."""
+    ) -> Any:
+        """Draws one array of parameters by the initialiser given as `argument`.
+
+        Initialisers of Flax's, such as those of `nnx.with_partitioning`, wrap it with metadata.
+        """
         _arguments.function(type(self).__name__, argument, init)
         return init(rngs.params(), shape, self.param_dtype)
 
@@ -97,3 +100,18 @@ class ConvLayer(nnx.Module):
             kernel_dilation=self.kernel_dilation,
             precision=self.precision,
         )
+
+
+def array_of(drawn: Any) -> Any:
+    """The array that an initialiser drew, without the metadata that it may have around it."""
+    return drawn.raw_value if isinstance(drawn, nnx.VariableMetadata) else drawn
+
+
+def with_array(drawn: Any, array: Any) -> Any:
+    """What an initialiser gave with another array in it.
+
+    The metadata stays, a partitioning too: it names the axes of the parameter.
+    """
+    if isinstance(drawn, nnx.VariableMetadata):
+        return dataclasses.replace(drawn, raw_value=array)
+    return array

@@ -56,8 +56,10 @@ class Chain(nnx.Module):
 
     def __call__(self, inputs: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
         """Hands `inputs` through all layers."""
-        for layer in self.layers():
-            inputs = self._apply(layer, inputs)
+        # Not by `layers`: `nnx.tabulate` makes a program of every method that is called, and
+        # modules are nothing that a program gives.
+        for name in self.names:
+            inputs = self._apply(getattr(self, name), inputs)
         return inputs
 
     def layers(self) -> tuple[Layer, ...]:
@@ -67,8 +69,8 @@ class Chain(nnx.Module):
     def outputs(self, inputs: Shaped[Array, "..."]) -> dict[str, Array]:
         """What every layer gives, by name, in order."""
         results = {}
-        for name, layer in zip(self.names, self.layers(), strict=True):
-            results[name] = inputs = self._apply(layer, inputs)
+        for name in self.names:
+            results[name] = inputs = self._apply(getattr(self, name), inputs)
         return results
 
     def _apply(self, layer: Layer, inputs: Array) -> Array:

@@ -12,7 +12,7 @@ from jaxcnn import functional
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision
 from jaxcnn.nn import _arguments
-from jaxcnn.nn._layer import ConvLayer
+from jaxcnn.nn._layer import ConvLayer, array_of, with_array
 
 
 class DepthwiseConv(ConvLayer):
@@ -31,7 +31,7 @@ class DepthwiseConv(ConvLayer):
       precision: of the products, as `jax.lax.Precision`.
       kernel_init: draws `kernel`, `(*kernel_size, in_features, multiplier)`; asked for
         `(*kernel_size, 1, out_features)`, whose fan-in is that of a unit. So it starts equal to
-        `Conv` with as many groups as channels.
+        `Conv` with as many groups as channels. A partitioning names the axes of `kernel`.
       bias_init: draws `bias`, `(in_features * multiplier,)`.
       rngs: random streams; "params" is drawn from, the kernel first.
     Raises:
@@ -81,7 +81,8 @@ class DepthwiseConv(ConvLayer):
         )
         size = self.kernel_size
         kernel = self._draw("kernel_init", kernel_init, (*size, 1, self.out_features), rngs)
-        self.kernel = nnx.Param(kernel.reshape((*size, inside, self.multiplier)))
+        apart = array_of(kernel).reshape((*size, inside, self.multiplier))
+        self.kernel = nnx.Param(with_array(kernel, apart))
         self.bias = self._draw_bias(bias_init, (self.out_features,), rngs)
 
     def __call__(
@@ -108,7 +109,8 @@ class SeparableConv(ConvLayer):
       param_dtype: dtype of the parameters.
       precision: of the products, as `jax.lax.Precision`.
       kernel_init: draws `depthwise_kernel`, `(*kernel_size, in_features, multiplier)`, as in
-        `DepthwiseConv`, and `pointwise_kernel`, `(*ones, in_features * multiplier, out_features)`.
+        `DepthwiseConv`, and `pointwise_kernel`, `(*ones, in_features * multiplier, out_features)`;
+        a partitioning names the last two axes of both.
       bias_init: draws `bias`, `(out_features,)`.
       rngs: random streams; "params" is drawn from, in the order above.
     Raises:
@@ -160,9 +162,8 @@ class SeparableConv(ConvLayer):
         self.multiplier = _arguments.features("SeparableConv", "multiplier", multiplier)
         size, between = self.kernel_size, self.in_features * self.multiplier
         depthwise = self._draw("kernel_init", kernel_init, (*size, 1, between), rngs)
-        self.depthwise_kernel = nnx.Param(
-            depthwise.reshape((*size, self.in_features, self.multiplier))
-        )
+        apart = array_of(depthwise).reshape((*size, self.in_features, self.multiplier))
+        self.depthwise_kernel = nnx.Param(with_array(depthwise, apart))
         ones = (1,) * len(size)
         self.pointwise_kernel = nnx.Param(
             self._draw("kernel_init", kernel_init, (*ones, between, self.out_features), rngs)

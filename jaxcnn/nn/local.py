@@ -13,7 +13,7 @@ from jaxcnn import functional, geometry
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision
 from jaxcnn.nn import _arguments
-from jaxcnn.nn._layer import ConvLayer
+from jaxcnn.nn._layer import ConvLayer, array_of, with_array
 
 
 class ConvLocal(ConvLayer):
@@ -34,7 +34,8 @@ class ConvLocal(ConvLayer):
       param_dtype: dtype of the parameters.
       precision: of the products, as `jax.lax.Precision`.
       kernel_init: draws `kernel`, `(*out, *kernel_size, in_features, out_features)`; asked for
-        `(*kernel_size, in_features, prod(out) * out_features)`, whose fan-in is that of a unit.
+        `(*kernel_size, in_features, prod(out) * out_features)`, whose fan-in is that of a unit. A
+        partitioning names the axes of `kernel`.
       bias_init: draws `bias`, `(*out, out_features)`.
       rngs: random streams; "params" is drawn from, the kernel first.
     Raises:
@@ -107,8 +108,9 @@ class ConvLocal(ConvLayer):
         places = math.prod(out)
         shape = (*size, self.in_features, places * self.out_features)
         kernel = self._draw("kernel_init", kernel_init, shape, rngs)
-        kernel = kernel.reshape((*shape[:-1], *out, self.out_features))
-        self.kernel = nnx.Param(jnp.moveaxis(kernel, range(rank + 1, 2 * rank + 1), range(rank)))
+        apart = array_of(kernel).reshape((*shape[:-1], *out, self.out_features))
+        apart = jnp.moveaxis(apart, range(rank + 1, 2 * rank + 1), range(rank))
+        self.kernel = nnx.Param(with_array(kernel, apart))
         self.bias = self._draw_bias(bias_init, (*out, self.out_features), rngs)
 
     def __call__(

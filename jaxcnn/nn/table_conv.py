@@ -15,7 +15,7 @@ from jaxcnn import functional, geometry
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision
 from jaxcnn.nn import _arguments
-from jaxcnn.nn._layer import ConvLayer
+from jaxcnn.nn._layer import ConvLayer, array_of, with_array
 
 
 class TableConv(ConvLayer):
@@ -39,7 +39,8 @@ class TableConv(ConvLayer):
       param_dtype: dtype of the parameters.
       precision: of the products, as `jax.lax.Precision`.
       kernel_init: draws the kernel of each output, `(*kernel_size, its pairs, 1)`, so that an
-        initialiser that scales by the fan-in sees the right one.
+        initialiser that scales by the fan-in sees the right one. A partitioning names the axes of
+        the stored kernel.
       bias_init: draws `bias`, `(out_features,)`.
       rngs: random streams; "params" is drawn from, the kernels first, in order.
     Raises:
@@ -89,11 +90,12 @@ class TableConv(ConvLayer):
             precision=precision,
             rngs=rngs,
         )
-        kernels = [
-            self._draw("kernel_init", kernel_init, (*self.kernel_size, len(seen), 1), rngs)[..., 0]
+        drawn = [
+            self._draw("kernel_init", kernel_init, (*self.kernel_size, len(seen), 1), rngs)
             for seen in self.connections
         ]
-        self.kernel = nnx.Param(jnp.concatenate(kernels, -1))
+        kernels = [array_of(kernel)[..., 0] for kernel in drawn]
+        self.kernel = nnx.Param(with_array(drawn[0], jnp.concatenate(kernels, -1)))
         self.bias = self._draw_bias(bias_init, (self.out_features,), rngs)
 
     def dense_kernel(self) -> Inexact[Array, "*kernel_size in_features out_features"]:
