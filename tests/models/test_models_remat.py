@@ -9,29 +9,8 @@ import numpy as np
 import pytest
 from flax import errors, nnx
 
-from jaxcnn import models, nn, visualize
-
-NETWORKS = {
-    "CifarResNet": (functools.partial(models.CifarResNet, 8, 3, widths=(4, 6, 8)), 8),
-    "CifarSpeedNet": (functools.partial(models.CifarSpeedNet, 3, widths=(8, 6, 6)), 18),
-    "ConvNeXtTiny": (
-        functools.partial(
-            models.ConvNeXtTiny, 3, depths=(1, 1), widths=(4, 6), stochastic_depth=0.5
-        ),
-        8,
-    ),
-    "DilatedContext": (
-        functools.partial(
-            models.DilatedContext, 3, widths=(2, 3, 4, 4, 4), hidden_features=4, context=None
-        ),
-        9,
-    ),
-    "MobileNetV2": (functools.partial(models.MobileNetV2, 3, stages=((2, 8, 2, 1),)), 10),
-    "ResNet": (functools.partial(models.ResNet, 18, 3), 32),
-    "UNet": (functools.partial(models.UNet, 3, widths=(3, 4), norm=nn.batch_norm, dropout=0.4), 6),
-    "VGG": (functools.partial(models.VGG, 11, 3, batch_normalized=True, hidden_features=8), 32),
-}
-
+from jaxcnn import nn, visualize
+from tests.models.networks import NETWORKS, REMAT
 
 CLOSE = dict(rtol=1e-4, atol=1e-5)  # float32 sums in another order
 
@@ -88,16 +67,16 @@ def assert_untouched(model, before):
 @pytest.fixture(scope="module")
 def images():
     rng = np.random.default_rng(3)
-    return lambda size: jax.device_put(rng.normal(size=(2, size, size, 3)).astype(np.float32))
+    return lambda *shape: jax.device_put(rng.normal(size=(2, *shape)).astype(np.float32))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", REMAT)
 def test_every_network_can_be_closed_over(name, filled, images):
     """Traced and not compiled: the shapes are right, and nothing is written into the network."""
-    build, size = NETWORKS[name]
-    model, x = filled(functools.partial(build, remat=True)), images(size)
+    build, shape = REMAT[name]
+    model, x = filled(build), images(*shape)
     before = held(model)
-    for network in (filled(build), model):  # the same complaint: it can't write from there
+    for network in (filled(NETWORKS[name][0]), model):  # both complain: it can't write from there
         with pytest.raises(errors.TraceContextError, match="Cannot mutate"):
             jax.eval_shape(lambda x, network=network: network(x), x)
     assert_untouched(model, before)
@@ -106,7 +85,7 @@ def test_every_network_can_be_closed_over(name, filled, images):
     before = held(model)
     exported = jax.export.export(jax.jit(lambda x: model(x)))(x)
     (out,) = exported.out_avals
-    assert out.shape == ((2, size, size, 3) if name in ("UNet", "DilatedContext") else (2, 3))
+    assert out.shape == ((2, *shape[:2], 3) if name in ("UNet", "DilatedContext") else (2, 3))
     assert "remat" in str(jax.make_jaxpr(lambda x: model(x))(x))
     found = jax.tree.map(jnp.shape, jax.eval_shape(lambda x: under(model, x), x))
     one, one_by_one = (1, *out.shape[1:]), (2, 1, *out.shape[1:])
@@ -116,7 +95,7 @@ def test_every_network_can_be_closed_over(name, filled, images):
         "scan": one_by_one,
         "cond": out.shape,
         "jvp": (one, one),
-        "grad": (1, size, size, 3),
+        "grad": (1, *shape),
     }
     assert_untouched(model, before)
 
@@ -125,7 +104,7 @@ def test_values_are_those_without(filled, images):
     model, plain = filled(functools.partial(Small, remat=True)), filled(Small)
     for network in (model, plain):
         network.eval()
-    before, x = held(model), images(5)
+    before, x = held(model), images(5, 4, 3)
     found, expected = (jax.jit(functools.partial(under, network))(x) for network in (model, plain))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **CLOSE), found, expected)
     np.testing.assert_array_equal(nnx.jit(model)(x), nnx.jit(plain)(x))
@@ -137,7 +116,7 @@ def test_values_are_those_without(filled, images):
 
 def test_training_is_that_without(filled, images):
     """Parameters, statistics, keys and counts after three steps, bit by bit but for the sums."""
-    x = images(5)
+    x = images(5, 4, 3)
 
     @nnx.jit
     def step(model, x):
@@ -183,7 +162,7 @@ def test_the_gradient_takes_less_memory(rng):
 
 
 def test_an_error_within_a_layer_leaves_the_model_as_it_was(filled, images):
-    model, x = filled(functools.partial(Small, remat=True)), images(5)
+    model, x = filled(functools.partial(Small, remat=True)), images(5, 4, 3)
     conv = model.features.block2.last
     model.features.block2.last = nn.Conv(2, 3, (1, 1), rngs=nnx.Rngs(0))
     model.eval()

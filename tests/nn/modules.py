@@ -87,6 +87,11 @@ def _read_on(rngs):
     return nn.convolutionalize(network, (5, 6, 4))
 
 
+def double(array):
+    """A layer that is a function."""
+    return array * 2
+
+
 def _plain(build, *args, **options):
     """A module that wants no random numbers."""
     return lambda rngs: build(*args, **options)
@@ -99,9 +104,9 @@ OTHERS = {
     "AdaptiveMaxPool": (_plain(nn.AdaptiveMaxPool, (2, None)), (ROW,)),
     "AdaptiveMaxPoolWithIndices": (_plain(nn.AdaptiveMaxPoolWithIndices, (2, 3)), (ROW,)),
     "AvgPool": (_plain(nn.AvgPool, (2, 2)), (ROW,)),
-    "BlurPool": (_plain(nn.BlurPool, 2), (ROW,)),
+    "BlurPool": (_plain(nn.BlurPool, (2, 3)), (ROW,)),
     "Chain": (
-        lambda rngs: nn.Chain(conv=nn.Conv(4, 6, SIZE, rngs=rngs), tanh=jnp.tanh),
+        lambda rngs: nn.Chain(conv=nn.Conv(4, 6, SIZE, rngs=rngs), double=double),
         (ROW,),
     ),
     "Flatten": (_plain(nn.Flatten), (ROW,)),
@@ -120,7 +125,7 @@ OTHERS = {
     "MaxUnpool": (_plain(nn.MaxUnpool, (1, 2), (1, 2)), POOLED),
     "MinPool": (_plain(nn.MinPool, (2, 2)), (ROW,)),
     "PaddedShortcut": (_plain(nn.PaddedShortcut, 4, 6, 2), (ROW,)),
-    "SpatialPyramidPool": (_plain(nn.SpatialPyramidPool, (1, 2)), (ROW,)),
+    "SpatialPyramidPool": (_plain(nn.SpatialPyramidPool, ((1, 1), (2, 3))), (ROW,)),
     "StochasticPool": (functools.partial(nn.StochasticPool, (2, 2)), (ROW,)),
     "SumPool": (_plain(nn.SumPool, (2, 2)), (ROW,)),
 }

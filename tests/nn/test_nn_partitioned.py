@@ -37,7 +37,9 @@ def test_the_tables_hold_every_module_and_every_initialiser():
     exported = {name for name in nn.__all__ if inspect.isclass(getattr(nn, name))}
     assert exported == set(MODULES) | BASES
     for name, (build, _, inits) in LEARNT.items():
-        named = {p for p in inspect.signature(build.func).parameters if p.endswith("_init")}
+        named = {
+            p for p in inspect.signature(build.func.__init__).parameters if p.endswith("_init")
+        }
         assert named - {"zero_init"} <= set(inits) or name == "StandardizedConv"
 
 
@@ -69,9 +71,7 @@ def test_the_partitioning_becomes_the_parameters(name, argument, meshed):
         specs = nnx.get_partition_spec(nnx.state(layer, nnx.Param))
         flat = nnx.to_flat_state(specs)
         assert jax.P(*names) in [spec.get_value() for path, spec in flat if path[-1] == parameter]
-    outputs = [
-        nnx.eval_shape(lambda m, *x: m(*x), layer, *inputs) for layer in (layer, plain)
-    ]
+    outputs = [nnx.eval_shape(lambda m, *x: m(*x), layer, *inputs) for layer in (layer, plain)]
     assert jax.tree.map(jnp.shape, outputs[0]) == jax.tree.map(jnp.shape, outputs[1])
 
 

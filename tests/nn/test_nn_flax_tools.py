@@ -1,0 +1,68 @@
+"""What Flax does to any module, done to each of ours: tables, prints, copies."""
+
+import copy
+
+import jax
+import numpy as np
+import pytest
+import treescope
+from flax import nnx
+
+from tests.nn.initializers import drawn
+from tests.nn.modules import LEARNT, MODULES
+
+
+def built(name):
+    build, inputs = MODULES[name]
+    inits = LEARNT[name][2] if name in LEARNT else {}
+    return build(rngs=nnx.Rngs(0), **dict.fromkeys(inits, drawn)), inputs
+
+
+def outputs(layer, inputs):
+    """Shapes and dtypes of what it gives."""
+    return nnx.eval_shape(lambda layer, *inputs: layer(*inputs), layer, *inputs)
+
+
+def arrays(layer):
+    """What it holds, keys as numbers."""
+    keys, rest = nnx.state(layer, nnx.RngKey, ...)
+    return jax.tree.leaves((jax.tree.map(jax.random.key_data, keys), rest))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_tables_list_every_module(name):
+    layer, inputs = built(name)
+    told, graph = [], nnx.graphdef(layer)
+
+    def traced(*inputs):
+        """So that nothing is compiled: a table runs what it lists."""
+        told.append(nnx.tabulate(layer, *inputs, console_kwargs=dict(width=400)))
+
+    jax.eval_shape(traced, *inputs)
+    (table,) = told
+    assert f"{type(layer).__name__} Summary" in table
+    for out in jax.tree.leaves(outputs(layer, inputs)):
+        assert f"[{','.join(map(str, out.shape))}]" in table
+    called = {path for path, each in nnx.iter_modules(layer) if callable(each)}
+    assert all("/".join(map(str, path)) in table for path in called)
+    assert nnx.graphdef(layer) == graph
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:treescope")  # of JAX, not of ours
+@pytest.mark.parametrize("name", MODULES)
+def test_prints_and_copies(name, capsys):
+    layer, inputs = built(name)
+    kind = type(layer).__name__
+    nnx.display(layer)
+    assert capsys.readouterr().out.startswith(kind) and repr(layer).startswith(kind)
+    assert kind in treescope.render_to_text(layer)
+    expected = outputs(layer, inputs)
+    for other in (copy.deepcopy(layer), nnx.clone(layer), nnx.merge(*nnx.split(layer))):
+        assert nnx.graphdef(other) == nnx.graphdef(layer)
+        for one, two in zip(arrays(layer), arrays(other), strict=True):
+            np.testing.assert_array_equal(one, two)
+        assert outputs(other, inputs) == expected
+    abstract = nnx.eval_shape(lambda: MODULES[name][0](rngs=nnx.Rngs(0)))
+    assert repr(abstract).startswith(kind)
+    nnx.update(abstract, nnx.state(layer))
+    assert outputs(abstract, inputs) == expected
