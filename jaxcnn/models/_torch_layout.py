@@ -42,7 +42,8 @@ class Entry:
 
 def entries(model: nnx.Module, names: str) -> dict[str, Entry]:
     """Every array of the network by its PyTorch name."""
-    list_pairs, _ = _torch_names.NETWORKS[type(model)]
+    kind: Any = _torch_names.network(model)
+    list_pairs, _ = _torch_names.NETWORKS[kind]
     return {
         entry.name: entry
         for prefix, layer in list_pairs(model, names)

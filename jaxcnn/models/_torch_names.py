@@ -153,3 +153,8 @@ NETWORKS: dict[type[nnx.Module], tuple[Callable[..., Pairs], tuple[str, ...]]] =
     MobileNetV2: (mobilenet, ("torchvision", "timm")),
     ConvNeXtTiny: (convnext, ("torchvision", "timm")),
 }
+
+
+def network(model: Any) -> type[nnx.Module] | None:
+    """Which of the networks it is, itself or by a class made from one."""
+    return next((kind for kind in type(model).__mro__ if kind in NETWORKS), None)

@@ -6,38 +6,44 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxcnn.models import _torch_layout, _torch_names
+from jaxcnn.models import _torch_checks, _torch_layout, _torch_names, _values
+from jaxcnn.nn import _arguments
 
 # Counts the batches seen, in every batch normalisation of PyTorch; nothing here depends on it.
 _IGNORED = "num_batches_tracked"
-_FLOATS = ("F64", "F32", "F16", "BF16")  # as safetensors files call them
-_TOLD = 12  # names of one kind in a message
-_LETTERS = 120  # of a name in a message
 
 
-def load_torch(model: nnx.Module, weights: str | os.PathLike[str] | Mapping[str, Any]) -> None:
+def load_torch(
+    model: nnx.Module,
+    weights: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    rngs: nnx.Rngs | None = None,
+) -> None:
     """Sets the parameters and statistics of `model` to those of the same network in PyTorch.
 
     Kernels OIHW become HWIO and matrices are transposed; a first fully connected layer takes its
     inputs in our order, channels last. Whether the names are torchvision's or timm's is seen from
-    the names. Arrays are cast to the dtypes of the parameters. On an error the model is left as it
-    was. Nothing is ever unpickled: a `.pt` or `.pth` file has to be saved as safetensors first.
+    the names. Arrays are cast to the dtypes of the parameters, and go to the devices where these
+    lie. On an error the model is left as it was. Nothing is ever unpickled: a `.pt` or `.pth` file
+    has to be saved as safetensors first.
 
     Args:
-      model: an `AlexNet`, `VGG`, `ResNet`, `MobileNetV2` or `ConvNeXtTiny` of the same size; also
-        one from `nnx.eval_shape`, whose parameters have no values yet.
+      model: an `AlexNet`, `VGG`, `ResNet`, `MobileNetV2` or `ConvNeXtTiny` of the same size, or of
+        a class of your own made from one; also one from `nnx.eval_shape`, whose parameters have no
+        values yet, and are laid over devices as their shardings or partitionings say.
       weights: path of a safetensors file, or a state dict: names and arrays, PyTorch's own tensors
         included.
+      rngs: gives keys, from the stream "dropout", to dropouts that have none yet, as
+        `nnx.eval_shape` leaves them; None stands for `nnx.Rngs(0)`.
     Returns:
       None; `model` is changed.
     Raises:
       ValueError: the file is no whole safetensors file; or entries are missing, unknown, of another
-        shape or no floats, all listed in the one message.
+        shape or no floats, all listed in the one message; or the model has parameters of its own
+        without values; or the mesh that it is to be laid over is unknown.
       TypeError: PyTorch has no such network, or `weights` is neither a path nor a mapping.
       ImportError: a path is given and the package safetensors is not installed.
 
@@ -53,6 +59,8 @@ def load_torch(model: nnx.Module, weights: str | os.PathLike[str] | Mapping[str,
       load_torch: `weights` must hold what AlexNet under torchvision's names has;
     """
     kinds = _kinds("load_torch", model)
+    if rngs is not None:
+        _arguments.rngs("load_torch", rngs, "dropout")
     with contextlib.ExitStack() as opened:
         if isinstance(weights, Mapping):
             arrays = {str(name): value for name, value in weights.items()}
@@ -64,15 +72,22 @@ def load_torch(model: nnx.Module, weights: str | os.PathLike[str] | Mapping[str,
                 f"names to arrays, got {type(weights).__name__}"
             )
         arrays = {name: value for name, value in arrays.items() if not name.endswith(_IGNORED)}
-        tables = {names: _torch_layout.entries(model, names) for names in kinds}
-        names = max(kinds, key=lambda kind: len(tables[kind].keys() & arrays.keys()))
+        tables = {names: _table("load_torch", model, names) for names in kinds}
+        bare = set(map(_torch_checks.bare, arrays))
+        names = max(kinds, key=lambda kind: len(tables[kind].keys() & bare))
         table = tables[names]
         arrays = {n: _as_array(value) if n in table else value for n, value in arrays.items()}
-        _check(f"{type(model).__name__} under {names}'s names", table, arrays)
-        ours = {name: entry.to_ours(np.asarray(arrays[name])) for name, entry in table.items()}
+        _torch_checks.arrays(f"{type(model).__name__} under {names}'s names", table, arrays)
+        _torch_checks.values(model, table)
+        ours = {
+            name: _values.placed(
+                "load_torch", entry.variable, entry.to_ours(np.asarray(arrays[name]))
+            )
+            for name, entry in table.items()
+        }
     for name, entry in table.items():
-        dtype = entry.variable.get_value().dtype
-        entry.variable.set_value(jax.device_put(ours[name].astype(dtype)))
+        entry.variable.set_value(ours[name])
+    _values.fill_streams(model, nnx.Rngs(0) if rngs is None else rngs)
 
 
 def save_torch(
@@ -83,15 +98,21 @@ def save_torch(
     The file loads with `safetensors.torch.load_file` and `load_state_dict`. The number of batches
     that PyTorch's batch normalisations count is left out, which `load_state_dict` puts up with.
 
+    A file that was there is replaced at the end, by a whole one, or stays as it was.
+
     Args:
-      model: an `AlexNet`, `VGG`, `ResNet`, `MobileNetV2` or `ConvNeXtTiny`.
-      path: of the safetensors file.
+      model: an `AlexNet`, `VGG`, `ResNet`, `MobileNetV2` or `ConvNeXtTiny`, or one of a class of
+        your own made from one.
+      path: of the safetensors file, in a folder that is there.
       names: "torchvision" or "timm", whose names the arrays get.
     Returns:
       None.
     Raises:
-      ValueError: there are no such names for the network.
-      TypeError: PyTorch has no such network.
+      ValueError: there are no such names for the network, or it has no values.
+      TypeError: PyTorch has no such network, or `path` is no path.
+      FileNotFoundError: there is no such folder.
+      FileExistsError: a folder has that name.
+      OSError: the file can't be written.
       ImportError: the package safetensors is not installed.
 
     Example:
@@ -110,17 +131,65 @@ def save_torch(
             f"save_torch: `names` (={names!r}) must be one of {', '.join(kinds)} for "
             f"{type(model).__name__}"
         )
-    table = _torch_layout.entries(model, names)
+    target = _target(path)
+    table = _table("save_torch", model, names)
+    known = {id(entry.variable) for entry in table.values()}
+    empty = [n for n, leaf in _values.valueless(model).items() if id(leaf) in known]
+    if empty:
+        raise ValueError(
+            f"save_torch: `model` has no values for {_torch_checks.listed(empty)}: nnx.eval_shape "
+            "gives shapes alone; build the model itself, or load weights first"
+        )
     arrays = {n: entry.to_torch(np.asarray(entry.variable[...])) for n, entry in table.items()}
-    _safetensors("save_torch").numpy.save_file(arrays, os.fspath(path), metadata={"format": "pt"})
+    library = _safetensors("save_torch")
+    beside = f"{target}.{os.getpid()}.part"
+    try:
+        library.numpy.save_file(arrays, beside, metadata={"format": "pt"})
+        os.replace(beside, target)
+    except (library.SafetensorError, OSError) as error:
+        raise OSError(f"save_torch: `path` (={target!r}) could not be written: {error}") from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(beside)
+
+
+def _target(path: Any) -> str:
+    """Where to write, if something can be written there."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"save_torch: `path` must be the path of a file, got {type(path).__name__}")
+    target = os.fspath(path)
+    folder = os.path.dirname(target)
+    if folder and not os.path.isdir(folder):
+        raise FileNotFoundError(
+            f"save_torch: `path` (={target!r}) must lie in a folder that is there; make {folder!r} "
+            "first"
+        )
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise FileExistsError(
+            f"save_torch: `path` (={target!r}) must be that of a file, and something else is "
+            "there; add a name, such as 'model.safetensors'"
+        )
+    return os.path.realpath(target)
 
 
 def _kinds(function: str, model: Any) -> tuple[str, ...]:
     """Whose names there are for the network."""
-    if type(model) not in _torch_names.NETWORKS:
+    network = _torch_names.network(model)
+    if network is None:
         known = ", ".join(network.__name__ for network in _torch_names.NETWORKS)
         raise TypeError(f"{function}: `model` must be one of {known}, got {type(model).__name__}")
-    return _torch_names.NETWORKS[type(model)][1]
+    return _torch_names.NETWORKS[network][1]
+
+
+def _table(function: str, model: nnx.Module, names: str) -> dict[str, _torch_layout.Entry]:
+    """Every array of the network by its PyTorch name, if the network is still whole."""
+    try:
+        return _torch_layout.entries(model, names)
+    except AttributeError as error:
+        network: Any = _torch_names.network(model)
+        raise TypeError(
+            f"{function}: `model` must have the layers of {network.__name__}; {error}"
+        ) from error
 
 
 def _safetensors(function: str) -> Any:
@@ -161,38 +230,6 @@ def _open(path: str) -> Iterator[dict[str, _InFile]]:
             ".pth file is not read: load it where it was made and save its state dict with "
             "safetensors.torch.save_file"
         ) from error
-
-
-def _check(what: str, table: Mapping[str, _torch_layout.Entry], arrays: Mapping[str, Any]) -> None:
-    """Raises ValueError unless the arrays are those of the table, and as they must be."""
-    wrong = []
-    for name, entry in table.items():
-        array = arrays.get(name)
-        if array is None:
-            continue
-        if array.shape != entry.shape:
-            wrong.append(f"{name} is {array.shape} in place of {entry.shape}")
-        elif not _is_float(array.dtype):
-            wrong.append(f"{name} holds {array.dtype} in place of floats")
-    found = {
-        "missing": [name for name in table if name not in arrays],
-        "unknown": [name for name in arrays if name not in table],
-        "misshapen": wrong,
-    }
-    if any(found.values()):
-        told = "; ".join(f"{kind}: {_listed(each)}" for kind, each in found.items() if each)
-        raise ValueError(f"load_torch: `weights` must hold what {what} has; {told}")
-
-
-def _is_float(dtype: Any) -> bool:
-    return dtype in _FLOATS if isinstance(dtype, str) else jnp.issubdtype(dtype, jnp.floating)
-
-
-def _listed(names: list[str]) -> str:
-    """The first few, on one line: a stranger may have chosen them."""
-    short = [n if len(n) <= _LETTERS else f"{n[:_LETTERS]}..." for n in names[:_TOLD]]
-    told = ", ".join(n if n.isprintable() else ascii(n) for n in short)
-    return told + (f" and {len(names) - _TOLD:,} more" if len(names) > _TOLD else "")
 
 
 def _as_array(value: Any) -> Any:
