@@ -61,7 +61,6 @@ def test_prints_and_copies(name, capsys):
         assert nnx.graphdef(other) == nnx.graphdef(layer)
         for one, two in zip(arrays(layer), arrays(other), strict=True):
             np.testing.assert_array_equal(one, two)
-        assert outputs(other, inputs) == expected
     abstract = nnx.eval_shape(lambda: MODULES[name][0](rngs=nnx.Rngs(0)))
     assert repr(abstract).startswith(kind)
     nnx.update(abstract, nnx.state(layer))
