@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from jaxcnn import geometry
 from jaxcnn.nn import _affine
+from jaxcnn.nn._still import still
 
 
 def conv_matrix(
@@ -25,14 +26,15 @@ def conv_matrix(
 
     Args:
       function: a layer or a function of one array `(*batch, *spatial, channels)`: a convolution of
-        any kind, an average pool, or several one after another.
+        any kind, an average pool, or several one after another. A layer runs in evaluation, and
+        stays as it is.
       input_shape: `(*spatial, channels)` of the inputs, without batch axes.
       dtype: floats to compute in.
     Returns:
       `(outputs, inputs)`, both in row-major order, channels last.
     Raises:
       ValueError: the function is not linear but for a constant.
-      TypeError: `function` can't be called.
+      TypeError: `function` can't be called, or changes a module which it holds.
 
     Example:
       >>> import functools
@@ -46,12 +48,11 @@ def conv_matrix(
              [0, 0, 1, 2, 3]], dtype=int32)
     """
     name = "conv_matrix"
-    if not callable(function):
-        raise TypeError(f"{name}: `function` (={function!r}) must be a layer or a function")
+    run = still(name, "function", function)
     shape = geometry.axes_tuple(name, "input_shape", input_shape)
-    matrix, constant = _affine.affine(function, shape, dtype)
+    matrix, constant = _affine.affine(run, shape, dtype)
     probe = np.random.default_rng(0).normal(size=(1, *shape))
-    found = function(jax.device_put(probe.astype(np.dtype(dtype))))
+    found = run(jax.device_put(probe.astype(np.dtype(dtype))))
     if isinstance(found, jax.core.Tracer):
         return matrix
     expected = (

@@ -14,6 +14,7 @@ import numpy as np
 from flax import nnx
 
 from jaxcnn.nn import Activation
+from jaxcnn.nn._still import evaluating, pure
 
 Gate = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -25,7 +26,8 @@ def gated_gradient(
 
     Args:
       name: the caller's, for messages.
-      model: from images to logits; its ReLUs are `nn.Activation("relu")`.
+      model: from images to logits; its ReLUs are `nn.Activation("relu")`. A copy of it runs, in
+        evaluation.
       image: `(height, width, channels)`.
       target: the class.
       gate: from what goes into a ReLU and the gradient that arrives at it to where it is open.
@@ -38,7 +40,7 @@ def gated_gradient(
             f"{name}: `model` must be a flax.nnx.Module, whose ReLUs can be exchanged; got "
             f"{type(model).__name__}"
         )
-    copy = nnx.clone(model)
+    copy = evaluating(model)
     relus = [
         module
         for _, module in nnx.iter_graph(copy)
@@ -57,11 +59,12 @@ def gated_gradient(
 
     for module in relus:
         module.function = relu
+    network = pure(copy)
 
     def run(added: list[Any], x: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
         met.clear()
         offsets[:] = added
-        logits = copy(x[None])
+        logits = network(x[None])
         return logit(logits, target), list(met)
 
     _, entering = run([], image)

@@ -1,4 +1,8 @@
-"""Which pixels a classifier's answer hangs on, by its gradients."""
+"""Which pixels a classifier's answer hangs on, by its gradients.
+
+A module is looked at in evaluation, whatever mode it is in, by a copy: the module itself stays as
+it is. Another function is called as it is, and refused where that would change a module it holds.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxcnn import geometry
+from jaxcnn.nn._still import still
 from jaxcnn.visualize._figure import axes_of, hide_axes
 from jaxcnn.visualize._gates import gated_gradient, logit
 
@@ -29,7 +34,8 @@ def saliency(
     """Draws how strongly each pixel moves a logit: max over channels of abs(d logit / d pixel).
 
     Args:
-      model: from images `(n, height, width, channels)` to logits `(n, classes)`.
+      model: from images `(n, height, width, channels)` to logits `(n, classes)`; a module runs in
+        evaluation, and stays as it is.
       image: `(height, width, channels)`, scaled as the model takes it; its outline is drawn.
       target: the class; None for the one that the model takes the image for.
       title: heading; None for the method, the class and its probability.
@@ -40,6 +46,7 @@ def saliency(
 
     Raises:
       ValueError: the image has another rank, or there is no such class.
+      TypeError: the model can't be called, or is a function that changes a module which it holds.
 
     Example:
       >>> model = jax.jit(lambda x: x.reshape(len(x), -1)[:, :3])
@@ -50,8 +57,9 @@ def saliency(
     References:
       K. Simonyan, A. Vedaldi and A. Zisserman, Deep inside convolutional networks, 2014.
     """
-    pixels, number, told = _asked("saliency", model, image, target)
-    gradient = np.abs(_gradient(model, pixels, number)).max(axis=-1)
+    run = still("saliency", "model", model)
+    pixels, number, told = _asked("saliency", run, image, target)
+    gradient = np.abs(_gradient(run, pixels, number)).max(axis=-1)
     label = "abs(d logit / d pixel)"
     return _drawn(title or f"Saliency for {told}", pixels, gradient, label, ax)
 
@@ -86,6 +94,7 @@ def smooth_grad(
 
     Raises:
       ValueError: as `saliency`, or `samples` or `noise` is out of range.
+      TypeError: as `saliency`.
 
     Example:
       >>> model = jax.jit(lambda x: x.reshape(len(x), -1)[:, :3])
@@ -95,13 +104,14 @@ def smooth_grad(
     References:
       D. Smilkov et al., SmoothGrad: removing noise by adding noise, 2017.
     """
-    pixels, number, told = _asked("smooth_grad", model, image, target)
+    run = still("smooth_grad", "model", model)
+    pixels, number, told = _asked("smooth_grad", run, image, target)
     count = geometry.whole_number("smooth_grad", "samples", samples, 1)
     if not noise >= 0:
         raise ValueError(f"smooth_grad: `noise` (={noise}) must be 0 or more")
     drawn = jax.random.normal(jax.random.key(seed), (count, *pixels.shape), pixels.dtype)
     copies = _noisy(pixels, float(noise), drawn)
-    gradients = jax.grad(lambda x: logit(model(x), number))(copies)
+    gradients = jax.grad(lambda x: logit(run(x), number))(copies)
     gradient = np.abs(np.asarray(gradients.mean(axis=0))).max(axis=-1)
     label = f"abs of the mean gradient of {count}"
     return _drawn(title or f"SmoothGrad for {told}", pixels, gradient, label, ax)
@@ -122,7 +132,7 @@ def guided_backpropagation(
     What is left has only ever raised what raised the logit.
 
     Args:
-      model: as in `saliency`, a module whose ReLUs are `nn.Activation("relu")`, in `eval` mode.
+      model: as in `saliency`, a module whose ReLUs are `nn.Activation("relu")`.
       image: as in `saliency`.
       target: as in `saliency`.
       title: heading; None for the method, the class and its probability.
@@ -227,7 +237,7 @@ def grad_cam(
 
     Raises:
       ValueError: as `saliency`.
-      TypeError: the model has no `features` or no `classifier`.
+      TypeError: as `saliency`, or the model has no `features` or no `classifier`.
 
     Example:
       >>> from jaxcnn.models import PatternCNN
@@ -246,13 +256,16 @@ def grad_cam(
                 f"grad_cam: `model` must have `features` and `classifier`; {type(model).__name__} "
                 f"has no `{part}`"
             )
-    pixels, number, told = _asked("grad_cam", model, image, target)
-    maps = model.features(pixels[None])
+    run, features, classifier = (
+        still("grad_cam", "model", part) for part in (model, model.features, model.classifier)
+    )
+    pixels, number, told = _asked("grad_cam", run, image, target)
+    maps = features(pixels[None])
     if maps.ndim != 4:
         raise ValueError(
             f"grad_cam: `features` must give maps (n, h, w, channels); received {maps.shape}"
         )
-    gradient = jax.grad(lambda a: logit(model.classifier(a), number))(maps)
+    gradient = jax.grad(lambda a: logit(classifier(a), number))(maps)
     weights = gradient.mean(axis=(1, 2), keepdims=True)
     cam = nnx.relu((maps * weights).sum(axis=-1))[0]
     cam = np.asarray(jax.image.resize(cam, pixels.shape[:2], "linear"))
@@ -290,7 +303,7 @@ def _gradient(model: Model, pixels: jax.Array, number: int) -> np.ndarray:
 def _gated(name: str, method: str, gate, asked) -> Figure:
     """The body of both gradients with gates of their own."""
     model, image, target, title, ax = asked
-    pixels, number, told = _asked(name, model, image, target)
+    pixels, number, told = _asked(name, still(name, "model", model), image, target)
     gradient = np.asarray(gated_gradient(name, model, pixels, number, gate))
     channel = np.abs(gradient).argmax(axis=-1)[..., None]
     strongest = np.take_along_axis(gradient, channel, axis=-1)[..., 0]

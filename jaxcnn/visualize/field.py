@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from jaxcnn import geometry
+from jaxcnn.nn._still import still
 from jaxcnn.visualize._figure import axes_of, times
 
 _NAME = "receptive_field"
@@ -38,7 +39,8 @@ def receptive_field(
 
     Args:
       function: from images `(n, height, width, channels)` to maps `(n, *out, features)`, without a
-        Fourier transform, which mixes every pixel with every other.
+        Fourier transform, which mixes every pixel with every other; a module runs in evaluation,
+        and stays as it is.
       inputs: images to average over, `(n, height, width, channels)`.
       unit: the unit's place among `out`; None for the one in the middle.
       channel: the unit's feature; None for the sum of all.
@@ -50,6 +52,7 @@ def receptive_field(
 
     Raises:
       ValueError: the inputs are no images, or there is no such unit, or it sees no pixel.
+      TypeError: `function` can't be called, or is one that changes a module which it holds.
 
     Example:
       >>> from jaxcnn import functional as F
@@ -71,11 +74,12 @@ def receptive_field(
             f"{_NAME}: `inputs` must be (n, height, width, channels), not empty; received "
             f"{images.shape}"
         )
-    shape = jax.eval_shape(function, images).shape
+    run = still(_NAME, "function", function)
+    shape = jax.eval_shape(run, images).shape
     place = _place(shape, unit, channel)
 
     def value(x: jax.Array) -> Any:
-        return _at(function(x), place, channel)
+        return _at(run(x), place, channel)
 
     gradient = np.asarray(jax.grad(lambda x: value(x).sum())(images), np.float64)
     energy = (gradient**2).sum(axis=-1).mean(axis=0)

@@ -1,0 +1,92 @@
+"""Models run without being changed: what looks at a model leaves it as it found it."""
+
+from collections.abc import Callable
+from types import MethodType
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from flax import nnx
+from flax.errors import TraceContextError
+
+M = TypeVar("M", bound=nnx.Module)
+
+
+def duplicate(model: M) -> M:
+    """A copy in which nothing that changes is the model's own.
+
+    Arrays of JAX are shared, for they don't change; variables, arrays of NumPy and containers among
+    the attributes are new.
+    """
+    graph, state = nnx.split(model)
+    state = jax.tree.map(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, state)
+    twin = nnx.merge(graph, state, copy=True)
+    for _, module in nnx.iter_modules(twin):
+        attributes = vars(module)
+        attributes.update({name: _fresh(value) for name, value in attributes.items()})
+    return twin
+
+
+def _fresh(value: Any) -> Any:
+    """A container of Python's own with the same entries, anything else as it is."""
+    if type(value) is dict:
+        return {key: _fresh(entry) for key, entry in value.items()}
+    if type(value) is list:
+        return [_fresh(entry) for entry in value]
+    return value.copy() if type(value) in (set, bytearray) else value
+
+
+def evaluating(model: M) -> M:
+    """Such a copy in evaluation, which recomputes nothing: there is no gradient to save room for."""
+    twin = duplicate(model)
+    twin.eval()
+    twin.set_attributes(remat=False, raise_if_not_found=False)
+    return twin
+
+
+def pure(model: M, method: str = "__call__") -> Callable[..., Any]:
+    """The function that a copy computes, each time from the state that the copy has now."""
+    graph, state = nnx.split(model)
+
+    def run(*args: Any) -> Any:
+        return getattr(nnx.merge(graph, state, copy=True), method)(*args)
+
+    return run
+
+
+def still(name: str, argument: str, function: Any) -> Callable[..., Any]:
+    """What `function` computes, of a module its evaluating copy, without any change to a module.
+
+    Which modules another function holds is unknown. It runs where Flax lets nobody write into a
+    module made outside: as one element of a batch that nothing depends on.
+
+    Args:
+      name: the caller's, for messages.
+      argument: what it calls `function`.
+      function: a module, a method of one, or any function.
+    Raises:
+      TypeError: `function` can't be called; or, once called, that it changes a module.
+    """
+    if not callable(function):
+        raise TypeError(
+            f"{name}: `{argument}` (={function!r}) must be a module or a function, got "
+            f"{type(function).__name__}"
+        )
+    if isinstance(function, nnx.Module):
+        return pure(evaluating(function))
+    owner = getattr(function, "__self__", None)
+    if isinstance(function, MethodType) and isinstance(owner, nnx.Module):
+        return pure(evaluating(owner), function.__name__)
+    alone = jax.vmap(function, in_axes=None, out_axes=None, axis_size=1)
+
+    def run(*args: Any) -> Any:
+        try:
+            return alone(*args)
+        except TraceContextError as error:
+            raise TypeError(
+                f"{name}: `{argument}` (={function!r}) must not change the module that it holds, "
+                "as batch normalisation and dropout do in training; hand over the module itself, "
+                "or call its eval() first"
+            ) from error
+
+    return run
