@@ -2,6 +2,8 @@
 
 import statistics
 import time
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -9,41 +11,87 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxcnn.analysis._calls import Call
+from jaxcnn.analysis._calls import Call, Path, shapes
+from jaxcnn.analysis._products import Costs
 
 ROUNDS = 7
 
 
-def measure(model: nnx.Module, calls: list[Call]) -> list[float]:
-    """Each call's part of the sum: its module by itself, on random inputs, forward and backward."""
+def measure(
+    model: nnx.Module,
+    calls: Mapping[int, Call],
+    costs: Costs,
+    rows: Mapping[Path, list[int]],
+) -> dict[Path, float | None]:
+    """Each row's part of the sum: its module by itself, on random inputs, forward and backward.
+
+    Where the module is not called as such, its layers. None where neither can run by itself: with
+    other rows inside it, or with the parameters of several stacked.
+    """
     if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(nnx.state(model))):
         raise TypeError("summary: `model` must hold values to be timed; build it, or time=False")
-    parts = dict(nnx.iter_modules(model))
-    steps = [_step(parts[call.path], call) for call in calls]
-    rounds = [[_seconds(*step) for step in steps] for _ in range(ROUNDS + 1)][1:]
-    times = [statistics.median(column) for column in zip(*rounds, strict=True)]
-    return [seconds / sum(times) for seconds in times]
+    runs: Counter[Path] = Counter()
+    for number, call in calls.items():
+        runs[call.path] += costs.runs[number]
+    last = {call.path: call for call in calls.values()}
+    parts: dict[Path, set[Path]] = {}
+    for path, members in rows.items():
+        inside = any(other != path and other[: len(path)] == path for other in rows)
+        own = {path} if path in last else {calls[number].path for number in members}
+        timed = not inside and all(_alone(part(model, each), last[each]) for each in own)
+        parts[path] = own if timed else set()
+    steps = {p: _step(part(model, p), last[p]) for p in set().union(*parts.values())}
+    rounds = [[_seconds(*step) for step in steps.values()] for _ in range(ROUNDS + 1)][1:]
+    columns = zip(steps, zip(*rounds, strict=True), strict=True)
+    times = {path: runs[path] * statistics.median(seconds) for path, seconds in columns}
+    whole = sum(times.values())
+    return {
+        p: sum(times[each] for each in own) / whole if own else None for p, own in parts.items()
+    }
 
 
-def _step(module: nnx.Module, call: Call) -> tuple[Any, Any, Any]:
+def part(model: Any, path: Path) -> Any:
+    """What lies at a path of the network."""
+    for name in path:
+        model = model[name] if isinstance(name, int) else getattr(model, name)
+    return model
+
+
+def _alone(part: Any, call: Call) -> bool:
+    """Whether the variables are those of one call."""
+    return not isinstance(part, nnx.Module) or shapes(nnx.state(part)) == call.state
+
+
+def _step(part: Any, call: Call) -> tuple[Any, Any, Any]:
     """The compiled step of one module and what to call it with."""
-    graph, parameters, rest = nnx.split(module, nnx.Param, ...)
+    graph, parameters, rest = None, (), ()
+    if isinstance(part, nnx.Module):
+        graph, parameters, rest = nnx.split(part, nnx.Param, ...)
     rng = np.random.default_rng(0)
-    inputs = tuple(
-        jax.device_put(rng.normal(size=value.shape).astype(value.dtype))
+    given, tree = jax.tree.flatten(call.inputs)
+    drawn = {
+        place: jax.device_put(rng.normal(size=value.shape).astype(value.dtype))
+        for place, value in enumerate(given)
         if isinstance(value, jax.ShapeDtypeStruct)
-        else value
-        for value in call.inputs
-    )
+    }
 
     def loss(wanted: Any, rest: Any) -> Any:
-        parameters, images = wanted
-        outputs = nnx.merge(graph, parameters, rest, copy=True)(*images)
-        return sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(outputs))
+        parameters, drawn = wanted
+        values = [drawn.get(place, value) for place, value in enumerate(given)]
+        args, options = jax.tree.unflatten(tree, values)
+        layer = part if graph is None else nnx.merge(graph, parameters, rest, copy=True)
+        outputs = layer(*args, **options)
+        sums = [jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(outputs) if _moves(leaf)]
+        return sum(sums[1:], sums[0]) if sums else jnp.zeros(())
 
-    step = jax.jit(jax.value_and_grad(loss))
-    jax.block_until_ready(step((parameters, inputs), rest))
-    return step, (parameters, inputs), rest
+    step = jax.jit(jax.value_and_grad(loss, allow_int=True))
+    jax.block_until_ready(step((parameters, drawn), rest))
+    return step, (parameters, drawn), rest
+
+
+def _moves(leaf: Any) -> bool:
+    """Whether a leaf has a gradient."""
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 
 def _seconds(step: Any, wanted: Any, rest: Any) -> float:

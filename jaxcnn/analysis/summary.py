@@ -1,7 +1,8 @@
 """A network as a table: what every layer gives, sees, holds and costs."""
 
 import dataclasses
-import math
+from collections import Counter
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -27,9 +28,10 @@ class Row:
       field: what a unit of it sees; None where that is every pixel, or unknown.
       sees: the field as text: pixels per axis, "all", or "-" for unknown.
       parameters: entries of its parameters that are learnt.
-      multiply_adds: products that its convolutions and fully connected layers add up.
+      multiply_adds: products that it adds up; None where that is not known before it runs.
       memory: bytes of what the layers inside it give, all of which a backward pass may keep.
-      share: its part of the measured time, or None.
+      share: its part of the measured time; None where that was not asked for, or where it can't run
+        by itself, as one layer of several whose parameters are stacked.
     """
 
     layer: str
@@ -38,7 +40,7 @@ class Row:
     field: Field | None
     sees: str
     parameters: int
-    multiply_adds: int
+    multiply_adds: int | None
     memory: int
     share: float | None = None
 
@@ -52,7 +54,7 @@ class Summary:
       rows: one for each layer or block, in the order of their calls.
       output: shape of what the network gives.
       parameters: entries of all parameters that are learnt.
-      multiply_adds: of one forward pass on the given inputs.
+      multiply_adds: of one forward pass on the given inputs; None if it is for one of the rows.
       memory: bytes of what all layers give.
     """
 
@@ -60,7 +62,7 @@ class Summary:
     rows: tuple[Row, ...]
     output: Any
     parameters: int
-    multiply_adds: int
+    multiply_adds: int | None
     memory: int
 
     def __repr__(self) -> str:
@@ -103,7 +105,16 @@ def summary(
 
     Shapes alone are worked out (`nnx.eval_shape`): neither the inputs nor the model need hold
     values, and nothing is allocated or changed. Costs are those of one forward pass on the given
-    inputs, batch included. Multiply-adds count convolutions and fully connected layers.
+    inputs, batch included: a layer called twice costs twice, and one in a loop or in a batch of
+    `vmap` as often as it runs. Parameters that layers share are counted with the first of them.
+
+    Multiply-adds are the products that convolutions and products of matrices (`dot_general`) add
+    up. A weight of a convolution counts once at every output pixel, padding or not, of a transposed
+    one once at every input pixel, whatever they are lowered to on a platform; of an input dilation
+    the zeros between pixels don't count. Pools, interpolations and functions of single elements
+    count none. What a module multiplies beside the modules inside it has a row of its own. Of the
+    branches of a `cond` the one that multiplies most counts, and the others' rows show 0. What is
+    multiplied in a `while_loop`, in a kernel of another language or on the host is unknown.
 
     Args:
       model: a network or a layer, also one from `nnx.eval_shape`.
@@ -145,23 +156,42 @@ def summary(
             "summary: `inputs` must be arrays or jax.ShapeDtypeStruct, such as "
             "jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)"
         )
-    calls, outputs = _calls.record(model, *inputs)
-    groups: dict[tuple[Any, ...], list[_calls.Call]] = {}
-    for call in calls:
-        if call.leaf or isinstance(call.module, _calls.COUNTED):
-            groups.setdefault(call.path[:depth], []).append(call)
+    calls, costs, outputs = _calls.record(model, *inputs)
+    parameters = nnx.to_flat_state(nnx.state(model, nnx.Param))
+    holders = {path[:-1] for path, _ in parameters}
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for number, call in calls.items():
+        own = costs.products[number] or number in costs.unknown or call.path in holders
+        if call.leaf or own:
+            groups.setdefault(call.path[:depth], []).append(number)
+    learnt: Counter[tuple[Any, ...]] = Counter()
+    for path, leaf in parameters:
+        inside = (path[:length] for length in range(len(path), -1, -1))
+        learnt[next((start for start in inside if start in groups), None)] += leaf.size
     known = _fields(model, inputs[0].shape)
-    whole = {call.path: call for call in calls}
-    rows = [_row(path, whole, members, known) for path, members in groups.items()]
-    if time:
-        shares = _share.measure(model, [whole[path] for path in groups])
-        rows = [dataclasses.replace(r, share=s) for r, s in zip(rows, shares, strict=True)]
+    shares = _share.measure(model, calls, costs, groups) if time else dict.fromkeys(groups)
+    rows = []
+    for path, members in groups.items():
+        last = next((c for c in reversed(calls.values()) if c.path == path), calls[members[-1]])
+        field = known.get(path)
+        row = Row(
+            layer=".".join(map(str, path)) or "(model)",
+            kind=last.kind if last.path == path else type(_share.part(model, path)).__name__,
+            output=next((x.shape for x in jax.tree.leaves(last.outputs) if hasattr(x, "shape")), ()),
+            field=field,
+            sees="-" if path not in known else "all" if field is None else _sizes(field.size),
+            parameters=learnt[path],
+            multiply_adds=_sum(None if n in costs.unknown else costs.products[n] for n in members),
+            memory=sum(costs.memory[n] for n in members if calls[n].leaf),
+            share=shares[path],
+        )
+        rows.append(row)
     table = Summary(
         type(model).__name__,
         tuple(rows),
         jax.tree.map(lambda leaf: leaf.shape, outputs),
-        _count(model),
-        sum(row.multiply_adds for row in rows),
+        learnt.total(),
+        _sum(row.multiply_adds for row in rows),
         sum(row.memory for row in rows),
     )
     if show:
@@ -182,32 +212,10 @@ def _fields(model: Any, shape: tuple[int, ...]) -> dict[Any, Any]:
     return {}
 
 
-def _row(path: Any, whole: dict[Any, Any], members: list[Any], known: dict[Any, Any]) -> Row:
-    """What the calls inside one module add up to."""
-    call = whole.get(path, members[-1])
-    field = known.get(path)
-    sees = "-" if path not in known else "all" if field is None else _sizes(field.size)
-    return Row(
-        layer=".".join(map(str, path)) or "(model)",
-        kind=type(call.module).__name__,
-        output=jax.tree.leaves(call.outputs)[0].shape,
-        field=field,
-        sees=sees,
-        parameters=_count(call.module),
-        multiply_adds=sum(map(_calls.multiply_adds, members)),
-        memory=sum(_bytes(member.outputs) for member in members if member.leaf),
-    )
-
-
-def _count(module: nnx.Module) -> int:
-    """Entries of all parameters."""
-    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
-
-
-def _bytes(outputs: Any) -> int:
-    """Bytes of all arrays."""
-    leaves = jax.tree.leaves(outputs)
-    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
+def _sum(amounts: Iterable[int | None]) -> int | None:
+    """The sum, unknown if one of them is."""
+    found = list(amounts)
+    return None if None in found else sum(amount or 0 for amount in found)
 
 
 def _sizes(sizes: tuple[int | Fraction, ...]) -> str:
@@ -215,8 +223,10 @@ def _sizes(sizes: tuple[int | Fraction, ...]) -> str:
     return str(sizes[0]) if len(set(sizes)) == 1 else "x".join(map(str, sizes))
 
 
-def _scaled(number: int, unit: str = "") -> str:
+def _scaled(number: int | None, unit: str = "") -> str:
     """A number with a prefix of three digits' steps."""
+    if number is None:
+        return "unknown"
     for prefix, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= factor:
             return f"{number / factor:.2f} {prefix}{unit}"

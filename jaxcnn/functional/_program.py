@@ -21,6 +21,11 @@ from jaxcnn.functional import _arguments
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# Set by who counts products: a function of (name, options, operands, outputs) that names the
+# program of such a call, or gives None where that call's own parts are to be looked at. JAX traces
+# anew where it is another one.
+naming = jax.make_user_context(default_value=None)
+
 
 def program(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compiles a function for each value of its options.
@@ -50,11 +55,15 @@ def program(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             given = dict(zip(positional, args, strict=False)) | kwargs
             names = [name for name in arrays if given.get(name) is not None]
             options = _Options({name: value for name, value in given.items() if name not in names})
-            if len(given) < len(args) + len(kwargs) or not options.known:
+            surplus, named = len(given) < len(args) + len(kwargs), naming.value is not None
+            if surplus or not (options.known or named):
                 return function(*args, **kwargs)  # which says what is wrong, or takes it
             operands = {n: _arguments.array(function.__name__, n, given[n]) for n in names}
+            run = compiled if options.known else computed
             try:
-                return compiled(options, operands)
+                if named:
+                    return _named(function.__name__, run, options, operands)
+                return run(options, operands)
             except _Refused as refused:
                 (error,) = refused.args
             raise error  # with the frames of where it arose, without those of JAX
@@ -62,6 +71,20 @@ def program(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         return call
 
     return decorate
+
+
+def _named(function: str, run: Any, options: "_Options", operands: dict[str, Any]) -> Any:
+    """A call under the name that `naming` gives it."""
+    outputs = jax.eval_shape(functools.partial(run, options), operands)
+
+    def call(operands: dict[str, Any]) -> Any:
+        return run(options, operands)
+
+    name = naming.value(function, options.values, operands, outputs)
+    if name is None:
+        return call(operands)
+    call.__name__ = name
+    return jax.jit(call)(operands)
 
 
 class _Options:

@@ -11,6 +11,7 @@ from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry, nn
 from jaxcnn.functional import _arguments as _arrays
+from jaxcnn.functional._program import program
 from jaxcnn.models import _network
 from jaxcnn.nn.residual import HE_INIT
 
@@ -132,7 +133,7 @@ class DilatedContext(nnx.Module):
         *batch, rows, columns, classes = scores.shape
         height, width = inputs.shape[-3:-1]
         # Eight times as large first, so that scores lie over their pixels; pools rounded up.
-        resized = jax.image.resize(scores, (*batch, 8 * rows, 8 * columns, classes), "linear")
+        resized = _resized(scores, shape=(*batch, 8 * rows, 8 * columns, classes))
         return resized[..., :height, :width, :]
 
     def feature_maps(
@@ -142,3 +143,9 @@ class DilatedContext(nnx.Module):
         inputs = _network.image("DilatedContext", inputs, (-1, -1, self.in_features))
         maps = self.features.outputs(inputs)
         return {**maps, **self.classifier.outputs(maps["dense"])}
+
+
+@program("scores")
+def _resized(scores: Array, shape: tuple[int, ...]) -> Array:
+    """Interpolates linearly."""
+    return jax.image.resize(scores, shape, "linear")

@@ -37,7 +37,7 @@ def _fresh(value: Any) -> Any:
 
 
 def evaluating(model: M) -> M:
-    """Such a copy in evaluation, which recomputes nothing: there is no gradient to save room for."""
+    """Such a copy in evaluation, without `remat`: a gradient by one image needs no room saved."""
     twin = duplicate(model)
     twin.eval()
     twin.set_attributes(remat=False, raise_if_not_found=False)

@@ -1,0 +1,135 @@
+"""Products by formula, for what is lowered to something else than it says."""
+
+import math
+from typing import Any
+
+import jax
+from flax import nnx
+
+from jaxcnn import geometry, nn
+from jaxcnn.analysis import _products
+
+
+def name_program(
+    function: str, options: dict[str, Any], operands: dict[str, Any], outputs: Any
+) -> str | None:
+    """The name that says what a call of `functional` costs; None where its parts say it.
+
+    A weight of a convolution is used once at every output pixel, of a transposed one once at every
+    input pixel, and of an unshared one once for each image. Pools, interpolations and what only
+    moves pixels multiply nothing that is counted.
+    """
+    leaves = jax.tree.leaves(outputs)
+    if function in _KERNELS:
+        products = _KERNELS[function](options, operands, leaves[0].shape)
+    elif any("kernel" in name for name in operands):
+        return None
+    else:
+        products = 0
+    return _products.program(products, leaves)
+
+
+def of_call(call: Any, module: Any, inputs: Any, outputs: Any) -> int | None:
+    """Products of one call of a module; None where its Jaxpr says it."""
+    formula = _CALLS.get(call)
+    return None if formula is None else formula(module, inputs, outputs)
+
+
+def _conv(options: dict[str, Any], operands: dict[str, Any], outputs: tuple[int, ...]) -> int:
+    kernel, rank = operands["kernel"], operands["kernel"].ndim - 2
+    spread = geometry.per_axis("conv", "input_dilation", options.get("input_dilation", 1), rank)
+    if spread == (1,) * rank:
+        return _everywhere(options, operands, outputs)
+    size = kernel.shape[:rank]
+    spacing = geometry.per_axis("conv", "kernel_dilation", options.get("kernel_dilation", 1), rank)
+    padding, _ = geometry.fill_and_amounts(
+        "conv", options.get("padding", "SAME"), "zeros", size, spacing
+    )
+    sizes = operands["inputs"].shape[-1 - rank : -1]
+    strides = options.get("strides", 1)
+    return (
+        math.prod(outputs[: -1 - rank])
+        * math.prod(kernel.shape[rank:])
+        * _met(sizes, size, strides, padding, spacing, spread)
+    )
+
+
+def _met(sizes: Any, window: Any, strides: Any, padding: Any, spacing: Any, spread: Any) -> int:
+    """Pairs of an output pixel and a tap."""
+    where = geometry.windows(
+        "conv",
+        sizes,
+        window,
+        strides=strides,
+        padding=padding,
+        dilation=spacing,
+        input_dilation=spread,
+        crop=True,
+    )
+    axes = zip(
+        *(where.output_shape, where.window_shape, where.strides),
+        *((low for low, _ in where.padding), where.dilation, where.input_dilation),
+        strict=True,
+    )
+    return math.prod(_products.met(*axis) for axis in axes)
+
+
+def _general(options: dict[str, Any], operands: dict[str, Any], outputs: tuple[int, ...]) -> int:
+    """Of `conv_general_dilated`, whose axes are in any order."""
+    lhs, rhs = operands["lhs"], operands["rhs"]
+    numbers = jax.lax.conv_dimension_numbers(lhs.shape, rhs.shape, options.get("dimension_numbers"))
+    batch, features = (outputs[axis] for axis in numbers.out_spec[:2])
+    _, inside, *window = (rhs.shape[axis] for axis in numbers.rhs_spec)
+    if not window:
+        return batch * features * inside
+    sizes = [lhs.shape[axis] for axis in numbers.lhs_spec[2:]]
+    spacing, spread = (options.get(f"{side}hs_dilation") or 1 for side in "rl")
+    strides, padding = options["window_strides"], options["padding"]
+    return batch * features * inside * _met(sizes, window, strides, padding, spacing, spread)
+
+
+def _everywhere(options: Any, operands: dict[str, Any], outputs: tuple[int, ...]) -> int:
+    kernels = (array.size for name, array in operands.items() if name.endswith("kernel"))
+    return math.prod(outputs[:-1]) * sum(kernels)
+
+
+def _transposed(options: Any, operands: dict[str, Any], outputs: Any) -> int:
+    return math.prod(operands["inputs"].shape[:-1]) * operands["kernel"].size
+
+
+def _unshared(options: Any, operands: dict[str, Any], outputs: tuple[int, ...]) -> int:
+    kernel = operands["kernel"]  # (*out, *kernel_size, in, out_features)
+    rank = (kernel.ndim - 2) // 2
+    return math.prod(outputs[: -1 - rank]) * kernel.size
+
+
+_KERNELS = {
+    "conv": _conv,
+    "conv_general_dilated": _general,
+    "conv_local": _unshared,
+    "conv_transpose": _transposed,
+    "deform_conv": _everywhere,
+    "depthwise_conv": _everywhere,
+    "partial_conv": _everywhere,
+    "resize_conv": _everywhere,
+    "separable_conv": _everywhere,
+}
+
+
+def _pairs(module: nn.TableConv, inputs: Any, outputs: Any) -> int:
+    """The kernel is laid into a dense one, with zeros where the table names no pair."""
+    return math.prod(outputs.shape[:-1]) * module.kernel.size
+
+
+def _flax_transposed(module: nnx.ConvTranspose, inputs: Any, outputs: Any) -> int:
+    """Without the kernel's taps on padding, as for the one of this library."""
+    args, options = inputs
+    given = options["inputs"] if "inputs" in options else args[0]
+    return math.prod(given.shape[:-1]) * module.kernel.size
+
+
+# By the function that runs: a subclass with a call of its own is none of these.
+_CALLS: dict[Any, Any] = {
+    nn.TableConv.__call__: _pairs,
+    nnx.ConvTranspose.__call__: _flax_transposed,
+}
