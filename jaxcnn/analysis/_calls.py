@@ -13,6 +13,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxcnn import nn
 from jaxcnn.analysis import _formulas, _products
 from jaxcnn.functional import _program
+from jaxcnn.nn._places import told
 from jaxcnn.nn._still import duplicate
 
 Path = tuple[Any, ...]
@@ -94,7 +95,7 @@ class _Record:
 
     def function(self, layer: Callable[..., Any], path: Path) -> Callable[..., Any]:
         """`layer` as a function whose calls are written down."""
-        name = getattr(getattr(layer, "func", layer), "__name__", type(layer).__name__)
+        name = told(layer)
 
         def call(*args: Any) -> Any:
             return self._called(

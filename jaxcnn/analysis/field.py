@@ -13,8 +13,9 @@ from jaxcnn.analysis._sight import Sight
 from jaxcnn.models.convnext import ConvNeXtBlock
 from jaxcnn.models.speed_net import PATCH, Scale, Whitening
 from jaxcnn.models.unet import UNetFeatures
-from jaxcnn.nn import _arguments
+from jaxcnn.nn import _arguments, _places
 from jaxcnn.nn._layer import ConvLayer
+from jaxcnn.nn._still import still
 
 _NAME = "receptive_field"
 
@@ -61,13 +62,16 @@ def receptive_field(
     unit can see and what it does see: the gradient is large in the middle of the field alone.
 
     Args:
-      model: a layer, an `nn.Chain`, a block of `nn`, or a network or the `features` of one.
+      model: a layer, an `nn.Chain`, a block of `nn`, or a network or the `features` of one. What a
+        function sees, such as one in a chain, is read in its Jaxpr: single elements, the channels
+        of a pixel, windows as of a pool.
       input_shape: spatial sizes of the inputs: no batch, no channels.
     Returns:
       The field; None where every unit sees all pixels, as after a flattening.
     Raises:
       ValueError: a window does not fit.
-      TypeError: a layer of unknown geometry; `visualize.receptive_field` measures any function's.
+      TypeError: a layer or function of unknown geometry; `visualize.receptive_field` measures any
+        function's.
 
     Example:
       >>> from flax import nnx
@@ -116,6 +120,10 @@ def _inside(layer: Any, path: tuple[Any, ...], field: Field | None, seen: dict) 
             inner = _after(getattr(layer, name), (*path, name), inner, seen)
         return inner
 
+    if isinstance(layer, nn.Activation) and not isinstance(layer.function, str):
+        layer = layer.function
+    if not isinstance(layer, nnx.Module):
+        return field and _after_function(layer, field)
     if isinstance(layer, nn.Chain):
         return through(*layer.names)
     if isinstance(layer, nn.ConvBlock):
@@ -182,7 +190,7 @@ def _windows_of(layer: Any, field: Field) -> tuple[Any, Any, Any, Any, bool]:
     """Window, strides, padding, dilation and ceil_mode of one layer."""
     rank = len(field.output_shape)
     spread = _arguments.spread
-    if isinstance(layer, nn.Conv):
+    if isinstance(layer, nnx.Conv):
         if spread(layer.input_dilation, rank) == (1,) * rank and len(layer.kernel_size) == rank:
             size, spacing = tuple(layer.kernel_size), spread(layer.kernel_dilation, rank)
             amounts, _ = geometry.fill_and_amounts("Conv", layer.padding, "zeros", size, spacing)  # type: ignore[arg-type]
@@ -207,11 +215,22 @@ def _windows_of(layer: Any, field: Field) -> tuple[Any, Any, Any, Any, bool]:
     raise _unknown(layer)
 
 
-def _unknown(layer: Any) -> TypeError:
+def _unknown(layer: Any, why: str = "whose windows are unknown") -> TypeError:
     return TypeError(
-        f"{_NAME}: `model` holds {type(layer).__name__}, whose windows are unknown; "
-        "`visualize.receptive_field` measures the field of any function"
+        f"{_NAME}: `model` holds {_places.told(layer)}, {why}; `visualize.receptive_field` "
+        "measures the field of any function"
     )
+
+
+def _after_function(function: Any, field: Field) -> Field | None:
+    """The field after a function that is no module."""
+    places = range(1, len(field.output_shape) + 1)
+    alone = still(_NAME, "model", function)
+    try:
+        sees = _places.follow(alone, (2, *field.output_shape), places, field._axes)
+    except _places.Unknown as unknown:
+        raise _unknown(function, f"of which is unknown what it sees ({unknown})") from None
+    return sees and _field(sees)
 
 
 def _windowed(

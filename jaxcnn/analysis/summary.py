@@ -177,7 +177,9 @@ def summary(
         row = Row(
             layer=".".join(map(str, path)) or "(model)",
             kind=last.kind if last.path == path else type(_share.part(model, path)).__name__,
-            output=next((x.shape for x in jax.tree.leaves(last.outputs) if hasattr(x, "shape")), ()),
+            output=next(
+                (x.shape for x in jax.tree.leaves(last.outputs) if hasattr(x, "shape")), ()
+            ),
             field=field,
             sees="-" if path not in known else "all" if field is None else _sizes(field.size),
             parameters=learnt[path],

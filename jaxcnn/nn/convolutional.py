@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry
+from jaxcnn.nn._places import pointwise, told
 from jaxcnn.nn.adaptive import AdaptiveAvgPool
 from jaxcnn.nn.chain import Activation, Chain, Flatten
 from jaxcnn.nn.dense import dense_to_conv
@@ -51,7 +52,8 @@ def convolutionalize(
 
     Args:
       model: a network with `features` and `classifier`, the latter an `nn.Chain` of fully connected
-        layers and functions of single elements after a flattening or a pool.
+        layers and functions of single elements, or of one pixel's channels, after a flattening or a
+        pool.
       input_shape: `(*spatial, channels)` of the images that the classifier was made for; None
         where the model or its pool says it.
     Returns:
@@ -99,15 +101,23 @@ def convolutionalize(
             window = (1,) * len(sizes)
         elif isinstance(layer, _SINGLE):
             layers[key] = nnx.clone(layer)
+        elif not isinstance(layer, nnx.Module) and _everywhere(layer, window, waiting):
+            layers[key] = layer
         elif not (isinstance(layer, Flatten) and waiting):
             raise TypeError(
-                f"{name}: can't turn `{key}`, {type(layer).__name__}, of the classifier into a "
+                f"{name}: can't turn `{key}`, {told(layer)}, of the classifier into a "
                 "convolution; write its counterpart by hand"
             )
     return FullyConvolutional(nnx.clone(features), Chain(**layers))  # type: ignore[arg-type]
 
 
 _SINGLE = (Activation, nnx.Dropout, nnx.BatchNorm, nnx.LayerNorm)
+
+
+def _everywhere(function: Any, window: tuple[int, ...] | None, waiting: bool) -> bool:
+    """Whether a function sees one place alone, as it stands and between convolutions."""
+    places = (3,) * (2 if window is None else len(window))
+    return pointwise(function, (2, *places)) and (waiting or pointwise(function, (2,)))
 
 
 def _window(name: str, features: Any, input_shape: Sequence[int] | None) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from flax import nnx
 
 from jaxcnn import geometry
 from jaxcnn.nn._affine import affine
+from jaxcnn.nn._still import still
 from jaxcnn.nn.conv import Conv
 
 
@@ -76,8 +77,8 @@ def conv_to_dense(layer: nnx.Module, input_shape: Sequence[int]) -> nnx.Linear:
     """The fully connected layer that does on flattened images what a convolution does on images.
 
     Its kernel is the convolution as a matrix: mostly zeros, and the same few weights over and over.
-    Any layer without memory that is linear but for a constant will do, a transposed convolution or
-    an average pool too.
+    Any layer that is linear but for a constant in evaluation will do, a transposed convolution or an
+    average pool too; it stays as it is.
 
     Args:
       layer: `nn.Conv` or another such layer.
@@ -108,7 +109,7 @@ def conv_to_dense(layer: nnx.Module, input_shape: Sequence[int]) -> nnx.Linear:
     shape = geometry.axes_tuple(name, "input_shape", input_shape)
     kernels = [p for p in jax.tree.leaves(nnx.state(layer, nnx.Param)) if p.ndim > 1]
     dtype = kernels[0].dtype if kernels else jnp.float32
-    matrix, constant = affine(function, shape, dtype)
+    matrix, constant = affine(still(name, "layer", function), shape, dtype)
     outputs, inputs = matrix.shape
     dense = _without_drawing(
         lambda rngs: nnx.Linear(

@@ -153,6 +153,42 @@ def test_averages_become_averages_over_windows(reading):
     classifies_windows(model, reader, small, large, (4, 4))
 
 
+class WithFunctions(nnx.Module):
+    """Functions of single elements and of channels among the layers, where modules would do."""
+
+    def __init__(self, *, rngs):
+        self.features = nn.Chain(conv=nn.Conv(2, 3, (3, 3), rngs=rngs), gelu=nnx.gelu)
+        self.classifier = nn.Chain(
+            tanh=jnp.tanh,
+            flatten=nn.Flatten(),
+            fc1=nnx.Linear(60, 5, rngs=rngs),
+            leaky=functools.partial(jax.nn.leaky_relu, negative_slope=0.2),
+            shares=nnx.softmax,
+            fc2=nnx.Linear(5, 4, rngs=rngs),
+        )
+
+    def __call__(self, inputs):
+        return self.classifier(self.features(inputs))
+
+
+def test_functions_between_layers_stay_where_they_are(reading):
+    model, small, large = reading(WithFunctions, (2, 4, 5, 2), (1, 6, 6, 2))
+    reader = nn.convolutionalize(model, (4, 5, 2))
+    classifies_windows(model, reader, small, large, (4, 5))
+    model.classifier.shares = functools.partial(nnx.softmax, axis=1)
+    with pytest.raises(TypeError, match="convolutionalize: can't turn `shares`, softmax, of the"):
+        nn.convolutionalize(model, (4, 5, 2))
+
+
+def test_a_normalisation_in_training_is_not_changed(rng):
+    norm = nnx.BatchNorm(3, rngs=nnx.Rngs(0))
+    with jax.numpy_dtype_promotion("standard"):
+        dense = nn.conv_to_dense(norm, (2, 2, 3))
+    np.testing.assert_array_equal(norm.mean[...], np.zeros(3))
+    expected = np.eye(12) / np.sqrt(1 + norm.epsilon)
+    np.testing.assert_allclose(dense.kernel[...], expected, rtol=1e-6)
+
+
 def test_bad_arguments_are_refused():
     dense = nnx.eval_shape(lambda: nnx.Linear(24, 2, rngs=nnx.Rngs(0)))
     with pytest.raises(ValueError, match="dense_to_conv: `window_shape` .=.5, 5.. must hold a who"):
