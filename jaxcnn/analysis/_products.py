@@ -76,11 +76,11 @@ def costs(jaxpr: Any, sizes: Mapping[int, int], known: Mapping[int, int]) -> Cos
     """What runs, by the numbers of calls.
 
     Args:
-      jaxpr: of everything, all of it inside a call.
+      jaxpr: of everything, all of it inside the first call, 0.
       sizes: elements of the first output of each call, as they were when it was made.
       known: products of the calls whose Jaxprs don't say them.
     """
-    return _Walk(sizes, known).through(jaxpr, None)
+    return _Walk(sizes, known).through(jaxpr, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +88,14 @@ class _Walk:
     sizes: Mapping[int, int]
     known: Mapping[int, int]
 
-    def through(self, jaxpr: Any, owner: int | None) -> Costs:
+    def through(self, jaxpr: Any, owner: int) -> Costs:
         """What one run of a Jaxpr costs, inside the call `owner`."""
         total = Costs()
         for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
             self._equation(equation, owner, total)
         return total
 
-    def _equation(self, equation: Any, owner: int | None, total: Costs) -> None:
+    def _equation(self, equation: Any, owner: int, total: Costs) -> None:
         """Adds what an equation costs."""
         scopes = _SCOPE.findall(str(equation.source_info.name_stack))
         owner = int(scopes[-1]) if scopes else owner
@@ -128,7 +128,7 @@ class _Walk:
             total.runs[number] += runs
             total.products[number] += runs * self.known.get(number, 0)
 
-    def _inside(self, equation: Any, owner: int | None, total: Costs) -> None:
+    def _inside(self, equation: Any, owner: int, total: Costs) -> None:
         """Adds what the Jaxprs of an equation cost: loops, branches, calls."""
         parts = [self.through(part, owner) for part in core.jaxprs_in_params(equation.params)]
         match equation.primitive.name:

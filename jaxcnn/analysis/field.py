@@ -230,7 +230,7 @@ def _after_function(function: Any, field: Field) -> Field | None:
         sees = _places.follow(alone, (2, *field.output_shape), places, field._axes)
     except _places.Unknown as unknown:
         raise _unknown(function, f"of which is unknown what it sees ({unknown})") from None
-    return sees and _field(sees)
+    return None if sees is None else _field(sees)
 
 
 def _windowed(

@@ -164,7 +164,7 @@ def summary(
         own = costs.products[number] or number in costs.unknown or call.path in holders
         if call.leaf or own:
             groups.setdefault(call.path[:depth], []).append(number)
-    learnt: Counter[tuple[Any, ...]] = Counter()
+    learnt: Counter[Any] = Counter()  # None for modules that are not called
     for path, leaf in parameters:
         inside = (path[:length] for length in range(len(path), -1, -1))
         learnt[next((start for start in inside if start in groups), None)] += leaf.size

@@ -116,7 +116,7 @@ def _traced(function: Callable[..., Any], shape: tuple[int, ...]) -> Any:
     for channels in CHANNELS:
         try:
             return jax.make_jaxpr(function)(jax.ShapeDtypeStruct((*shape, channels), "float32"))
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # the function's own, of whatever kind
             if isinstance(error.__cause__, TraceContextError):
                 raise
             refused = error
@@ -147,9 +147,9 @@ def _after(equation: Any, entering: list[Seen | None]) -> list[Seen | None]:
     kind = equation.primitive.name
     if kind in ELEMENTWISE:
         return [joined(equation, entering)]
-    if kind in RULES and all(seen is None for seen in entering[1:]):
-        seen = RULES[kind](equation, entering[0])
-        return [seen] * len(equation.outvars)
+    first, *others = entering
+    if kind in RULES and first and not any(others):
+        return [RULES[kind](equation, first)] * len(equation.outvars)
     if kind == "optimization_barrier":
         return entering
     if kind == "dot_general" and None in entering:

@@ -44,7 +44,7 @@ def evaluating(model: M) -> M:
     return twin
 
 
-def pure(model: M, method: str = "__call__") -> Callable[..., Any]:
+def pure(model: nnx.Module, method: str = "__call__") -> Callable[..., Any]:
     """The function that a copy computes, each time from the state that the copy has now."""
     graph, state = nnx.split(model)
 

@@ -77,8 +77,8 @@ def conv_to_dense(layer: nnx.Module, input_shape: Sequence[int]) -> nnx.Linear:
     """The fully connected layer that does on flattened images what a convolution does on images.
 
     Its kernel is the convolution as a matrix: mostly zeros, and the same few weights over and over.
-    Any layer that is linear but for a constant in evaluation will do, a transposed convolution or an
-    average pool too; it stays as it is.
+    Any layer that in evaluation is linear but for a constant will do, a transposed convolution or
+    an average pool too; it stays as it is.
 
     Args:
       layer: `nn.Conv` or another such layer.

@@ -33,7 +33,7 @@ def gated_gradient(
       gate: from what goes into a ReLU and the gradient that arrives at it to where it is open.
     Raises:
       TypeError: the model is no module.
-      ValueError: it has no ReLU of that kind.
+      ValueError: it has no ReLU of that kind, or one inside a transformation.
     """
     if not isinstance(model, nnx.Module):
         raise TypeError(
@@ -73,7 +73,13 @@ def gated_gradient(
             f"{name}: `model` must have a ReLU as `nn.Activation('relu')`; "
             f"{type(model).__name__} met none"
         )
-    masks.extend(_passes(value) for value in entering)  # the caller may be under jit
+    try:
+        masks.extend(_passes(value) for value in entering)  # the caller may be under jit
+    except jax.errors.UnexpectedTracerError:
+        raise ValueError(
+            f"{name}: `model` must call its ReLUs outside `nnx.remat`, `nnx.jit`, loops and "
+            f"branches of its own; {type(model).__name__} has one inside"
+        ) from None
     zeros = [np.zeros(value.shape, value.dtype) for value in entering]
     for number in reversed(range(len(entering))):
         # By what is added to the output of the ReLU: the gradient that arrives there.

@@ -142,7 +142,7 @@ def guided_backpropagation(
       The figure drawn on.
 
     Raises:
-      ValueError: as `saliency`, or the model has no such ReLU.
+      ValueError: as `saliency`, or the model has no such ReLU, or one inside a transformation.
       TypeError: the model is no `flax.nnx.Module`.
 
     Example:

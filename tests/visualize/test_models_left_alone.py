@@ -118,3 +118,97 @@ def test_a_model_in_training_is_left_as_it_was(look, build):
     model.eval()
     for one, other in zip(found, shown(look(model)), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+class Fails(Small):
+    """Breaks down after everything has been changed."""
+
+    def __call__(self, inputs):
+        super().__call__(inputs)
+        raise ArithmeticError("in the middle")
+
+
+@pytest.mark.parametrize(
+    "look", ["saliency", "deconvnet", "grad_cam", "receptive_field", "summary"]
+)
+def test_a_model_that_fails_is_left_as_it_was(look):
+    model = Fails()
+    before = snapshot(model)
+    with pytest.raises(ArithmeticError, match="in the middle"):
+        LOOKS[look](model)
+    assert snapshot(model) == before
+
+
+FUNCTIONS = {
+    "saliency": visualize.saliency,
+    "smooth_grad": visualize.smooth_grad,
+    "receptive_field": lambda f, image: visualize.receptive_field(f, image[None]),
+    "conv_matrix": lambda f, image: analysis.conv_matrix(f, (2, 2, 2)),
+}
+
+
+@pytest.mark.parametrize("look", FUNCTIONS)
+def test_functions_that_would_change_a_module_are_refused(look):
+    model = Small(remat=False)
+    before = snapshot(model)
+    for function in (lambda x: model(x), jax.jit(lambda x: model(x))):
+        with pytest.raises(TypeError, match=f"{look}: `.*must not change the module that it holds"):
+            FUNCTIONS[look](function, IMAGE)
+        assert snapshot(model) == before
+    with pytest.raises(
+        TypeError, match=rf"{look}: `.*` \(=3\) must be a module or a function, got"
+    ):
+        FUNCTIONS[look](3, IMAGE)
+
+
+def test_parts_methods_and_functions_of_a_model():
+    model = Small(remat=False)
+    before = snapshot(model)
+
+    class Parts:
+        """No module, but it has some."""
+
+        def __init__(self, model):
+            self.features, self.classifier = model.features, model.classifier
+
+        def __call__(self, inputs):
+            return self.classifier(self.features(inputs))
+
+    for look in (visualize.saliency, visualize.grad_cam):
+        with pytest.raises(TypeError, match="must not change the module that it holds"):
+            look(Parts(model), IMAGE)
+    method = shown(visualize.saliency(model.__call__, IMAGE))
+    assert snapshot(model) == before
+    model.eval()
+    found = (shown(visualize.saliency(m, IMAGE)) for m in (model, Parts(model)))
+    for (one,) in found:
+        np.testing.assert_allclose(one, method[0], rtol=1e-5)
+    cams = [shown(visualize.grad_cam(m, IMAGE))[0] for m in (model, Parts(model))]
+    np.testing.assert_array_equal(*cams)
+
+
+def test_a_model_that_jit_closes_over_is_left_as_it_was():
+    model = Small()
+    before = snapshot(model)
+
+    @jax.jit
+    def products(x):
+        return x * analysis.summary(model, x, show=False).multiply_adds
+
+    assert float(products(np.ones((1, 5, 6, 2), np.float32))[0, 0, 0, 0]) == 30 * 54 + 12
+    matrix = jax.jit(lambda: analysis.conv_matrix(model.features.inner, (2, 2, 2)))()
+    assert matrix.shape == (12, 8) and snapshot(model) == before
+
+
+class Rematerialized(Small):
+    """Has a ReLU where no side effect gets out."""
+
+    def __call__(self, inputs):
+        return nnx.remat(lambda layers, x: layers[1](layers[0](x)))(
+            (self.features, self.classifier), inputs
+        )
+
+
+def test_relus_inside_transformations_are_refused():
+    with pytest.raises(ValueError, match="deconvnet: `model` must call its ReLUs outside"):
+        visualize.deconvnet(Rematerialized(), IMAGE)
