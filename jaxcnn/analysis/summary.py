@@ -154,7 +154,8 @@ def summary(
     if not inputs or not all(hasattr(value, "shape") for value in inputs):
         raise TypeError(
             "summary: `inputs` must be arrays or jax.ShapeDtypeStruct, such as "
-            "jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)"
+            "jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32); received "
+            f"{', '.join(type(value).__name__ for value in inputs) or 'none'}"
         )
     calls, costs, outputs = _calls.record(model, *inputs)
     parameters = nnx.to_flat_state(nnx.state(model, nnx.Param))

@@ -45,7 +45,7 @@ def saliency(
       The figure drawn on.
 
     Raises:
-      ValueError: the image has another rank, or there is no such class.
+      ValueError: the image or what the model gives has another rank, or there is no such class.
       TypeError: the model can't be called, or is a function that changes a module which it holds.
 
     Example:
@@ -94,7 +94,7 @@ def smooth_grad(
 
     Raises:
       ValueError: as `saliency`, or `samples` or `noise` is out of range.
-      TypeError: as `saliency`.
+      TypeError: as `saliency`, or `noise` is no number.
 
     Example:
       >>> model = jax.jit(lambda x: x.reshape(len(x), -1)[:, :3])
@@ -107,6 +107,8 @@ def smooth_grad(
     run = still("smooth_grad", "model", model)
     pixels, number, told = _asked("smooth_grad", run, image, target)
     count = geometry.whole_number("smooth_grad", "samples", samples, 1)
+    if isinstance(noise, bool) or not isinstance(noise, (int, float, np.number)):
+        raise TypeError(f"smooth_grad: `noise` (={noise!r}) must be a number")
     if not noise >= 0:
         raise ValueError(f"smooth_grad: `noise` (={noise}) must be 0 or more")
     drawn = jax.random.normal(jax.random.key(seed), (count, *pixels.shape), pixels.dtype)
@@ -261,9 +263,10 @@ def grad_cam(
     )
     pixels, number, told = _asked("grad_cam", run, image, target)
     maps = features(pixels[None])
-    if maps.ndim != 4:
+    if not hasattr(maps, "shape") or len(maps.shape) != 4:
         raise ValueError(
-            f"grad_cam: `features` must give maps (n, h, w, channels); received {maps.shape}"
+            "grad_cam: `features` must give maps (n, h, w, channels); received "
+            f"{getattr(maps, 'shape', type(maps).__name__)}"
         )
     gradient = jax.grad(lambda a: logit(classifier(a), number))(maps)
     weights = gradient.mean(axis=(1, 2), keepdims=True)
@@ -280,7 +283,14 @@ def _asked(name: str, model: Model, image: ArrayLike, target: int | None):
             f"{name}: `image` must be floats (height, width, channels), one image; received "
             f"{pixels.dtype} {pixels.shape}"
         )
-    probabilities = np.asarray(jax.jit(jax.nn.softmax)(model(pixels[None])[0]))
+    logits = model(pixels[None])
+    shape = getattr(logits, "shape", ())
+    if len(shape) != 2 or shape[0] != 1 or not shape[1]:
+        raise ValueError(
+            f"{name}: `model` must give logits (n, classes) for images {(1, *pixels.shape)}; received "
+            f"{shape or type(logits).__name__}"
+        )
+    probabilities = np.asarray(jax.jit(jax.nn.softmax)(logits[0]))
     number = int(probabilities.argmax())
     if target is not None:
         number = geometry.whole_number(name, "target", target, 0)

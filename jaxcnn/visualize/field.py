@@ -69,14 +69,14 @@ def receptive_field(
       convolutional neural networks, 2016.
     """
     images = jnp.asarray(inputs)
-    if images.ndim != 4 or 0 in images.shape:
+    if images.ndim != 4 or 0 in images.shape or not jnp.issubdtype(images.dtype, jnp.floating):
         raise ValueError(
-            f"{_NAME}: `inputs` must be (n, height, width, channels), not empty; received "
-            f"{images.shape}"
+            f"{_NAME}: `inputs` must be floats (n, height, width, channels), not empty; received "
+            f"{images.dtype} {images.shape}"
         )
     run = still(_NAME, "function", function)
-    shape = jax.eval_shape(run, images).shape
-    place = _place(shape, unit, channel)
+    maps = jax.eval_shape(run, images)
+    place = _place(getattr(maps, "shape", ()), unit, channel)
 
     def value(x: jax.Array) -> Any:
         return _at(run(x), place, channel)
@@ -126,6 +126,11 @@ def _place(shape: tuple[int, ...], unit: Sequence[int] | None, channel: object) 
             )
     if unit is None:
         return tuple(size // 2 for size in spatial)
+    if not isinstance(unit, Sequence):
+        raise TypeError(
+            f"{_NAME}: `unit` (={unit!r}) must be a tuple, one int per axis of {spatial}; got "
+            f"{type(unit).__name__}"
+        )
     place = tuple(geometry.whole_number(_NAME, "unit", entry, 0) for entry in unit)
     if len(place) != len(spatial) or any(p >= n for p, n in zip(place, spatial, strict=True)):
         raise ValueError(f"{_NAME}: `unit` (={place}) must be a place in maps of sizes {spatial}")

@@ -165,10 +165,18 @@ def test_errors_of_single_methods(model, image):
         visualize.smooth_grad(model, image, samples=0)
     with pytest.raises(ValueError, match=r"smooth_grad: `noise` \(=-1\)"):
         visualize.smooth_grad(model, image, noise=-1)
+    with pytest.raises(TypeError, match="smooth_grad: `noise` .='much'. must be a number"):
+        visualize.smooth_grad(model, image, noise="much")
+    for logits in (lambda x: x, lambda x: model(x)[0], lambda x: model(x)[:, :0]):
+        with pytest.raises(ValueError, match=r"saliency: `model` must give logits \(n, classes\)"):
+            visualize.saliency(logits, image)
     with pytest.raises(TypeError, match="deconvnet: `model` must be a flax.nnx.Module"):
         visualize.deconvnet(lambda x: model(x), image)
     with pytest.raises(TypeError, match="grad_cam: `model` must have.*no `features`"):
         visualize.grad_cam(lambda x: model(x), image)
+    maps = nn.Chain(features=nn.Flatten(), classifier=nn.Chain(flat=lambda x: x))
+    with pytest.raises(ValueError, match=r"grad_cam: `features` must give maps.*\(1, 96\)"):
+        visualize.grad_cam(maps, image)
     with pytest.raises(ValueError, match="guided_backpropagation: `model` must have a ReLU"):
         linear = nn.Chain(
             flat=nn.Flatten(), fc=nnx.Linear(96, 3, param_dtype=jnp.float64, rngs=nnx.Rngs(0))

@@ -56,7 +56,9 @@ def test_a_classifier_sees_everything(rng):
 
 
 BAD = [
-    (dict(inputs=np.ones((6, 6, 1))), r"`inputs` must be \(n, height, width, channels\)"),
+    (dict(inputs=np.ones((6, 6, 1))), r"`inputs` must be floats \(n, height, width, channels\)"),
+    (dict(inputs=np.ones((1, 6, 6, 1), int)), r"`inputs` must be floats .* int64 \(1, 6, 6, 1\)"),
+    (dict(function=lambda x: (x, x)), r"`function` must give \(n, \*out, features\)"),
     (dict(unit=(6, 0)), r"`unit` \(=\(6, 0\)\) must be a place in maps of sizes \(6, 6\)"),
     (dict(unit=(1,)), r"`unit` \(=\(1,\)\) must be a place"),
     (dict(channel=2), r"`channel` \(=2\) must be below the 1 features"),
@@ -70,3 +72,8 @@ def test_errors(options, message):
     arguments = dict(function=lambda x: 2 * x, inputs=np.ones((1, 6, 6, 1)))
     with pytest.raises(ValueError, match=f"receptive_field: .*{message}"):
         visualize.receptive_field(**(arguments | options))
+
+
+def test_a_unit_is_a_tuple():
+    with pytest.raises(TypeError, match="receptive_field: `unit` .=3. must be a tuple"):
+        visualize.receptive_field(lambda x: 2 * x, np.ones((1, 6, 6, 1)), unit=3)
