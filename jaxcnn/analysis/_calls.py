@@ -26,7 +26,7 @@ class Call:
     Attributes:
       path: of the module in the network.
       kind: name of its class, or of the function.
-      leaf: whether there are no modules inside it.
+      leaf: whether there are no layers inside it.
       inputs: shapes and dtypes of what it took, by place and by name.
       outputs: of what it gave; in a batch of `vmap`, for one element.
       state: of its variables at that moment.
@@ -54,8 +54,10 @@ def record(model: nnx.Module, *inputs: Any) -> tuple[dict[int, Call], _products.
     record = _Record()
     twin = duplicate(model)
     for path, module in list(nnx.iter_modules(twin)):
-        leaf = not list(nnx.iter_module_children(module))
-        if isinstance(module, nn.Chain):
+        chain = isinstance(module, nn.Chain)
+        children = [child for _, child in nnx.iter_module_children(module)]
+        leaf = not (chain or any(isinstance(child, nnx.Module) for child in children))
+        if chain:
             for name, layer in zip(module.names, module.layers(), strict=True):
                 if not isinstance(layer, nnx.Module):
                     setattr(module, name, record.function(layer, (*path, name)))

@@ -149,7 +149,7 @@ def _repeats(equation: Any) -> int:
     if equation.primitive.name == "scan":
         return options["length"]
     if equation.primitive.name == "shard_map":
-        return math.prod(options["mesh"].shape[axis] for axis in options["manual_axes"])
+        return math.prod(options["mesh"].shape[axis] for axis in options["newly_manual_axes"])
     return 1
 
 

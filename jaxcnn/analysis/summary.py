@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -159,7 +159,8 @@ def summary(
         )
     calls, costs, outputs = _calls.record(model, *inputs)
     parameters = nnx.to_flat_state(nnx.state(model, nnx.Param))
-    holders = {path[:-1] for path, _ in parameters}
+    called = {call.path for call in calls.values()}
+    holders = {_start(path, called) for path, _ in parameters}
     groups: dict[tuple[Any, ...], list[int]] = {}
     for number, call in calls.items():
         own = costs.products[number] or number in costs.unknown or call.path in holders
@@ -167,8 +168,7 @@ def summary(
             groups.setdefault(call.path[:depth], []).append(number)
     learnt: Counter[Any] = Counter()  # None for modules that are not called
     for path, leaf in parameters:
-        inside = (path[:length] for length in range(len(path), -1, -1))
-        learnt[next((start for start in inside if start in groups), None)] += leaf.size
+        learnt[_start(path, groups)] += leaf.size
     known = _fields(model, inputs[0].shape)
     shares = _share.measure(model, calls, costs, groups) if time else dict.fromkeys(groups)
     rows = []
@@ -213,6 +213,12 @@ def _fields(model: Any, shape: tuple[int, ...]) -> dict[Any, Any]:
             if known:
                 return known
     return {}
+
+
+def _start(path: tuple[Any, ...], paths: Container[tuple[Any, ...]]) -> tuple[Any, ...] | None:
+    """The longest beginning of a path that is one of others."""
+    starts = (path[:length] for length in range(len(path), -1, -1))
+    return next((start for start in starts if start in paths), None)
 
 
 def _sum(amounts: Iterable[int | None]) -> int | None:

@@ -287,8 +287,8 @@ def _asked(name: str, model: Model, image: ArrayLike, target: int | None):
     shape = getattr(logits, "shape", ())
     if len(shape) != 2 or shape[0] != 1 or not shape[1]:
         raise ValueError(
-            f"{name}: `model` must give logits (n, classes) for images {(1, *pixels.shape)}; received "
-            f"{shape or type(logits).__name__}"
+            f"{name}: `model` must give logits (n, classes) for images {(1, *pixels.shape)}; "
+            f"received {shape or type(logits).__name__}"
         )
     probabilities = np.asarray(jax.jit(jax.nn.softmax)(logits[0]))
     number = int(probabilities.argmax())

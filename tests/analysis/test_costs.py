@@ -98,6 +98,31 @@ def gradient(x, w):
     return jax.grad(lambda x: jnp.square(x @ w).sum())(x)
 
 
+def spread(x, w):
+    mesh = jax.make_mesh((1,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
+    split, whole = jax.sharding.PartitionSpec("d"), jax.sharding.PartitionSpec()
+    return jax.shard_map(jnp.matmul, mesh=mesh, in_specs=(split, whole), out_specs=split)(x, w)
+
+
+@jax.custom_vjp
+def ruled(x, w):
+    return x @ w
+
+
+ruled.defvjp(lambda x, w: (x @ w, (x, w)), lambda kept, g: (g @ kept[1].T, kept[0].T @ g))
+
+
+class Wrapped(nnx.Module):
+    """Holds a layer, and parameters in a dictionary."""
+
+    def __init__(self, *, rngs):
+        self.layer = nnx.Linear(3, 4, rngs=rngs)
+        self.more = nnx.Dict(scale=nnx.Param(jnp.ones(4, jnp.float32)))
+
+    def __call__(self, inputs):
+        return self.layer(inputs) * self.more["scale"][...].reshape(1, 4)
+
+
 CASES = {
     # rows * features in * features out
     "LinearGeneral": (functools.partial(nnx.LinearGeneral, 4, (2, 3)), (5, 4), 5 * 4 * 6, 30),
@@ -147,6 +172,16 @@ CASES = {
     "our functions": (
         computes(lambda x, w: F.avg_pool(F.depthwise_conv(x, w), (2, 2)), (3, 3, 2, 4)),
         (1, 5, 6, 2), 30 * 72, 72,
+    ),
+    "shard_map": (computes(spread, (4, 6)), (5, 4), 5 * 24, 24),
+    "custom_vjp": (computes(ruled, (4, 6)), (5, 4), 5 * 24, 24),
+    "dot_product_attention": (
+        computes(lambda x: jax.nn.dot_product_attention(x, x, x)), (2, 5, 2, 4), 2 * 400, 0,
+    ),
+    "LoRA": (functools.partial(nnx.LoRALinear, 3, 4, lora_rank=2), (5, 3), 5 * (12 + 6 + 8), 30),
+    # the last of the 16 + 4 has a place in a dictionary
+    "a wrapper": (
+        lambda rngs: Wrapped(rngs=rngs), (5, 3), 5 * 12, 12 + 4 + 4,
     ),
     "remat": (computes(lambda x, w: jax.checkpoint(jnp.matmul)(x, w), (4, 6)), (5, 4), 120, 24),
 }  # fmt: skip
@@ -334,3 +369,17 @@ def test_rows_sum_to_the_whole_at_every_depth():
         assert sum(row.parameters for row in table.rows) == tables[0].parameters
         assert sum(row.multiply_adds for row in table.rows) == tables[0].multiply_adds
         assert table.memory == tables[0].memory
+
+
+def test_layers_with_random_streams_are_rows():
+    model = built(lambda rngs: nn.Chain(drop=nnx.Dropout(0.5, rngs=rngs), flat=nn.Flatten()))
+    table = summary(model, shape(2, 3, 4, 5))
+    assert [(row.layer, row.memory) for row in table.rows] == [("drop", 480), ("flat", 480)]
+
+
+def test_a_chain_of_functions_alone_is_counted_once():
+    chain = nn.Chain(conv=lambda x: F.conv(x, jnp.ones((3, 3, 2, 3), x.dtype)), relu=nnx.relu)
+    table = summary(chain, shape(1, 4, 5, 2))
+    assert [(r.layer, r.kind, r.multiply_adds, r.memory) for r in table.rows] == [
+        ("conv", "<lambda>", 20 * 54, 240), ("relu", "relu", 0, 240),
+    ]  # fmt: skip
