@@ -69,7 +69,7 @@ def still(name: str, argument: str, function: Any) -> Callable[..., Any]:
     """
     if not callable(function):
         raise TypeError(
-            f"{name}: `{argument}` (={function!r}) must be a module or a function, got "
+            f"{name}: `{argument}` (={function!r}) must be a layer or a function, got "
             f"{type(function).__name__}"
         )
     if isinstance(function, nnx.Module):

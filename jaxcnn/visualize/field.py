@@ -71,7 +71,7 @@ def receptive_field(
     images = jnp.asarray(inputs)
     if images.ndim != 4 or 0 in images.shape or not jnp.issubdtype(images.dtype, jnp.floating):
         raise ValueError(
-            f"{_NAME}: `inputs` must be floats (n, height, width, channels), not empty; received "
+            f"{_NAME}: `inputs` must be (n, height, width, channels), floats, not empty; received "
             f"{images.dtype} {images.shape}"
         )
     run = still(_NAME, "function", function)

@@ -155,9 +155,7 @@ def test_functions_that_would_change_a_module_are_refused(look):
         with pytest.raises(TypeError, match=f"{look}: `.*must not change the module that it holds"):
             FUNCTIONS[look](function, IMAGE)
         assert snapshot(model) == before
-    with pytest.raises(
-        TypeError, match=rf"{look}: `.*` \(=3\) must be a module or a function, got"
-    ):
+    with pytest.raises(TypeError, match=rf"{look}: `.*` \(=3\) must be a layer or a function, got"):
         FUNCTIONS[look](3, IMAGE)
 
 
