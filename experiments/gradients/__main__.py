@@ -9,13 +9,11 @@ with extra("experiments"):
     from dataclasses import dataclass, field
     from pathlib import Path
 
-    # Compiling is nearly all of the time here and each program runs a few times only: LLVM's own
-    # optimiser stays off, which halves the time and leaves XLA's passes as they are.
-    # A CPU passes for two devices, between which batches are split.
-    os.environ.setdefault(
-        "XLA_FLAGS",
-        "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=2",
-    )
+    # Programs are compiled as users' are. A CPU passes for two devices, between which batches are
+    # split.
+    FLAG = "--xla_force_host_platform_device_count"
+    if FLAG not in (flags := os.environ.get("XLA_FLAGS", "")):
+        os.environ["XLA_FLAGS"] = f"{flags} {FLAG}=2".lstrip()
 
     # XLA says at length which FFT it does not split along a transformed axis.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -45,15 +43,30 @@ class Options:
     """Compares jit, vmap, checkpoint, scan and two devices too, about half of the time."""
     algorithms: bool = False
     """Runs each case by every algorithm that takes it too."""
+    part: str = "1/1"
+    """K/N: every N-th of these rows from the K-th on, for N programs or machines to share them."""
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Rows that run at the same time."""
 
+    def __post_init__(self):
+        require(self.workers >= 1, "workers", self.workers, "must be at least 1")
+        require(self.turn is not None, "part", self.part, "must be K/N, with K from 1 to N")
+
+    @property
+    def turn(self) -> tuple[int, int] | None:
+        """K and N of `part`; None where it is no such thing."""
+        number, slash, count = self.part.partition("/")
+        if slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
+            return int(number), int(count)
+        return None
+
 
 def main(options: Options) -> int:
-    """Runs the rows that `options` choose; returns 1 if one of them differs."""
-    require(options.workers >= 1, "workers", options.workers, "must be at least 1")
+    """Runs the rows that `options` choose; returns 1 if one of them differs, 130 after Ctrl-C."""
     comparison.load(options.module)
     chosen = comparison.select(options.filter, options.dtype, options.algorithms)
+    number, count = options.turn
+    chosen = chosen[number - 1 :: count]
     target = table.console()
     if options.list:
         for case, dtype in chosen:
@@ -65,19 +78,24 @@ def main(options: Options) -> int:
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
     )  # fmt: skip
-    rows = []
-    with Progress(
-        *columns, console=target, transient=True, disable=not target.is_terminal
-    ) as progress:
-        task = progress.add_task("comparing", total=len(chosen))
-        for row in comparison.compare(chosen, options.transforms, options.workers):
-            rows.append(row)
-            progress.update(task, advance=1, description=row.primitive)
-    table.show(rows, target)
+    rows, stopped = [], False
+    try:
+        with Progress(
+            *columns, console=target, transient=True, disable=not target.is_terminal
+        ) as progress:
+            task = progress.add_task("comparing", total=len(chosen))
+            for row in comparison.compare(chosen, options.transforms, options.workers):
+                rows.append(row)
+                progress.update(task, advance=1, description=row.primitive)
+    except KeyboardInterrupt:  # what was done by then is shown and kept
+        stopped = True
+    table.show(rows, target, left=len(chosen) - len(rows))
     if options.json:
         table.write_json(rows, options.json)
     if options.csv:
         table.write_csv(rows, options.csv)
+    if stopped:
+        return 130
     return 0 if all(row.passed for row in rows) else 1
 
 

@@ -5,12 +5,15 @@ import functools
 import inspect
 import threading
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from experiments.gradients.registry import Case
+from jaxcnn._testing.comparison import Report, Tolerance, compare, conclude, default_rtol
+from jaxcnn._testing.flat_function import draw
 from jaxcnn.lowering import choose
 
 ALGORITHMS = (*choose.CONV_ALGORITHMS, *(choose.MAX_POOL_ALGORITHMS | choose.SUM_POOL_ALGORITHMS))
@@ -20,10 +23,13 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 def by_algorithm(case: Case, arrays: Sequence[np.ndarray]) -> Iterator[Case]:
-    """The case by each algorithm that computes it; none where the primitive has no choice."""
-    fn = case.fn.func if isinstance(case.fn, functools.partial) else case.fn
+    """The case by each algorithm that does not refuse it; none where there is no choice."""
+    try:
+        names = inspect.signature(case.fn).parameters
+    except ValueError:  # of a builtin
+        return
     chosen = case.fn.keywords if isinstance(case.fn, functools.partial) else {}
-    if "algorithm" not in inspect.signature(fn).parameters or "algorithm" in chosen:
+    if "algorithm" not in names or "algorithm" in chosen:
         return
     for name in dict.fromkeys(ALGORITHMS):
         by_name = functools.partial(case.fn, algorithm=name)
@@ -31,6 +37,8 @@ def by_algorithm(case: Case, arrays: Sequence[np.ndarray]) -> Iterator[Case]:
             jax.eval_shape(by_name, *arrays)
         except ValueError:  # refused: it does not take such a kernel, or the primitive not the name
             continue
+        except Exception:  # a fault, which its row will show
+            pass
         yield dataclasses.replace(case, name=f"{case.name} by {name}", fn=by_name)
 
 
@@ -40,42 +48,77 @@ def can_split(arrays: Sequence[jax.Array]) -> bool:
 
 
 # A case, its arguments, and a cotangent of the first output's shape.
-Problem = tuple[Case, Sequence[jax.Array], jax.Array]
+Problem = tuple[Case, Sequence[Any], Any]
 
 
-def values_and_gradients(problems: Sequence[Problem], split: bool) -> list[tuple]:
-    """The first output of each, and its gradients by position in a dictionary: one program.
+def values_and_gradients(problems: Sequence[Problem]) -> list[tuple]:
+    """The first output of each, and its gradients by position in a dictionary, of split batches.
 
-    Args:
-      problems: what is computed.
-      split: whether every array as long as its problem's first is split in two along its first
-        axis, kernels of that length too, and all others copied to every device.
+    Every array as long as its problem's first is split in two along its first axis, kernels of that
+    length too, and all others are copied to every device. It is one program.
     """
 
     def run(arguments):
         return [
-            _pulled(case, arrays, cotangent)
+            pulled(case, arrays, cotangent)
             for (case, _, _), (arrays, cotangent) in zip(problems, arguments, strict=True)
         ]
 
-    arguments = [(list(arrays), cotangent) for _, arrays, cotangent in problems]
-    if not split:
-        return jax.jit(run)(arguments)
     mesh = jax.make_mesh((2, jax.device_count() // 2), ("data", "space"), (AxisType.Auto,) * 2)
 
     def place(array, length):
         axes = ("data",) if array.shape[:1] == (length,) else ()
-        return jax.device_put(array, NamedSharding(mesh, PartitionSpec(*axes)))
+        # NumPy's parts go to their devices as they are; those of an array of JAX are programs.
+        return jax.device_put(np.asarray(array), NamedSharding(mesh, PartitionSpec(*axes)))
 
-    with _ONE_AT_A_TIME, jax.set_mesh(mesh):
-        placed = [
-            jax.tree.map(functools.partial(place, length=given[0][0].shape[0]), given)
-            for given in arguments
-        ]
-        return jax.block_until_ready(jax.jit(run)(placed))
+    arguments = [(list(arrays), cotangent) for _, arrays, cotangent in problems]
+    placed = [
+        jax.tree.map(functools.partial(place, length=given[0][0].shape[0]), given)
+        for given in arguments
+    ]
+    with jax.set_mesh(mesh):
+        program = jax.jit(run).lower(placed).compile()
+    with _ONE_AT_A_TIME:
+        return jax.block_until_ready(program(placed))
 
 
-def _pulled(case: Case, arrays: Sequence[jax.Array], cotangent: jax.Array) -> tuple:
+def check_split(
+    case: Case,
+    arrays: Sequence[jax.Array],
+    *,
+    argnums: int | Sequence[int] | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    seed: int = 0,
+    name: str | None = None,
+) -> Report:
+    """Asserts that the value and the gradients of a split batch are those of one device.
+
+    Args:
+      case: what is computed, its first output alone.
+      arrays: its arguments.
+      argnums, rtol, atol, seed, name: as in `check_transforms`.
+    Returns:
+      A report with the one check `"sharded"`.
+    Raises:
+      GradientError: they differ.
+    """
+    shape = jax.eval_shape(lambda *given: jax.tree.leaves(case.fn(*given))[0], *arrays)
+    cotangent = draw(np.random.default_rng(seed), shape)
+    expected = pulled(case, arrays, cotangent)
+    (actual,) = values_and_gradients([(case, arrays, cotangent)])
+    (output, gradients), (split_output, split_gradients) = expected, actual
+    compared = {argnums} if isinstance(argnums, int) else set(argnums or gradients)
+    pairs = [("output 0", split_output, output)]
+    for i in sorted(compared & gradients.keys()):
+        pairs.append((f"the gradient for argument {i}", split_gradients[i], gradients[i]))
+    tolerance = Tolerance(rtol, atol).resolved(default_rtol(output.dtype))
+    ways = ("two devices", "one device")
+    made = [compare(there, here, "sharded", ways, of, tolerance) for of, there, here in pairs]
+    return conclude("check_split", name or case.primitive, made)
+
+
+def pulled(case: Case, arrays: Sequence[Any], cotangent: Any) -> tuple:
     """The first output and the gradients of all floating-point arguments."""
     positions = [i for i, a in enumerate(arrays) if jax.numpy.issubdtype(a.dtype, np.inexact)]
 

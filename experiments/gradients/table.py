@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from experiments.gradients.comparison import Row
@@ -36,8 +37,8 @@ def console() -> Console:
     return here if here.is_terminal else Console(width=PLAIN_WIDTH)
 
 
-def show(rows: Sequence[Row], target: Console) -> None:
-    """Prints a line per row, then what differs in full, then how many agree."""
+def show(rows: Sequence[Row], target: Console, left: int = 0) -> None:
+    """Prints a line per row, then what differs in full, then how many agree and were left out."""
     table = Table(box=box.SIMPLE_HEAD if target.is_terminal else None, pad_edge=False)
     for heading in ("primitive", "case", "dtype"):
         table.add_column(heading, overflow="fold")
@@ -50,13 +51,14 @@ def show(rows: Sequence[Row], target: Console) -> None:
         previous = row.primitive
         figures = [_figure(row.largest(*checks)) for checks in COLUMNS.values()]
         verdict = "[green]agrees[/]" if row.passed else "[bold red]DIFFERS[/]"
-        table.add_row(name, row.case, row.dtype, *figures, verdict)
+        table.add_row(escape(name), escape(row.case), row.dtype, *figures, verdict)
     target.print(table)
     failed = [row for row in rows if not row.passed]
     for row in failed:
         target.print(f"\n{row.primitive}: {row.case} ({row.dtype})", style="bold", markup=False)
         target.print(row.message, markup=False, highlight=False, soft_wrap=True)
-    target.print(f"\n{len(rows) - len(failed)} of {len(rows)} rows agree", highlight=False)
+    rest = f"; {left} were not run" if left else ""
+    target.print(f"\n{len(rows) - len(failed)} of {len(rows)} rows agree{rest}", highlight=False)
 
 
 def write_json(rows: Sequence[Row], path: Path) -> None:

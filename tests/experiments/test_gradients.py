@@ -4,8 +4,12 @@ import csv
 import doctest
 import functools
 import json
+import os
 import re
+import subprocess
+import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,14 +17,18 @@ import pytest
 from experiments import command
 from experiments.gradients import comparison, devices, register, registry
 from experiments.gradients.comparison import compare_one
+from jaxcnn.testing import GradientError
+
+ROOT = Path(__file__).parents[2]
 
 comparison.load()
 PRIMITIVES = {name: next(iter(entry.cases.values())) for name, entry in registry.PRIMITIVES.items()}
 
 
 @pytest.fixture
-def run(run_module):
+def run(run_module, monkeypatch):
     """The command line's options -> its exit code."""
+    monkeypatch.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"])  # which the command adds to
     return functools.partial(run_module, "experiments.gradients")
 
 
@@ -78,6 +86,9 @@ def test_wrong_gradient_and_broken_function_fail_their_rows_alone():
     row = compare_one(entry.cases["plain"], "float64", transforms=False)
     assert not row.passed and re.search(r"`x` \(argument 0\).*6 of 6 elements differ", row.message)
     assert row.errors["rev"] == pytest.approx(1) and row.errors["differences"] < 1e-8
+    register("undrawn", broken).case("plain", lambda rng, dtype: rng.no_such_draw())
+    assert len(comparison.select("undrawn", ("float32",), algorithms=True)) == 1
+    assert not compare_one(registry.PRIMITIVES["undrawn"].cases["plain"], "float32").passed
     row = compare_one(registry.PRIMITIVES["broken"].cases["plain"], "float32")
     assert not row.passed and row.message == "broken: RuntimeError: no such kernel"
 
@@ -97,6 +108,27 @@ def test_command_line_prints_and_writes(run, softplus, tmp_path, capsys):
         table = list(csv.DictReader(file))
     assert float(table[1]["rev"]) == pytest.approx(rows[1]["errors"]["rev"])
     assert table[1]["differences"] == "" and table[0]["passed"] == "True"
+
+
+def test_ctrl_c_shows_and_keeps_what_was_done(run, softplus, tmp_path, monkeypatch, capsys):
+    def stopped(rows, transforms, workers):
+        yield compare_one(*rows[1], transforms=False)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(comparison, "compare", stopped)
+    assert run("--filter", "softplus: plain", "--json", str(tmp_path / "rows.json")) == 130
+    assert capsys.readouterr().out.endswith("1 of 1 rows agree; 2 were not run\n")
+    (row,) = json.loads((tmp_path / "rows.json").read_text())
+    assert row["dtype"] == "float32"
+
+
+def test_parts_make_the_whole(run, capsys):
+    whole = comparison.select("conv_transpose")
+    listed = []
+    for part in ("1/3", "2/3", "3/3"):
+        assert run("--filter", "conv_transpose", "--list", "--part", part) == 0
+        listed += capsys.readouterr().out.splitlines()
+    assert sorted(listed) == sorted(f"{c.primitive}: {c.name} ({dtype})" for c, dtype in whole)
 
 
 def test_a_difference_exits_1_and_says_what_differs(run, capsys):
@@ -131,6 +163,8 @@ def test_modules_of_ones_own(run, tmp_path, monkeypatch, capsys):
         (("--filter", "nothing"), r"--filter 'nothing' fits no row; there are: .*conv, .*max_pool"),
         (("--filter", "conv", "--dtype", "int8"), r"--dtype int8 fits no row; .* have: float64"),
         (("--module", "no_such_module"), r"--module no_such_module was not found; run from its"),
+        (("--part", "4/3"), r"--part \(=4/3\) must be K/N, with K from 1 to N"),
+        (("--part", "a"), r"--part \(=a\) must be K/N, with K from 1 to N"),
         (("--workers", "0"), r"--workers \(=0\) must be at least 1"),
         (("--filter", "dilate: 1-D", "--no-transforms", "--json", "/dev/null/rows.json"),
          r"/dev/null/rows.json cannot be written: .*; name another file"),
@@ -175,15 +209,77 @@ def test_each_case_by_every_algorithm_that_takes_it():
     assert not any(case.name.endswith(" by planes") for case in chosen)
 
 
-def test_a_split_batch_that_differs_fails_its_row(softplus, monkeypatch):
-    def moved_when_split(problems, split):
-        return [case.fn(*arrays) + 1e-6 * split for case, arrays, _ in problems]
+def test_an_algorithm_that_breaks_is_a_row_that_differs():
+    def breaks(x, *, algorithm="auto"):
+        if algorithm == "shift":
+            raise RuntimeError("no such kernel")
+        if algorithm != "auto":
+            raise ValueError("refused")
+        return x
+
+    register("breaks", breaks, dtypes=("float64",)).case("plain", (2, 3))
+    rows = comparison.select("breaks", algorithms=True)
+    assert [case.name for case, _ in rows] == ["plain", "plain by shift"]
+    row = compare_one(*rows[1])
+    assert not row.passed and row.message == "breaks: RuntimeError: no such kernel"
+
+
+@pytest.mark.parametrize(
+    ("element", "value", "match"),
+    [
+        (None, None, ""),
+        (0, np.nan, "element .0,.*two devices nan, one device 1,"),
+        (1, 0.0, "element .1,.*two devices 0, one device nan,"),
+        (2, -np.inf, "two devices -inf, one device inf,"),
+        (3, np.inf, "two devices inf, one device -inf,"),
+        (4, 2 + 1e-6, "two devices 2.000001, one device 2,"),
+    ],
+)
+def test_a_split_batch_is_held_element_by_element(monkeypatch, element, value, match):
+    """NaN is held to be NaN, and infinity to be the same infinity, in values and gradients."""
+
+    def split(problems):
+        found = []
+        for outputs, gradients in (devices.pulled(*problem) for problem in problems):
+            moved = np.array(outputs)
+            if element is not None:
+                moved[element] = value
+            found.append((moved, gradients))
+        return found
+
+    monkeypatch.setattr(devices, "values_and_gradients", split)
+    numbers = np.array([1.0, np.nan, np.inf, -np.inf, 2.0])
+    case = register("same", lambda x: x).case("extremes", registry.fixed(numbers)).cases["extremes"]
+    if element is None:
+        assert devices.check_split(case, [numbers]).largest("sharded") == 0
+        return
+    with pytest.raises(GradientError, match=match):
+        devices.check_split(case, [numbers])
+
+
+def test_a_gradient_of_a_split_batch_that_differs_fails_its_row(softplus, monkeypatch):
+    def split(problems):
+        ((outputs, gradients),) = (devices.pulled(*problem) for problem in problems)
+        return [(outputs, {0: gradients[0] + 1e-6})]
 
     monkeypatch.setattr(devices, "can_split", lambda arrays: True)
-    monkeypatch.setattr(devices, "values_and_gradients", moved_when_split)
+    monkeypatch.setattr(devices, "values_and_gradients", split)
     row = compare_one(softplus.cases["plain"], "float64")
     assert not row.passed and 1e-7 < row.errors["sharded"] < 1e-5
-    assert re.fullmatch(r"softplus: differs by \S+ when sharded", row.message)
+    assert "two devices and one device differ in the gradient for argument 0" in row.message
+
+
+def test_infinities_as_users_run():
+    """The command as it is typed, in every column, those of two devices among them."""
+    command = [sys.executable, "-m", "experiments.gradients", "--dtype", "float64"]
+    environment = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "PYTHONPATH")}
+    done = subprocess.run(
+        [*command, "--filter", "windows of the identity"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    *_, last = done.stdout.splitlines()
+    assert (done.returncode, last) == (0, "2 of 2 rows agree"), done.stdout + done.stderr
+    assert " - " in done.stdout and done.stdout.count(" - ") == 2  # there are no differences
 
 
 def test_selection_by_name_and_by_part():

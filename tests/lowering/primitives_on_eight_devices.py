@@ -52,7 +52,7 @@ def test_batches_split_among_devices(name):
         arrays = draw(case)
         shape = jax.eval_shape(lambda *a, fn=case.fn: jax.tree.leaves(fn(*a))[0], *arrays).shape
         problems.append((case, arrays, np.random.default_rng(9).standard_normal(shape)))
-    found = devices.values_and_gradients(problems, True)
+    found = devices.values_and_gradients(problems)
     for (case, arrays, cotangent), (outputs, gradients) in zip(problems, found, strict=True):
         forward = getattr(reference, name, None)
         if forward is not None and case.fn.func is getattr(functional, name):
