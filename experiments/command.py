@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from experiments import output
+
 
 class UserError(Exception):
     """Something that the user can mend; the message says what it is and what to do about it."""
@@ -31,6 +33,7 @@ class Stuck(UserError):
 
 def fail(message: str, code: int = UserError.code) -> SystemExit:
     """Prints `message` to stderr and returns the exit for the caller to raise."""
+    output.make_lasting()
     print(f"error: {printable(message)}", file=sys.stderr)
     return SystemExit(code)
 
@@ -97,7 +100,28 @@ def run(
     Returns:
       The exit code: what the function returns (None counts as 0), that of a `UserError` (2, or 3
       after a training that became NaN or infinite), 130 after Ctrl-C.
+
+    Nothing ends because its output cannot be written. Where the reader of a pipe went away that is
+    all; on a full disk a line on stderr says so in the end, and the code is 2 in place of 0.
     """
+    output.make_lasting()
+    try:
+        code = _run(program, commands, arguments)
+    except SystemExit as left:  # --help ends so
+        if left.code or not output.lost():
+            raise
+        code = 0
+    if not code and (reason := output.lost()):
+        raise fail(f"standard output cannot be written ({reason}); all but that was done")
+    return code
+
+
+def _run(
+    program: str,
+    commands: Mapping[str, tuple[type, Callable[[Any], int | None]]],
+    arguments: Sequence[str] | None,
+) -> int:
+    """`run`, of a program whose output lasts."""
     import tyro
 
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # what TFDS and Orbax log, we say

@@ -64,20 +64,29 @@ def here(*arguments):
     return code, output.getvalue().splitlines(), errors.getvalue()
 
 
-@contextlib.contextmanager
-def kept_programs(folder):
-    """What one program compiles the next finds here; gives the settings of their environment."""
-    settings = {
-        "jax_compilation_cache_dir": str(folder),
+def cache(parent):
+    """Settings by which what one program compiles the next finds there."""
+    return {
+        "jax_compilation_cache_dir": str(parent / "programs"),
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": -1,
     }
+
+
+def as_environment(settings):
+    return {name.upper(): str(value) for name, value in settings.items()}
+
+
+@contextlib.contextmanager
+def kept_programs(parent):
+    """`cache` in this process; gives the settings as they are in an environment."""
+    settings = cache(parent)
     before = {name: getattr(jax.config, name) for name in settings}
     compilation_cache.reset_cache()
     for name, value in settings.items():
         jax.config.update(name, value)
     try:
-        yield {name.upper(): str(value) for name, value in settings.items()}
+        yield as_environment(settings)
     finally:
         for name, value in before.items():
             jax.config.update(name, value)
@@ -101,7 +110,7 @@ def runs(few_digits_as_users_run, tmp_path_factory):
     with (
         few_digits_as_users_run() as data_dir,
         pytest.MonkeyPatch.context() as patch,
-        kept_programs(parent / "programs") as environment,
+        kept_programs(parent) as environment,
     ):
         patch.setattr(session, "make_programs", make_once)
         patch.setattr(Programs, "compile", lambda self: self.batches.compiled or compile(self))
@@ -142,6 +151,23 @@ def test_stopped_and_resumed_run_ends_with_the_same_bits(runs):
     assert sum(leaf.size for leaf in ended) == 61_706
     for one, other in zip(ended, whole, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_run_whose_output_nobody_reads(runs, data_dir):
+    """As in `... | head -1`, with errors on a full disk: it ends with the same bits."""
+    parent, _ = runs
+    options = map(str, ("--epochs", EPOCHS, "--data-dir", data_dir, "--run", parent / "unread"))
+    command = [sys.executable, "-W", "error", "-c", FEW + MODULE, *options, "--tensorboard"]
+    environment = {**os.environ, **as_environment(cache(parent))}
+    with open("/dev/full", "w") as full:
+        program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=full, env=environment)
+    assert program.stdout.readline().startswith(b"data: mnist5k")
+    program.stdout.close()
+    assert program.wait(240) == 0
+    ended, whole = (parameters(parent / name) for name in ("unread", "lenet-whole"))
+    for one, other in zip(ended, whole, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(list((parent / "unread" / "tensorboard").iterdir())) == 1
 
 
 def test_run_folder(runs):

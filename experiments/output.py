@@ -1,0 +1,79 @@
+"""Standard output and error that outlast their readers: what cannot be written is dropped.
+
+A reader may go away (`... | head -1`, a terminal that hangs up), a disk may be full, a descriptor
+may be closed from the start. None of that ends a program whose work is worth more than its lines.
+"""
+
+import contextlib
+import errno
+import io
+import os
+import select
+import sys
+
+_NAMES = ("stdout", "stderr")
+
+
+class _Lasting(io.FileIO):
+    """A descriptor to write to, which keeps why something could not be written at first.
+
+    Whoever reads a pipe or watches a terminal and goes away has seen enough: that is no reason.
+    """
+
+    lost = ""
+
+    def __init__(self, descriptor: int):
+        super().__init__(descriptor, "w", closefd=False)
+        gone = (errno.EPIPE, errno.ECONNRESET)
+        self._gone = (*gone, errno.EIO) if self.isatty() else gone
+
+    def write(self, data) -> int:
+        while True:
+            try:
+                written = super().write(data)
+            except OSError as error:
+                if error.errno not in self._gone:
+                    self.lost = self.lost or os.strerror(error.errno)
+                return memoryview(data).nbytes
+            if written is not None:
+                return written
+            select.select([], [self], [])  # a pipe that was told not to wait for its reader
+
+
+_descriptors: dict[str, _Lasting] = {}
+
+
+def make_lasting() -> None:
+    """Has the program's output last from now on; no more than once, and of its own streams only."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # closed: the next file would get the number, and what others print with it
+            os.open(os.devnull, os.O_RDWR)
+    for name in _NAMES:
+        stream = getattr(sys, name)
+        if stream is not getattr(sys, f"__{name}__"):  # somebody catches it, or it lasts already
+            continue
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))
+            continue
+        with contextlib.suppress(OSError):
+            stream.flush()
+        raw = _descriptors[name] = _Lasting(stream.fileno())
+        at_once = isinstance(stream.buffer, io.RawIOBase)  # python -u
+        lasting = io.TextIOWrapper(
+            raw if at_once else io.BufferedWriter(raw),
+            encoding=stream.encoding,
+            errors=stream.errors,
+            line_buffering=stream.line_buffering,
+            write_through=stream.write_through,
+        )
+        setattr(sys, name, lasting)
+
+
+def lost() -> str:
+    """Why standard output lacks something; empty where it is whole, or its reader went away."""
+    if "stdout" not in _descriptors:
+        return ""
+    sys.stdout.flush()
+    return _descriptors["stdout"].lost
