@@ -58,7 +58,7 @@ class Train(Session):
 def main(options: Train) -> None:
     """Trains one run a seed, or finishes the one to be resumed."""
     subject = Subject(options.data, "cifar-speed-net")
-    train(options, subject, options.recipe, name="cifar10", default=RECIPE)
+    train(options, subject, options.recipe, name="cifar10")
 
 
 if __name__ == "__main__":

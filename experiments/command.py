@@ -95,7 +95,8 @@ def run(
     Args:
       program: what the user types, for the help text.
       commands: name -> (options dataclass, function of its instance). The first is the default: its
-        name may be left out.
+        name may be left out. Where the dataclass has a method `defaults`, its instance's defaults
+        take the place of the class's, unless they are None.
       arguments: the command line without the program; `sys.argv[1:]` when None.
     Returns:
       The exit code: what the function returns (None counts as 0), that of a `UserError` (2, or 3
@@ -132,7 +133,10 @@ def _run(
         program = f"{program} {name}"
     options, function = commands[name]
     try:
-        return function(tyro.cli(options, prog=program, args=arguments)) or 0
+        given = tyro.cli(options, prog=program, args=arguments)
+        if hasattr(given, "defaults") and (defaults := given.defaults()) is not None:
+            given = tyro.cli(options, prog=program, args=arguments, default=defaults)
+        return function(given) or 0
     except Stuck as error:
         fail(str(error))
         sys.stdout.flush()

@@ -60,7 +60,7 @@ class Train(Session):
 def main(options: Train) -> None:
     """Trains one run a seed, or finishes the one to be resumed."""
     subject = Subject(options.data, options.model, options.image_size)
-    train(options, subject, options.recipe, name="imagenet", default=RECIPE)
+    train(options, subject, options.recipe, name="imagenet")
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ class Predict:
 
 def train(options: Train) -> None:
     """Trains one run a seed, or finishes the one to be resumed."""
-    train_runs(options, SUBJECT, options.recipe, name="lenet", default=RECIPE)
+    train_runs(options, SUBJECT, options.recipe, name="lenet")
 
 
 def make_model(rngs: nnx.Rngs) -> nnx.Module:

@@ -17,17 +17,17 @@ with extra("experiments"):
 
     import tyro
 
-    from experiments.trainer.config import Recipe, check_unchanged
+    from experiments.trainer.config import Recipe
     from experiments.trainer.finder import find_rate
-    from experiments.trainer.session import Session, Subject, saved_subject, train
+    from experiments.trainer.session import Place, Session, Subject, train
 
 SUBJECT = Subject(data="mnist5k", model="lenet5")
 RECIPE = Recipe()
 
 
 @dataclasses.dataclass(frozen=True)
-class Train(Session):
-    """Trains a network. To see which learning rate suits it: `find`."""
+class Learner:
+    """What is learned, and how."""
 
     data: str = SUBJECT.data
     """Data set: mnist5k, digits8x8, signals, scenes, or an image set of tensorflow-datasets."""
@@ -39,7 +39,12 @@ class Train(Session):
 
 
 @dataclasses.dataclass(frozen=True)
-class Find(Train):
+class Train(Learner, Session):
+    """Trains a network. To see which learning rate suits it: `find`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Find(Learner, Place):
     """Draws the loss over a learning rate that grows from step to step."""
 
     lowest: float = 1e-6
@@ -53,9 +58,7 @@ class Find(Train):
 def main(options: Train) -> None:
     """Trains one run a seed, or finishes the one to be resumed."""
     subject = Subject(options.data, options.model, options.image_size)
-    if options.resume:
-        check_unchanged(subject, SUBJECT, saved_subject(options.resume)[0])
-    train(options, subject, options.recipe, name="train", default=RECIPE)
+    train(options, subject, options.recipe, name="train")
 
 
 def find(options: Find) -> None:

@@ -113,19 +113,18 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
     return value
 
 
-def check_unchanged(given: Any, default: Any, kept: Any) -> None:
+def check_unchanged(given: Any, kept: Any) -> None:
     """Refuses options that contradict those of a run to be resumed.
 
     Args:
-      given: by the command line: a `Recipe`, or another dataclass.
-      default: what it is without options.
-      kept: what it is in the run.
+      given: by the command line: a dataclass. What it has no option for cannot be given.
+      kept: what it is in the run: a `Recipe`, or another dataclass.
     """
-    given_, default_, kept_ = (_flat(options) for options in (given, default, kept))
-    for name, value in given_.items():
-        old = kept_[name]
+    given_ = _flat(given)
+    for name, old in _flat(kept).items():
+        value = given_.get(name, old)
         rule = f"cannot be changed in a run that is resumed, where it is {old}; leave it out"
-        require(value in (old, default_[name]), name, value, rule)
+        require(value == old, name, value, rule)
 
 
 def _flat(options: Any) -> dict[str, Any]:

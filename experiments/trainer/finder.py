@@ -11,12 +11,12 @@ from experiments.runs import Run, new_folder
 from experiments.trainer import memory
 from experiments.trainer.config import Recipe
 from experiments.trainer.programs import Programs
-from experiments.trainer.session import Session, Subject, config, make_programs
+from experiments.trainer.session import Place, Subject, config, make_programs
 from jaxcnn import visualize
 
 
 def find_rate(
-    session: Session, subject: Subject, recipe: Recipe, lowest: float, highest: float, steps: int
+    session: Place, subject: Subject, recipe: Recipe, lowest: float, highest: float, steps: int
 ) -> Run:
     """Trains with a rate that grows from `lowest` to `highest`, by the same factor at each step.
 

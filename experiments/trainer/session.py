@@ -23,20 +23,26 @@ from experiments.trainer.zoo import has_remat, make_model
 
 
 @dataclasses.dataclass(frozen=True)
-class Session:
-    """Where runs go, how often, on which devices."""
+class Place:
+    """Where a run goes, with what data and on which devices."""
 
-    repeat: int = 1
-    """Runs, with the seeds `seed`, `seed` + 1, ...; the mean and the spread are reported."""
     run: Path | None = None
     """Run folder to make; runs/NAME-DATE-TIME when left out."""
-    resume: Path | None = None
-    """Run folder to go on with; its own recipe holds."""
     data_dir: Path = DATA_DIR
     """Folder of the data sets; small ones are prepared there when absent."""
     mesh: str = ""
     """Devices, for example data=4,space=2: batches are split over `data`, the rows of images over
     `space`; when left out, as many devices on `data` as divide a batch."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Session(Place):
+    """And how often, or which run is gone on with."""
+
+    repeat: int = 1
+    """Runs, with the seeds `seed`, `seed` + 1, ...; the mean and the spread are reported."""
+    resume: Path | None = None
+    """Run folder to go on with; its own recipe holds, but for --nonfinite where that is given."""
     watch: tyro.conf.OmitArgPrefixes[Watch] = Watch()
 
     def __post_init__(self):
@@ -44,6 +50,19 @@ class Session:
         if self.resume:
             require(self.repeat == 1, "repeat", self.repeat, "does not go with --resume")
             require(self.run is None, "run", self.run, "does not go with --resume")
+
+    def defaults(self) -> "Session | None":
+        """These options with the subject and the recipe of the run to be resumed, if there is one.
+
+        The command line is read over them again, so that what it does not say is as in the run, and
+        all that it says is held against that.
+        """
+        if self.resume is None:
+            return None
+        subject, recipe = saved_subject(self.resume)
+        kept = {**vars(subject), "recipe": recipe}
+        options = {field.name for field in dataclasses.fields(self)}
+        return dataclasses.replace(self, **{k: v for k, v in kept.items() if k in options})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,16 +99,15 @@ def saved_subject(folder: Path) -> tuple[Subject, Recipe]:
 
 
 def train(
-    session: Session, subject: Subject, recipe: Recipe, *, name: str, default: Recipe
+    session: Session, subject: Subject, recipe: Recipe, *, name: str
 ) -> list[dict[str, float]]:
     """Trains one run a seed, or finishes the one to be resumed.
 
     Args:
       session: options.
       subject: what to learn; of a run to be resumed, its own.
-      recipe: as the options say.
+      recipe: as the options say; of a run to be resumed, its own but for `nonfinite`.
       name: of the experiment, `python -m experiments.<name>`.
-      default: the recipe without options.
     Returns:
       The test of each run, see `fit`.
     """
@@ -97,11 +115,8 @@ def train(
     recipes = [dataclasses.replace(recipe, seed=recipe.seed + i) for i in range(session.repeat)]
     if session.resume:
         subject, kept = saved_subject(session.resume)
-        nonfinite = {"nonfinite": kept.nonfinite}  # which may be chosen anew
-        check_unchanged(dataclasses.replace(recipe, **nonfinite), default, kept)
-        if recipe.nonfinite != default.nonfinite:
-            kept = dataclasses.replace(kept, nonfinite=recipe.nonfinite)
-        recipes = [kept]
+        check_unchanged(session, subject)
+        check_unchanged(recipe, dataclasses.replace(kept, nonfinite=recipe.nonfinite))
         if is_first():
             with Run(session.resume).locked():  # refused here, and not after compiling
                 pass
@@ -119,7 +134,7 @@ def train(
     return tests
 
 
-def make_programs(subject: Subject, recipe: Recipe, session: Session, **options: Any) -> Programs:
+def make_programs(subject: Subject, recipe: Recipe, session: Place, **options: Any) -> Programs:
     """The programs of a subject, not compiled yet."""
     say = print if is_first() else lambda *_: None
     dataset = load(subject.data, data_dir=session.data_dir, say=say)

@@ -85,7 +85,7 @@ def folder(whole, tmp_path):
 
 
 def resume(folder):
-    train.main(train.Train(resume=folder / "run", data_dir=folder / "data"))
+    train.main(train.Train(resume=folder / "run", data_dir=folder / "data").defaults())
 
 
 def measure(folder):

@@ -187,8 +187,8 @@ def test_may_be_chosen_anew_when_a_run_is_resumed(tmp_path, monkeypatch):
     run = Run.create(tmp_path, session.config(subject, Recipe(epochs=3)))
 
     def resume(**options):
-        options = {"recipe": Recipe(**options), "name": "train", "default": Recipe()}
-        session.train(session.Session(resume=tmp_path), subject, **options)
+        recipe = Recipe(**{"epochs": 3, **options})
+        session.train(session.Session(resume=tmp_path), subject, recipe, name="train")
 
     for nonfinite in ("skip", "ignore", "stop"):
         with pytest.raises(Reached) as reached:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments import command, train
+from experiments import cifar10, command, imagenet, lenet, train
+from experiments.augment import Augmentation
 from experiments.command import UserError
 from experiments.data import Split, load, scenes, signals
 from experiments.runs import Run
@@ -79,6 +80,84 @@ def test_segments_scenes(data_dir, tmp_path, monkeypatch, capsys):
     options = ("--resume", folder, "--model", "unet", "--data-dir", data_dir)
     message = "--model (=unet) cannot be changed in a run that is resumed, where it is unet-small"
     assert message in refusal(capsys, *options)
+
+
+# The command, what a run of it learned and how, and what is typed to go on with it.
+SPEED = session.Subject("mock:cifar10", "cifar-speed-net")
+RESIDUAL = session.Subject("mock:imagenet2012", "resnet18", (64, 48))
+UNET = session.Subject("scenes", "unet-small", (32, 48))
+RESUMED = [
+    (train, UNET, ["--epochs", "30"], "--epochs (=30)", "7"),
+    (train, UNET, ["--shift", "0"], "--shift (=0)", "2"),
+    (train, UNET, ["--no-remat"], "--remat (=False)", "True"),
+    (train, UNET, ["--precision=float32"], "--precision (=float32)", "bfloat16"),
+    (train, UNET, ["--data", "mnist5k"], "--data (=mnist5k)", "scenes"),
+    (train, UNET, ["--model", "lenet5"], "--model (=lenet5)", "unet-small"),
+    (train, UNET, ["--image_size", "None"], "--image-size (=None)", "(32, 48)"),
+    (lenet, session.Subject("mnist5k", "lenet5"), ["--batch-size", "50"],
+     "--batch-size (=50)", "20"),
+    (cifar10, SPEED, ["--data", "cifar10"], "--data (=cifar10)", "mock:cifar10"),
+    (cifar10, SPEED, ["--views", "flip-shift"], "--views (=flip-shift)", "one"),
+    (imagenet, RESIDUAL, ["--model", "resnet50"], "--model (=resnet50)", "resnet18"),
+    (imagenet, RESIDUAL, ["--image-size", "224", "224"], "--image-size (=(224, 224))", "(64, 48)"),
+    (imagenet, RESIDUAL, ["--warmup", "5"], "--warmup (=5.0)", "0.0"),
+]  # fmt: skip
+KEPT = Recipe(
+    epochs=7, batch_size=20, remat=True, precision="bfloat16", schedule="cosine",
+    augmentation=Augmentation(shift=2), nonfinite="skip",
+)  # fmt: skip
+
+
+@pytest.fixture
+def resume(tmp_path, monkeypatch):
+    """Goes on with a run of a command: what is trained then, where nothing is refused."""
+    trained = []
+
+    def reached(subject, recipe, options):
+        trained.append((subject, recipe, options))
+        raise UserError("reached")
+
+    monkeypatch.setattr(session, "make_programs", reached)
+
+    def resume(module, subject, *arguments):
+        Run.create(tmp_path / "kept", session.config(subject, KEPT))
+        main = getattr(module, "main", None) or module.train
+        arguments = ["--resume", str(tmp_path / "kept"), *arguments]
+        with pytest.raises(SystemExit):
+            command.run("resumed", {"train": (module.Train, main)}, arguments)
+        return trained.pop() if trained else None
+
+    return resume
+
+
+@pytest.mark.parametrize(("module", "subject", "typed", "given", "there"), RESUMED)
+def test_what_is_typed_is_typed(module, subject, typed, given, there, resume, capsys):
+    """Also where it is what the command would do without it, in a run that does something else."""
+    assert resume(module, subject, *typed) is None
+    assert capsys.readouterr().err == (
+        f"error: {given} cannot be changed in a run that is resumed, where it is {there}; "
+        "leave it out\n"
+    )
+
+
+def test_what_may_be_typed_on_resuming(resume, tmp_path):
+    same = ("--epochs", "7", "--model", "unet-small", "--shift", "2", "--image-size", "32", "48")
+    subject, recipe, options = resume(train, UNET, *same, "--data-dir", "/data", "--tensorboard")
+    assert (subject, recipe) == (UNET, KEPT)
+    assert str(options.data_dir) == "/data" and options.watch.tensorboard
+
+
+def test_nonfinite_may_be_typed_on_resuming(resume):
+    """At its default too."""
+    _, recipe, _ = resume(imagenet, RESIDUAL, "--nonfinite", "stop", "--mesh", "")
+    assert recipe == dataclasses.replace(KEPT, nonfinite="stop")
+
+
+@pytest.mark.parametrize("option", ["--resume", "--repeat", "--save-seconds", "--profile"])
+def test_finder_takes_only_what_it_uses(option, capsys):
+    with pytest.raises(SystemExit):
+        run("find", option, "1")
+    assert option in capsys.readouterr().err
 
 
 def test_finder(data_dir, tmp_path, monkeypatch, capsys):
