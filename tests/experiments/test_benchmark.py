@@ -5,6 +5,7 @@ import importlib
 import json
 import math
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -364,6 +365,15 @@ def test_readme_is_written_between_its_markers(run, tmp_path, capsys):
     once = text
     assert run("readme", "--readme", str(copy), "--results", str(folder)) == 0
     assert copy.read_text() == once
+
+
+def test_tables_of_the_readme_are_those_of_the_results_that_are_kept(run, tmp_path):
+    registry.ROWS.update(ALL)  # whose notes are in the tables
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    copy = tmp_path / "README.md"
+    copy.write_text(text)
+    assert run("readme", "--readme", str(copy)) == 0
+    assert copy.read_text() == text
 
 
 def test_readme_that_cannot_be_written_is_told(run, tmp_path, capsys):
