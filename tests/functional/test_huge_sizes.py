@@ -206,10 +206,14 @@ def lax_conv(inputs, kernel):
     )
 
 
-@pytest.mark.skipif("JAXCNN_MANY_PROGRAMS" not in os.environ, reason="needs two minutes")
 @pytest.mark.parametrize("function", [F.conv, lax_conv])
 def test_a_thousand_programs_give_their_memory_back(function):
-    """Compiled and run: what stays is no more than of as many programs of `jax.lax`."""
+    """Compiled and run: what stays is no more than of as many programs of `jax.lax`.
+
+    Without JAXCNN_MANY_PROGRAMS 20 of them, of whose memory an allocator may keep what it likes.
+    """
+    all_of_them = "JAXCNN_MANY_PROGRAMS" in os.environ
+    shapes = SHAPES if all_of_them else SHAPES[::50]
 
     def run(height, width):
         given = np.ones((height, width, 1), np.float32), np.ones((1, 2, 1, 1), np.float32)
@@ -217,13 +221,13 @@ def test_a_thousand_programs_give_their_memory_back(function):
 
     run(50, 50)
     forget()
-    before = resident()
-    for shape in SHAPES:
+    before, arrays = resident(), len(jax.live_arrays())
+    for shape in shapes:
         run(*shape)
     during = resident()
     forget()
     after = resident()
-    print(f"{function.__name__}: {before:.0f} MB, {during:.0f} MB with 1,000 programs, "
+    print(f"{function.__name__}: {before:.0f} MB, {during:.0f} MB with {len(shapes):,} programs, "
           f"{after:.0f} MB when they are cleared")  # fmt: skip
-    assert after - before < 0.5 * (during - before)
-    assert not jax.live_arrays()
+    assert not all_of_them or after - before < 0.5 * (during - before)
+    assert len(jax.live_arrays()) == arrays
