@@ -378,3 +378,16 @@ def test_report_prints_a_line_per_check(rng):
     assert lines[0] == "sin: largest relative error" and len(lines) == 3
     assert re.fullmatch(r"differences +\d\.\de-\d\d", lines[2])
     assert np.isnan(report.largest("rev"))
+
+
+@pytest.mark.parametrize("wrong", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("size", [5, 100])
+def test_a_gradient_that_is_no_number_is_held_too(size, wrong):
+    """By elements, and by random directions, whose typical size it must not make infinite."""
+
+    def vjp(cotangent, x):
+        return np.where(np.arange(size) == 3, wrong, 2 * cotangent)
+
+    with pytest.raises(GradientError, match="differ in"):
+        check_gradients(lambda x: 2 * x, (np.ones(size),), vjp=vjp, modes=("fwd",),
+                        differences=False)  # fmt: skip

@@ -62,7 +62,7 @@ def against_gradient(
         actual = np.array([product(tangent) for tangent in tangents])
         wanted = np.array([pair([expected], [tangent]) for tangent in tangents])
         # The sum may cancel: it is judged by the size of a typical one, not by its own.
-        typical = float(np.linalg.norm(expected))
+        typical = float(np.linalg.norm(expected[np.isfinite(expected)]))
         entry = compare(actual, wanted, check, names, f"<cotangent, J t>, t random for {label}",
                         tolerances[i], floor=typical)  # fmt: skip
         if not entry.passed and expected.size <= _SEARCH_LIMIT:
