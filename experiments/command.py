@@ -33,8 +33,8 @@ class Stuck(UserError):
 
 def fail(message: str, code: int = UserError.code) -> SystemExit:
     """Prints `message` to stderr and returns the exit for the caller to raise."""
-    output.make_lasting()
-    print(f"error: {printable(message)}", file=sys.stderr)
+    with output.lasting():
+        print(f"error: {printable(message)}", file=sys.stderr)
     return SystemExit(code)
 
 
@@ -105,16 +105,16 @@ def run(
     Nothing ends because its output cannot be written. Where the reader of a pipe went away that is
     all; on a full disk a line on stderr says so in the end, and the code is 2 in place of 0.
     """
-    output.make_lasting()
-    try:
-        code = _run(program, commands, arguments)
-    except SystemExit as left:  # --help ends so
-        if left.code or not output.lost():
-            raise
-        code = 0
-    if not code and (reason := output.lost()):
-        raise fail(f"standard output cannot be written ({reason}); all but that was done")
-    return code
+    with output.lasting() as lost:
+        try:
+            code = _run(program, commands, arguments)
+        except SystemExit as left:  # --help ends so
+            if left.code or not lost():
+                raise
+            code = 0
+        if not code and (reason := lost()):
+            raise fail(f"standard output cannot be written ({reason}); all but that was done")
+        return code
 
 
 def _run(

@@ -10,6 +10,7 @@ import io
 import os
 import select
 import sys
+from collections.abc import Callable, Iterator
 
 _NAMES = ("stdout", "stderr")
 
@@ -40,40 +41,48 @@ class _Lasting(io.FileIO):
             select.select([], [self], [])  # a pipe that was told not to wait for its reader
 
 
-_descriptors: dict[str, _Lasting] = {}
+@contextlib.contextmanager
+def lasting() -> Iterator[Callable[[], str]]:
+    """Has the program's own output last, but where somebody catches it, or it lasts already.
 
-
-def make_lasting() -> None:
-    """Has the program's output last from now on; no more than once, and of its own streams only."""
+    Gives a function: why standard output lacks something so far; empty where it is whole, or where
+    its reader went away.
+    """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:  # closed: the next file would get the number, and what others print with it
             os.open(os.devnull, os.O_RDWR)
-    for name in _NAMES:
-        stream = getattr(sys, name)
-        if stream is not getattr(sys, f"__{name}__"):  # somebody catches it, or it lasts already
-            continue
+    before = {name: getattr(sys, name) for name in _NAMES}
+    own = {name: stream for name, stream in before.items() if stream is getattr(sys, f"__{name}__")}
+    descriptors, nowhere = {}, open(os.devnull, "w")
+    for name, stream in own.items():
         if stream is None:
-            setattr(sys, name, open(os.devnull, "w"))
+            setattr(sys, name, nowhere)
             continue
         with contextlib.suppress(OSError):
             stream.flush()
-        raw = _descriptors[name] = _Lasting(stream.fileno())
+        raw = descriptors[name] = _Lasting(stream.fileno())
         at_once = isinstance(stream.buffer, io.RawIOBase)  # python -u
-        lasting = io.TextIOWrapper(
+        stand_in = io.TextIOWrapper(
             raw if at_once else io.BufferedWriter(raw),
             encoding=stream.encoding,
             errors=stream.errors,
             line_buffering=stream.line_buffering,
             write_through=stream.write_through,
         )
-        setattr(sys, name, lasting)
+        setattr(sys, name, stand_in)
 
+    def lost() -> str:
+        if "stdout" not in descriptors:
+            return ""
+        sys.stdout.flush()
+        return descriptors["stdout"].lost
 
-def lost() -> str:
-    """Why standard output lacks something; empty where it is whole, or its reader went away."""
-    if "stdout" not in _descriptors:
-        return ""
-    sys.stdout.flush()
-    return _descriptors["stdout"].lost
+    try:
+        yield lost
+    finally:
+        for name, stream in own.items():
+            getattr(sys, name).flush()
+            setattr(sys, name, stream)
+        nowhere.close()
