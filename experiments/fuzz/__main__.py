@@ -7,19 +7,18 @@ with extra("test"):
     import hypothesis  # noqa: F401
 
 with extra("experiments"):
-    import os
     import sys
     from dataclasses import dataclass
     from pathlib import Path
-
-    # Compiling is nearly all of the time here and each program runs a few times only: LLVM's own
-    # optimiser stays off, which halves the time and leaves XLA's passes as they are.
-    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+    from typing import Literal
 
     import jax
 
     from experiments.fuzz import peers, report
     from experiments.fuzz.machine import Session
+    from experiments.fuzz.poison import memory
+    from experiments.fuzz.poison.repeated import CALLS
+    from experiments.fuzz.poison.run import Run
     from experiments.fuzz.primitives import PRIMITIVES
 
 EVERY = 500  # draws from one line of progress to the next
@@ -41,13 +40,50 @@ class Options:
     """File for all counts and failures."""
 
 
+@dataclass(frozen=True)
+class Poison:
+    """Runs programs again and again in poisoned memory: the same bits, and the reference's values."""
+
+    rows: Literal["all", "first", "none"] = "all"
+    """Of the gradient tables, each by every algorithm: all, to second order, or the first by each
+    algorithm."""
+    draws: int = 1000
+    """Random calls besides, of the geometries that are likeliest to leave their arrays."""
+    seed: int = 0
+    """The same seed draws the same calls."""
+    primitive: str = ""
+    """Any part of a primitive's name; empty for all."""
+    calls: int = CALLS
+    """How often each program runs."""
+
+
+def chosen(primitive: str) -> list[str]:
+    """The primitives that an option names a part of."""
+    names = [name for name in sorted(PRIMITIVES) if primitive in name]
+    rule = f"must be part of one of {', '.join(sorted(PRIMITIVES))}"
+    require(bool(names), "primitive", primitive, rule)
+    return names
+
+
+def poison(options: Poison) -> int:
+    """Runs what `options` say in poisoned memory; returns 1 if a bit or a value differs."""
+    require(options.draws >= 0, "draws", options.draws, "must be at least 0")
+    require(options.seed >= 0, "seed", options.seed, "must be at least 0")
+    require(options.calls >= 2, "calls", options.calls, "must be at least 2")
+    chosen(options.primitive)
+    if not memory.prepare():
+        print("not the GNU C library: poison lies around arguments alone", file=sys.stderr)
+    run = Run(options.calls, lambda message: print(message, file=sys.stderr, flush=True))
+    run.all(options.rows, options.draws, options.seed, options.primitive)
+    report.show_poison(run, options.seed)
+    return 1 if run.failures else 0
+
+
 def main(options: Options) -> int:
     """Draws as many calls as `options` say; returns 1 if one of them fails."""
     require(options.draws >= 1, "draws", options.draws, "must be at least 1")
     require(options.seed >= 0, "seed", options.seed, "must be at least 0")
-    names = [name for name in sorted(PRIMITIVES) if options.primitive in name]
-    rule = f"must be part of one of {', '.join(sorted(PRIMITIVES))}"
-    require(bool(names), "primitive", options.primitive, rule)
+    names = chosen(options.primitive)
     require(
         peers.INSTALLED or not options.torch, "torch", True,
         "needs PyTorch, which is not installed; leave it out",
@@ -75,4 +111,8 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run("python -m experiments.fuzz", {"draw": (Options, main)}))
+    sys.exit(
+        command.run(
+            "python -m experiments.fuzz", {"draw": (Options, main), "poison": (Poison, poison)}
+        )
+    )

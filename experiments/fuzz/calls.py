@@ -142,6 +142,11 @@ class Call:
         """The arguments that are none."""
         return {k: v for k, v in self.arguments.items() if not isinstance(v, Values)}
 
+    @property
+    def dtypes(self) -> list[str]:
+        """Of the arrays."""
+        return [values.dtype for values in self.arrays.values()]
+
     def program(self) -> tuple:
         """What the compiled program depends on: all but the numbers in the arrays."""
         shapes = {k: (v.shape, v.dtype) for k, v in self.arrays.items()}

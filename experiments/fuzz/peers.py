@@ -46,7 +46,7 @@ def agree(call: Call, checker: Checker) -> bool:
         return False
     made = as_tuple(made)
     for number, (got, want) in enumerate(zip(checker.last_outputs, made, strict=True)):
-        compare(f"output {number} beside PyTorch", got, want.detach().numpy(), call)
+        compare(f"output {number} beside PyTorch", got, want.detach().numpy(), call.dtypes)
     names = list(checker.last_gradients)
     cotangent = torch.from_numpy(np.array(checker.last_cotangent))
     gradients = torch.autograd.grad(
@@ -55,7 +55,7 @@ def agree(call: Call, checker: Checker) -> bool:
     for name, want in zip(names, gradients, strict=True):
         if want is not None:
             got = checker.last_gradients[name]
-            compare(f"gradient of {name} beside PyTorch", got, want.numpy(), call)
+            compare(f"gradient of {name} beside PyTorch", got, want.numpy(), call.dtypes)
     return True
 
 

@@ -22,8 +22,10 @@ from experiments.fuzz import (  # noqa: F401  these register what is drawn
 )
 from experiments.fuzz.calls import Call, Traced, Values
 from experiments.fuzz.checking import Checker, Disagreement, refusal
+from experiments.fuzz.poison import memory
+from experiments.fuzz.poison.repeated import Repeated
 
-__all__ = ["Traced", "Values", "inf", "nan", "replay"]
+__all__ = ["Traced", "Values", "inf", "nan", "poisoned", "replay"]
 
 
 def replay(primitive: str, arguments: Mapping[str, Any], **expected: Any) -> str:
@@ -49,3 +51,20 @@ def replay(primitive: str, arguments: Mapping[str, Any], **expected: Any) -> str
         checker.agree(call)
         beside = " and with PyTorch" if peers.INSTALLED and peers.agree(call, checker) else ""
     return f"valid: agrees with the reference{beside}"
+
+
+def poisoned(primitive: str, arguments: Mapping[str, Any], **expected: Any) -> str:
+    """Checks a call as `python -m experiments.fuzz poison` does; name it first in a program.
+
+    Args:
+      primitive: a function of `jaxcnn.functional`.
+      arguments: all of them by name, `Values` for arrays.
+      **expected: `out` and `pads`, as in `Call`.
+    Returns:
+      What came of it.
+    Raises:
+      Disagreement: its bits change with what lies around it, or it differs from the reference.
+    """
+    memory.prepare()
+    Checker(Repeated).agree(Call(primitive, arguments, **expected))
+    return "valid: the same bits in poisoned memory, as the reference says"

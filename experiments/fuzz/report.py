@@ -3,11 +3,13 @@
 import dataclasses
 import importlib.metadata
 import json
+import os
 import platform
 from collections.abc import Callable
 from pathlib import Path
 
 from experiments.fuzz.machine import Failure, Session
+from experiments.fuzz.poison.run import Run
 
 COLUMNS = {
     "valid": "valid",
@@ -43,6 +45,20 @@ def show(session: Session, seed: int, say: Callable[[str], None] = print) -> Non
         f"\n{session.made:,} draws, {len(session.failures)} failures, "
         f"{session.checker.compiled:,} programs, {session.seconds:,.0f} CPU s; "
         f"--seed {seed}; {of}"
+    )
+
+
+def show_poison(run: Run, seed: int, say: Callable[[str], None] = print) -> None:
+    """Prints what ran in poisoned memory, and what can be pasted."""
+    for failure in run.failures:
+        say(f"{failure}\n")
+    of = ", ".join(f"{name} {version}" for name, version in versions().items())
+    flags = os.environ.get("XLA_FLAGS", "") or "none"
+    say(
+        f"{run.counts['rows']} rows and {run.counts['drawn']:,} drawn calls, each {run.calls} "
+        f"times; {run.counts['refused']} refused by the algorithm asked for; "
+        f"{len(run.failures)} failures; {run.seconds:,.0f} CPU s; --seed {seed}; "
+        f"flags of XLA: {flags}; {of}"
     )
 
 

@@ -1,0 +1,76 @@
+"""The cases of the gradient tables in poisoned memory, each by every algorithm that takes it."""
+
+import functools
+import zlib
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.fuzz.calls import Values
+from experiments.fuzz.checking import as_tuple, compare, value_and_vjp
+from experiments.fuzz.poison.repeated import Repeated
+from experiments.gradients import comparison, devices, registry
+from jaxcnn import functional, reference
+
+
+def cases(part: str, name: str = "") -> Iterator[registry.Case]:
+    """The rows of a primitive, of all when it is "".
+
+    Args:
+      part: "all", "first" for a single row of each primitive and algorithm, or "none".
+      name: any part of the primitive's.
+    """
+    comparison.load()
+    for entry in registry.PRIMITIVES.values():
+        seen = set()
+        for case in entry.cases.values() if name in entry.name and part != "none" else ():
+            for way in (case, *devices.by_algorithm(case, drawn(case))):
+                algorithm = way.fn.keywords.get("algorithm", "auto")
+                if part == "all" or algorithm not in seen:
+                    seen.add(algorithm)
+                    yield way
+
+
+def drawn(case: registry.Case) -> list[np.ndarray]:
+    """Its arrays, in 32 bits."""
+    rng = np.random.default_rng(zlib.crc32(f"{case.primitive}: {case.name}".encode()))
+    dtype = "complex64" if case.dtypes[0] == "complex128" else "float32"
+    return [np.asarray(draw(rng, np.dtype(dtype))) for draw in case.draws]
+
+
+def agree(case: registry.Case, *, calls: int, second_order: bool) -> None:
+    """Holds a row against the derivation by hand, and the bits of its calls against one another.
+
+    Raises:
+      Disagreement: a value, a gradient or a bit differs.
+    """
+    arrays = {f"array {place}": array for place, array in enumerate(drawn(case))}
+
+    def fn(**named):
+        return case.fn(*(named[name] for name in arrays))
+
+    shape = jax.tree.leaves(jax.eval_shape(lambda named: fn(**named), arrays))[0]
+    cotangent = Values(shape.shape, str(shape.dtype), "normal", 7).array()
+    moving = {name: a for name, a in arrays.items() if jnp.issubdtype(a.dtype, jnp.inexact)}
+    rest = {name: a for name, a in arrays.items() if name not in moving}
+    program = Repeated(
+        functools.partial(value_and_vjp, fn),
+        calls=calls,
+        second_order=second_order and case.checks.get("order", 2) == 2,
+    )
+    outputs, gradients = program(moving, rest, cotangent)
+    wide = [a.astype(np.complex128 if a.dtype.kind == "c" else np.float64)
+            if name in moving else a for name, a in arrays.items()]  # fmt: skip
+    dtypes = [str(a.dtype) for a in arrays.values()]
+    by_name = getattr(functional, case.primitive)
+    if case.fn.func is by_name and hasattr(reference, case.primitive):
+        options = {k: v for k, v in case.fn.keywords.items() if k not in registry.COMPUTING}
+        expected = as_tuple(getattr(reference, case.primitive)(*wide, **options))
+        for number, (got, want) in enumerate(zip(as_tuple(outputs), expected, strict=True)):
+            compare(f"output {number}", got, want, dtypes)
+    by_hand = as_tuple(case.vjp(cotangent.astype(wide[0].dtype), *wide))
+    for (name, _), want in zip(arrays.items(), by_hand, strict=False):
+        if name in gradients and want is not None:
+            compare(f"gradient of {name}", gradients[name], want, dtypes)
