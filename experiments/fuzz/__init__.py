@@ -3,6 +3,7 @@
     python -m experiments.fuzz                            1,000 calls; exits 1 if one fails
     python -m experiments.fuzz --draws 20000              the nightly mode
     python -m experiments.fuzz --primitive max_pool       those of one primitive
+    python -m experiments.fuzz poison                     see `experiments.fuzz.poison`
 
 A failure is printed as a line of Python, which makes the same call again:
 

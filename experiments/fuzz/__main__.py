@@ -42,11 +42,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Poison:
-    """Runs programs again and again in poisoned memory: the same bits, and the reference's values."""
+    """Runs programs again and again in poisoned memory: the same bits, the reference's values."""
 
-    rows: Literal["all", "first", "none"] = "all"
-    """Of the gradient tables, each by every algorithm: all, to second order, or the first by each
-    algorithm."""
+    rows: Literal["all", "one", "none"] = "all"
+    """Of the gradient tables, by every algorithm: all, to second order, or one for each algorithm,
+    its value and gradient alone."""
     draws: int = 1000
     """Random calls besides, of the geometries that are likeliest to leave their arrays."""
     seed: int = 0

@@ -1,5 +1,6 @@
 """The same program again and again with poison around its arrays: the same bits each time."""
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -41,9 +42,8 @@ class Repeated:
         poisons = itertools.cycle(memory.POISONS)
         for call, poison in zip(range(self.calls), poisons, strict=False):
             filled = call // len(memory.POISONS) % 2 == 1
-            placed = jax.tree.map(
-                lambda array, with_=poison: memory.surrounded(array, with_), arguments
-            )
+            surrounded = functools.partial(memory.surrounded, poison=poison)
+            placed = jax.tree.map(surrounded, arguments)
             with memory.poisoned(sizes, poison, filled):
                 found = jax.block_until_ready(compiled(*placed))
             kept = jax.tree.map(np.array, found)

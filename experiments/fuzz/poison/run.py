@@ -40,9 +40,9 @@ class Run:
             )
             self._check("rows", check, f"the row {case.primitive}: {case.name}")
         names = [name for name in sorted(PRIMITIVES) if primitive in name]
-        known = [call for call in risky.KNOWN if call.primitive in names]
-        for call in known if draws else ():
-            self._draw(call)
+        for call in risky.KNOWN:
+            if call.primitive in names:
+                self._draw(call)
         for place, name in enumerate(names):
             share = (draws + len(names) - 1 - place) // len(names)
             for call in risky.calls(name, share, seed):
