@@ -8,7 +8,9 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Compiling is most of the time here and each program runs a few times only: LLVM's own optimiser
 # stays off, which saves a quarter of it and leaves XLA's passes as they are. The emitter of loops
 # that JAX 0.10 has beside the newer one compiles faster by a third; the newer one is tested where
-# it is the only one, with newer versions. `XLA_FLAGS= pytest` tests what users run.
+# it is the only one, with newer versions. These flags once hid a fault from every test: users'
+# programs, without them, are in test_users_flags.py, in value and gradient by every algorithm, and
+# `XLA_FLAGS= pytest` tests all the others so.
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_backend_optimization_level=0"
