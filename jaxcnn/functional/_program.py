@@ -11,12 +11,12 @@ the time, and runs in the memory, that it did without.
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import jax
 
-from jaxcnn.functional import _arguments
+from jaxcnn.functional import _arguments, _meshes
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,23 +27,43 @@ R = TypeVar("R")
 naming = jax.make_user_context(default_value=None)
 
 
-def program(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def program(
+    *arrays: str, image: Callable[..., int | None] | None = None, beside: Sequence[str] = ()
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compiles a function for each value of its options.
 
     For functions that look at what is static alone: the options, the shapes and the dtypes. Not
     inlined, so that the gradient, too, is one program.
 
     Args:
-      arrays: names of the arguments that are arrays; all others are options.
+      arrays: names of the arguments that are arrays; all others are options. The first is a batch
+        of images, its batch axes before all others.
+      image: takes the arguments by name and says how many axes one image of the first array has,
+        channels included; None for what no mesh concerns.
+      beside: names of the arrays that hold one entry per image too, if they have as many axes.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         parameters = inspect.signature(function).parameters.values()
         positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
 
+        def spread(values: dict[str, Any], operands: dict[str, Any]) -> R:
+            """Computes the function where its operands lie."""
+
+            def split() -> tuple[int, list[str]]:
+                axes = None if image is None else image(**values, **operands)
+                rank = operands[arrays[0]].ndim
+                names = [n for n in (arrays[0], *beside) if n in operands]
+                return (
+                    0 if axes is None else rank - axes,
+                    [name for name in names if operands[name].ndim == rank],
+                )
+
+            return _meshes.on_devices(functools.partial(function, **values), operands, split)
+
         def computed(options: _Options, operands: dict[str, Any]) -> R:
             try:
-                return function(**options.values, **operands)  # pyright: ignore[reportCallIssue]
+                return spread(options.values, operands)
             except (TypeError, ValueError) as error:
                 raise _Refused(error) from None
 
@@ -55,13 +75,12 @@ def program(*arrays: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             given = dict(zip(positional, args, strict=False)) | kwargs
             names = [name for name in arrays if given.get(name) is not None]
             options = _Options({name: value for name, value in given.items() if name not in names})
-            surplus, named = len(given) < len(args) + len(kwargs), naming.value is not None
-            if surplus or not (options.known or named):
-                return function(*args, **kwargs)  # which says what is wrong, or takes it
+            if len(given) < len(args) + len(kwargs):
+                return function(*args, **kwargs)  # which says what is wrong
             operands = {n: _arguments.array(function.__name__, n, given[n]) for n in names}
             run = compiled if options.known else computed
             try:
-                if named:
+                if naming.value is not None:
                     return _named(function.__name__, run, options, operands)
                 return run(options, operands)
             except _Refused as refused:

@@ -10,7 +10,7 @@ from jaxcnn.lowering import adaptive, choose
 OutputShape = tuple[int | None, ...]
 
 
-@program("inputs")
+@program("inputs", image=lambda output_shape, **_: len(output_shape) + 1)
 def adaptive_avg_pool(
     inputs: Num[Array, "*batch_and_spatial channels"], output_shape: OutputShape
 ) -> Inexact[Array, "*batch_and_out channels"]:
@@ -50,7 +50,7 @@ def adaptive_avg_pool(
     return _arguments.restore_batch(outputs, inputs.shape[: -len(shape) - 1])
 
 
-@program("inputs")
+@program("inputs", image=lambda output_shape, **_: len(output_shape) + 1)
 def adaptive_max_pool(
     inputs: Num[Array, "*batch_and_spatial channels"], output_shape: OutputShape
 ) -> Num[Array, "*batch_and_out channels"]:
@@ -86,7 +86,7 @@ def adaptive_max_pool(
     return _arguments.restore_batch(outputs, inputs.shape[: -len(shape) - 1])
 
 
-@program("inputs")
+@program("inputs", image=lambda output_shape, **_: len(output_shape) + 1)
 def adaptive_max_pool_with_indices(
     inputs: Num[Array, "*batch_and_spatial channels"], output_shape: OutputShape
 ) -> tuple[Num[Array, "*batch_and_out channels"], Int32[Array, "*batch_and_out channels"]]:

@@ -11,7 +11,7 @@ from jaxcnn.functional._program import program
 ORDERS = ("CRD", "DCR")
 
 
-@program("inputs")
+@program("inputs", image=lambda block_shape, **_: len(block_shape) + 1)
 def space_to_depth(
     inputs: Shaped[Array, "*batch_and_spatial channels"],
     block_shape: tuple[int, ...],
@@ -71,7 +71,7 @@ def space_to_depth(
     return moved.reshape((*batch, *coarse, channels * math.prod(block)))
 
 
-@program("inputs")
+@program("inputs", image=lambda block_shape, **_: len(block_shape) + 1)
 def depth_to_space(
     inputs: Shaped[Array, "*batch_and_coarse features"],
     block_shape: tuple[int, ...],

@@ -10,7 +10,7 @@ from jaxcnn.lowering import blur
 from jaxcnn.lowering.dtypes import widen
 
 
-@program("inputs")
+@program("inputs", image=lambda window_shape, **_: len(window_shape) + 1)
 def blur_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],

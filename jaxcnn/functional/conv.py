@@ -10,7 +10,7 @@ from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision
 
 
-@program("inputs", "kernel", "bias")
+@program("inputs", "kernel", "bias", image=lambda kernel, **_: kernel.ndim - 1)
 def conv(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     kernel: Num[Array, "*kernel_size group_features out_features"],

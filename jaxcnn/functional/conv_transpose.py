@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Num
 
@@ -13,7 +14,7 @@ from jaxcnn.lowering import choose
 from jaxcnn.lowering.problem import ConvProblem, Precision
 
 
-@program("inputs", "kernel", "bias")
+@program("inputs", "kernel", "bias", image=lambda kernel, **_: kernel.ndim - 1)
 def conv_transpose(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     kernel: Num[Array, "*kernel_size _ _"],
@@ -181,9 +182,9 @@ def _fill(
 
 def _unpad(function: str, outputs: Array, windows: geometry.Windows, mode: str) -> Array:
     """Transposes `pad_spatial`: what arrived in the padding goes to the pixel shown there."""
-    shape = (len(outputs), *windows.sizes, outputs.shape[-1])
-    pad = jax.linear_transpose(
-        lambda x: _arguments.pad_spatial(x, windows.padding, mode),
-        jax.ShapeDtypeStruct(shape, outputs.dtype),
-    )
-    return pad(outputs)[0]
+    inside = outputs
+    for axis, (size, (low, _)) in enumerate(zip(windows.sizes, windows.padding, strict=True), 1):
+        inside = lax.slice_in_dim(inside, low, low + size, axis=axis)
+    # Padding is linear: of what it is transposed at, the type alone counts.
+    _, pull = jax.vjp(lambda x: _arguments.pad_spatial(x, windows.padding, mode), inside)
+    return pull(outputs)[0]

@@ -15,7 +15,15 @@ from jaxcnn.lowering.problem import ConvProblem, Precision
 _NAME = "deform_conv"
 
 
-@program("inputs", "kernel", "offsets", "bias", "mask")
+@program(
+    "inputs",
+    "kernel",
+    "offsets",
+    "bias",
+    "mask",
+    image=lambda kernel, **_: kernel.ndim - 1,
+    beside=("offsets", "mask"),
+)
 def deform_conv(
     inputs: Inexact[Array, "*batch_and_spatial in_features"],
     kernel: Inexact[Array, "*kernel_size group_features out_features"],

@@ -10,7 +10,7 @@ from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision
 
 
-@program("inputs", "kernel", "bias")
+@program("inputs", "kernel", "bias", image=lambda kernel, **_: kernel.ndim - 1)
 def depthwise_conv(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     kernel: Num[Array, "*kernel_size in_features multiplier"],
@@ -88,7 +88,13 @@ def depthwise_conv(
     )
 
 
-@program("inputs", "depthwise_kernel", "pointwise_kernel", "bias")
+@program(
+    "inputs",
+    "depthwise_kernel",
+    "pointwise_kernel",
+    "bias",
+    image=lambda depthwise_kernel, **_: depthwise_kernel.ndim - 1,
+)
 def separable_conv(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     depthwise_kernel: Num[Array, "*kernel_size in_features multiplier"],

@@ -7,7 +7,7 @@ from jaxcnn.functional import _arguments
 from jaxcnn.functional._program import program
 
 
-@program("inputs")
+@program("inputs", image=lambda rate, **_: len(rate) + 1)
 def dilate(
     inputs: Shaped[Array, "*batch_and_spatial channels"], rate: tuple[int, ...]
 ) -> Shaped[Array, "*batch_and_dilated channels"]:

@@ -1,11 +1,15 @@
 """Max pooling by a factor that is no whole number, over randomly spaced windows."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from jaxtyping import Array, Float, Int32, Key, Num, UInt32
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments, _dtypes, _samples
+from jaxcnn.functional import _arguments, _dtypes, _meshes, _samples
 from jaxcnn.lowering import fractional
 
+R = TypeVar("R")
 PRNGKey = Key[Array, ""] | UInt32[Array, "_"]
 
 
@@ -55,7 +59,8 @@ def fractional_max_pool(
     References: B. Graham, Fractional max-pooling, 2014.
     """
     function = "fractional_max_pool"
-    return fractional.maximum(*_prepare(function, inputs, window_shape, output_shape, samples, key))
+    checked = _prepare(function, inputs, window_shape, output_shape, samples, key)
+    return _spread(fractional.maximum, *checked)
 
 
 def fractional_max_pool_with_indices(
@@ -93,7 +98,22 @@ def fractional_max_pool_with_indices(
     function = "fractional_max_pool_with_indices"
     checked = _prepare(function, inputs, window_shape, output_shape, samples, key)
     _arguments.countable_pixels(function, checked[0].shape[-len(checked[2]) - 1 : -1])
-    return fractional.maximum_with_indices(*checked)
+    return _spread(fractional.maximum_with_indices, *checked)
+
+
+def _spread(
+    pool: Callable[..., R],
+    inputs: Array,
+    samples: Array,
+    window_shape: tuple[int, ...],
+    output_shape: tuple[int, ...],
+) -> R:
+    """Calls `pool` where the inputs lie, with the samples beside them."""
+    return _meshes.on_devices(
+        lambda inputs, samples: pool(inputs, samples, window_shape, output_shape),
+        {"inputs": inputs, "samples": samples},
+        lambda: (samples.ndim - 2, ["inputs", "samples"]),
+    )
 
 
 def _prepare(

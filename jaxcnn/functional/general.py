@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Num
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments, _dtypes, _lax_arguments
+from jaxcnn.functional import _arguments, _dtypes, _lax_arguments, _meshes
 from jaxcnn.functional._lax_arguments import DimensionNumbers
 from jaxcnn.functional._program import program
 from jaxcnn.lowering import choose, xla_conv
@@ -105,7 +105,11 @@ def conv_general_dilated(
         problem = ConvProblem(windows, groups, precision, preferred)
         lhs = _moved(lhs, numbers.lhs_spec, last.lhs_spec)
         rhs = _moved(rhs, numbers.rhs_spec, last.rhs_spec)
-        outputs = choose.conv(_FUNCTION, lhs, rhs, problem, "auto")
+        outputs = _meshes.on_devices(
+            lambda lhs, rhs: choose.conv(_FUNCTION, lhs, rhs, problem, "auto"),
+            {"lhs": lhs, "rhs": rhs},
+            lambda: (1, ["lhs"]),
+        )
         return _moved(outputs, last.out_spec, numbers.out_spec)
     return xla_conv.convolve(
         lhs,

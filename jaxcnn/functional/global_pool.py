@@ -12,7 +12,7 @@ from jaxcnn.lowering.dtypes import widen
 from jaxcnn.lowering.first_max import first_max
 
 
-@program("inputs")
+@program("inputs", image=lambda **given: _image(**given))
 def global_avg_pool(
     inputs: Num[Array, "*axes"],
     *,
@@ -57,7 +57,7 @@ def global_avg_pool(
     return (sums / jnp.asarray(count, wide.dtype)).astype(inputs.dtype)
 
 
-@program("inputs")
+@program("inputs", image=lambda **given: _image(**given))
 def global_max_pool(
     inputs: Num[Array, "*axes"],
     *,
@@ -97,6 +97,12 @@ def global_max_pool(
     _arguments.countable_pixels("global_max_pool", [inputs.shape[axis] for axis in axes])
     outputs = first_max(_dtypes.comparable("global_max_pool", inputs), axes)
     return jnp.expand_dims(outputs, axes) if keepdims else outputs
+
+
+def _image(inputs: Array, spatial_axes: object = None, **_) -> int:
+    """How many axes there are from the first that is reduced."""
+    _, axes = _prepare("global_pool", inputs, spatial_axes)
+    return inputs.ndim - axes[0]
 
 
 def _prepare(function: str, inputs: object, spatial_axes: object) -> tuple[Array, tuple[int, ...]]:

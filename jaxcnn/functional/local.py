@@ -12,7 +12,7 @@ from jaxcnn.lowering.dtypes import spread
 from jaxcnn.lowering.problem import ConvProblem, Precision
 
 
-@program("inputs", "kernel", "bias")
+@program("inputs", "kernel", "bias", image=lambda kernel, **_: kernel.ndim // 2)
 def conv_local(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     kernel: Num[Array, "*out_and_kernel_size in_features out_features"],

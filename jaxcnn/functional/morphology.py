@@ -10,7 +10,7 @@ from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering import morphology as lowering
 
 
-@program("inputs", "kernel")
+@program("inputs", "kernel", image=lambda kernel, **_: kernel.ndim)
 def grey_dilation(
     inputs: Real[Array, "*batch_and_spatial channels"],
     kernel: Real[Array, "*kernel_size channels"],
@@ -63,7 +63,7 @@ def grey_dilation(
     return _best_sum("grey_dilation", inputs, kernel, strides, padding, kernel_dilation)
 
 
-@program("inputs", "kernel")
+@program("inputs", "kernel", image=lambda kernel, **_: kernel.ndim)
 def grey_erosion(
     inputs: Real[Array, "*batch_and_spatial channels"],
     kernel: Real[Array, "*kernel_size channels"],

@@ -15,7 +15,9 @@ from jaxcnn.lowering.problem import Precision
 _NAME = "partial_conv"
 
 
-@program("inputs", "kernel", "mask", "bias")
+@program(
+    "inputs", "kernel", "mask", "bias", image=lambda kernel, **_: kernel.ndim - 1, beside=("mask",)
+)
 def partial_conv(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     kernel: Num[Array, "*kernel_size group_features out_features"],

@@ -10,7 +10,7 @@ from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering import patches as lowering
 
 
-@program("inputs")
+@program("inputs", image=lambda window_shape, **_: len(window_shape) + 1)
 def unfold(
     inputs: Shaped[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -80,7 +80,7 @@ def unfold(
     return _arguments.restore_batch(outputs, batch)
 
 
-@program("patches")
+@program("patches", image=lambda output_shape, **_: 2 * len(output_shape) + 1)
 def fold(
     patches: Num[Array, "*batch_and_out_and_window channels"],
     output_shape: tuple[int, ...],

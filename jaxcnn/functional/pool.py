@@ -16,7 +16,7 @@ from jaxcnn.lowering import choose
 from jaxcnn.lowering.dtypes import widen
 
 
-@program("inputs")
+@program("inputs", image=lambda window_shape, **_: len(window_shape) + 1)
 def max_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -74,7 +74,7 @@ def max_pool(
     return _extreme("max_pool", True, inputs, window_shape, strides, padding, algorithm, **options)
 
 
-@program("inputs")
+@program("inputs", image=lambda window_shape, **_: len(window_shape) + 1)
 def min_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -118,7 +118,7 @@ def min_pool(
     return _extreme("min_pool", False, inputs, window_shape, strides, padding, algorithm, **options)
 
 
-@program("inputs")
+@program("inputs", image=lambda window_shape, **_: len(window_shape) + 1)
 def avg_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -196,7 +196,7 @@ def avg_pool(
     return _arguments.restore_batch(outputs, batch)
 
 
-@program("inputs")
+@program("inputs", image=lambda window_shape, **_: len(window_shape) + 1)
 def sum_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Shaped
 
-from jaxcnn.functional import _arguments
+from jaxcnn.functional import _arguments, _meshes
 from jaxcnn.functional._windows import windowed
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering import reduce_shift
@@ -67,16 +67,23 @@ def pool(
             f"got {type(reduce_fn).__name__}"
         )
     start = _initial(init, inputs.dtype)
-    flat, windows, batch = windowed(
-        "pool",
-        inputs,
-        window_shape,
-        strides=strides,
-        padding=padding,
-        window_dilation=window_dilation,
+
+    def reduced(inputs: Array, start: Array) -> Array:
+        flat, windows, batch = windowed(
+            "pool",
+            inputs,
+            window_shape,
+            strides=strides,
+            padding=padding,
+            window_dilation=window_dilation,
+        )
+        outputs = reduce_shift.pool(flat, start, _checked(reduce_fn), windows)
+        return _arguments.restore_batch(outputs, batch)
+
+    operands = {"inputs": inputs, "start": start}
+    return _meshes.on_devices(
+        reduced, operands, lambda: (inputs.ndim - len(window_shape) - 1, ["inputs"])
     )
-    outputs = reduce_shift.pool(flat, start, _checked(reduce_fn), windows)
-    return _arguments.restore_batch(outputs, batch)
 
 
 def _initial(init: object, dtype: jnp.dtype) -> Array:

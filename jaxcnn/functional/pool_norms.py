@@ -15,7 +15,7 @@ from jaxcnn.lowering import choose, logsumexp_shift
 from jaxcnn.lowering.dtypes import widen
 
 
-@program("inputs")
+@program("inputs", image=lambda window_shape, **_: len(window_shape) + 1)
 def lp_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     norm_order: float,
@@ -95,7 +95,7 @@ def lp_pool(
     return _arguments.restore_batch(outputs.astype(flat.dtype), batch)
 
 
-@program("inputs")
+@program("inputs", image=lambda window_shape, **_: len(window_shape) + 1)
 def logsumexp_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],

@@ -17,7 +17,7 @@ _REDUCERS = {
 }
 
 
-@program("inputs")
+@program("inputs", image=lambda levels, **_: len(levels[0]) + 1)
 def spatial_pyramid_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     levels: Sequence[tuple[int, ...]],

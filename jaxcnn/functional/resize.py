@@ -13,7 +13,7 @@ from jaxcnn.lowering import resize
 from jaxcnn.lowering.problem import Precision
 
 
-@program("inputs", "kernel", "bias")
+@program("inputs", "kernel", "bias", image=lambda kernel, **_: kernel.ndim - 1)
 def resize_conv(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     kernel: Num[Array, "*kernel_size group_features out_features"],

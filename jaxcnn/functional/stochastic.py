@@ -3,7 +3,7 @@
 from jaxtyping import Array, Float
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments, _dtypes, _samples
+from jaxcnn.functional import _arguments, _dtypes, _meshes, _samples
 from jaxcnn.functional.fractional import PRNGKey
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering import stochastic
@@ -83,15 +83,26 @@ def stochastic_pool(
         dilation=window_dilation,
         ceil_mode=_arguments.flag(function, "ceil_mode", ceil_mode),
     )
-    flat = _arguments.flatten_batch(array, rank)
     if _arguments.flag(function, "deterministic", deterministic):
         if samples is not None or key is not None:
             raise ValueError(
                 f"{function}: `deterministic` (=True) takes no `samples` and no `key`, since "
                 "nothing is drawn; leave them out"
             )
-        return _arguments.restore_batch(stochastic.expected(flat, windows), batch)
+
+        def expected(inputs: Array) -> Array:
+            outputs = stochastic.expected(_arguments.flatten_batch(inputs, rank), windows)
+            return _arguments.restore_batch(outputs, inputs.shape[: len(batch)])
+
+        return _meshes.on_devices(expected, {"inputs": array}, lambda: (len(batch), ["inputs"]))
     shape = (*batch, *windows.output_shape, channels)
     u = _samples.uniform(function, shape, samples, key, array.dtype)
-    outputs = stochastic.drawn(flat, _arguments.flatten_batch(u, rank), windows)
-    return _arguments.restore_batch(outputs, batch)
+
+    def drawn(inputs: Array, samples: Array) -> Array:
+        flat, u = (_arguments.flatten_batch(values, rank) for values in (inputs, samples))
+        return _arguments.restore_batch(
+            stochastic.drawn(flat, u, windows), inputs.shape[: len(batch)]
+        )
+
+    operands = {"inputs": array, "samples": u}
+    return _meshes.on_devices(drawn, operands, lambda: (len(batch), ["inputs", "samples"]))

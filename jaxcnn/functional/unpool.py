@@ -9,7 +9,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Int32, Integer, Num
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments, _dtypes
+from jaxcnn.functional import _arguments, _dtypes, _meshes
 from jaxcnn.functional._program import program
 from jaxcnn.functional._windows import windowed
 from jaxcnn.geometry import IntPerAxis, Padding
@@ -17,7 +17,7 @@ from jaxcnn.lowering import choose
 from jaxcnn.lowering import unpool as lowering
 
 
-@program("inputs")
+@program("inputs", image=lambda window_shape, **_: len(window_shape) + 1)
 def max_pool_with_indices(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -170,6 +170,12 @@ def max_unpool(
                 f"max_unpool: `indices` must lie in 0 to {size - 1} for an output of spatial "
                 f"sizes {spatial}; received indices from {lowest} to {highest}"
             )
-    flat = (math.prod(batch), math.prod(sizes), channels)
-    outputs = lowering.place(inputs.reshape(flat), indices.reshape(flat), size)
-    return outputs.reshape((*batch, *spatial, channels))
+
+    def placed(inputs: Array, indices: Array) -> Array:
+        batch = inputs.shape[: -rank - 1]
+        flat = (math.prod(batch), math.prod(sizes), channels)
+        outputs = lowering.place(inputs.reshape(flat), indices.reshape(flat), size)
+        return outputs.reshape((*batch, *spatial, channels))
+
+    operands = {"inputs": inputs, "indices": indices}
+    return _meshes.on_devices(placed, operands, lambda: (len(batch), ["inputs", "indices"]))

@@ -35,7 +35,7 @@ import operator
 from types import ModuleType
 
 import jax
-from jaxtyping import Array, Inexact, Integer, Num, Shaped
+from jaxtyping import Array, Bool, Inexact, Integer, Num, Shaped
 
 from jaxcnn import geometry
 from jaxcnn.geometry import Windows
@@ -172,18 +172,22 @@ def max_pool(
     windows: Windows,
     largest: bool,
     algorithm: str,
+    real: Bool[Array, " rows"] | None = None,
 ) -> Shaped[Array, "n *out channels"]:
-    """Computes a max pool, or a min pool, by the algorithm named or by the one for "auto"."""
+    """Computes a max pool, or a min pool, by the algorithm named or by the one for "auto".
+
+    `real` says which rows are pixels, where some only stand for padding; None for all.
+    """
     split = halo.parts(inputs)
     if split is not None:
 
-        def part(windows: Windows, inputs: Array) -> Array:
-            return max_pool(function, inputs, windows, largest, algorithm)
+        def part(windows: Windows, inputs: Array, real: Array | None) -> Array:
+            return max_pool(function, inputs, windows, largest, algorithm, real)
 
         fill = extreme(inputs.dtype, lowest=largest)
         return halo.spread(part, split, windows, inputs, fill=fill)
     name = _max_pool_algorithm(windows) if algorithm == "auto" else algorithm
-    return MAX_POOL_ALGORITHMS[name].max_pool(inputs, windows, largest)
+    return MAX_POOL_ALGORITHMS[name].max_pool(inputs, windows, largest, real)
 
 
 def sum_pool(

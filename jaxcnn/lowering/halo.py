@@ -17,8 +17,8 @@ XLA partitions a convolution by itself too, but not safely: with JAX 0.10.2 and 
 was wrong for 3x3 windows on two rows over two devices, and some kernels of 7x7 end the process; a
 scan over images, which some algorithms here are, makes it gather them all on every device.
 
-One thing differs from one device: where a window holds nothing but -inf and lies in the padding of
-the rows, a max pool's gradient for it may be lost there.
+Where something else than zeros stands in the padding, which rows are real is known to each device
+by its place among them: a window of -inf alone sends its gradient to one of these.
 """
 
 import math
@@ -68,17 +68,18 @@ def spread(
     windows: Windows,
     inputs: Shaped[Array, "n *spatial channels"],
     *whole: Array,
-    fill: ArrayLike = 0,
+    fill: ArrayLike | None = None,
 ) -> Shaped[Array, "n *out features"]:
     """Computes windows on all devices.
 
     Args:
-      compute: `(windows, inputs, *whole)` to outputs, for one device's part.
+      compute: `(windows, inputs, *whole)` to outputs, for one device's part; with a fill it takes
+        `(windows, inputs, real)`, real saying which rows are, None if no window begins before them.
       split: into how many parts.
       windows: where the windows lie on the whole images.
       inputs: the images.
       *whole: arrays that every device needs whole, such as a kernel.
-      fill: what stands in the padding.
+      fill: what stands in the padding, None for zeros.
     """
     axes = [axis for axis, count in zip((DATA, SPACE), split, strict=True) if count > 1]
     spec = PartitionSpec(*(axis if axis in axes else None for axis in (DATA, SPACE)))
@@ -87,17 +88,19 @@ def spread(
     def part(inputs: Array, *whole: Array) -> Array:
         whole = tuple(lax.pcast(array, tuple(axes), to="varying") for array in whole)
         if split.space == 1:
-            return compute(windows, inputs, *whole)
+            return compute(windows, inputs, *(() if fill is None else (None,)), *whole)
         index = lax.axis_index(SPACE)
         rows = _with_neighbours(inputs, plan.low, plan.high, split.space)
         rows = _cut(rows, [start + plan.low for start in plan.starts], index, plan.seen)
-        if fill != 0:
+        real = ()
+        if fill is not None:
             first = _entry([start + i * plan.held for i, start in enumerate(plan.starts)], index)
             place = first + np.arange(plan.seen, dtype=np.int32)
             inside = (place >= 0) & (place < windows.sizes[0])
-            inside = inside.reshape((1, -1) + (1,) * (rows.ndim - 2))
-            rows = jnp.where(inside, rows, jnp.asarray(fill, rows.dtype))
-        outputs = compute(plan.windows, rows, *whole)
+            along = inside.reshape((1, -1) + (1,) * (rows.ndim - 2))
+            rows = jnp.where(along, rows, jnp.asarray(fill, rows.dtype))
+            real = (inside if windows.padding[0][0] > 0 else None,)
+        outputs = compute(plan.windows, rows, *real, *whole)
         return _cut(outputs, plan.offsets, index, plan.made)
 
     inputs = _lengthened(inputs, plan.held * split.space)

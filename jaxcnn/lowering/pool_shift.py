@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Integer, Shaped
+from jaxtyping import Array, Bool, Integer, Shaped
 
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import first_max, slices
@@ -39,23 +39,29 @@ Positions = tuple[Integer[Array, "n ..."], ...]
 
 
 def max_pool(
-    inputs: Shaped[Array, "n *spatial channels"], windows: Windows, largest: bool
+    inputs: Shaped[Array, "n *spatial channels"],
+    windows: Windows,
+    largest: bool,
+    real: Bool[Array, " rows"] | None = None,
 ) -> Shaped[Array, "n *out channels"]:
-    """The largest element of each window, or the smallest."""
+    """The largest element of each window, or the smallest.
+
+    `real` says which rows are pixels, where some only stand for padding; None for all.
+    """
     if jnp.issubdtype(inputs.dtype, jnp.inexact):
-        return _differentiable(inputs, windows, largest)
+        return _differentiable(inputs, real, windows, largest)
     return extremes(inputs, windows, largest)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
-def _differentiable(inputs: Array, windows: Windows, largest: bool) -> Array:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def _differentiable(inputs: Array, real: Array | None, windows: Windows, largest: bool) -> Array:
     return extremes(inputs, windows, largest)
 
 
 @_differentiable.defjvp
 def _tangent(windows: Windows, largest: bool, primals, tangents):
     values, positions = winners(*primals, windows, largest)
-    return values, pick(*tangents, windows, positions)
+    return values, pick(tangents[0], windows, positions)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
@@ -68,8 +74,10 @@ def extremes(inputs: Array, windows: Windows, largest: bool) -> Array:
     return values
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def winners(inputs: Array, windows: Windows, largest: bool) -> tuple[Array, Positions]:
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def winners(
+    inputs: Array, real: Array | None, windows: Windows, largest: bool
+) -> tuple[Array, Positions]:
     """The values, and for each axis the tap that won along it.
 
     The positions along an axis cover the outputs along it and all axes after it, and the padded
@@ -81,12 +89,13 @@ def winners(inputs: Array, windows: Windows, largest: bool) -> tuple[Array, Posi
         values = shared(values, windows, axis)
         best = slices.axis_slice(values, windows, axis, 0)
         position = jnp.zeros(best.shape, _position_dtype(windows.window_shape[axis]))
-        entered = _first_pixels(windows, axis)
+        entered = _first_pixels(windows, axis, real)
         for tap in range(1, windows.window_shape[axis]):
             rival = slices.axis_slice(values, windows, axis, tap)
             wins = beats(rival, best, largest)
-            if entered[tap].any():
-                wins |= slices.lay_along(entered[tap], windows, axis)
+            first = entered[tap]
+            if first is not None:
+                wins |= slices.lay_along(first, windows, axis)
             best = jnp.where(wins, rival, best)
             position = jnp.where(wins, jnp.asarray(tap, position.dtype), position)
         values = best
@@ -118,7 +127,7 @@ def max_pool_with_indices(
     windows: Windows,
 ) -> tuple[Shaped[Array, "n *out channels"], Integer[Array, "n *out channels"]]:
     """The largest element of each window, and what `plane` holds where it lies."""
-    values, positions = winners(lax.stop_gradient(inputs), windows, True)
+    values, positions = winners(lax.stop_gradient(inputs), None, windows, True)
     if jnp.issubdtype(inputs.dtype, jnp.inexact):
         values = _tied(inputs, values, positions, windows)
     indices = slices.pad_for_windows(plane, windows, 0)
@@ -152,16 +161,23 @@ def _overlap(windows: Windows, axis: int) -> bool:
     return windows.effective_shape[axis] > windows.strides[axis]
 
 
-def _first_pixels(windows: Windows, axis: int) -> np.ndarray:
-    """For each tap and window along `axis`: whether this tap is the first one on the input.
+def _first_pixels(
+    windows: Windows, axis: int, real: Array | None
+) -> list[np.ndarray | Array | None]:
+    """For each tap, in which windows along `axis` it is the first on the input; None if in none.
 
     It wins without a comparison there, so that a window of -inf sends nothing into the padding.
     """
-    taps = range(windows.window_shape[axis])
-    if windows.padding[axis][0] == 0:  # then no window starts in the padding
-        return np.zeros((len(taps), 1), bool)
-    inside = np.array([windows.tap_in_input(axis, tap) for tap in taps])
-    return inside & (np.cumsum(inside, 0) == 1) & (np.arange(len(inside)) > 0)[:, None]
+    pixels = slices.real_pixels(windows, axis, real)
+    d, s, span = windows.dilation[axis], windows.strides[axis], windows.output_shape[axis] - 1
+    inside = [pixels[t * d : t * d + span * s + 1 : s] for t in range(windows.window_shape[axis])]
+    seen, first = inside[0], [None]
+    for here in inside[1:]:
+        entered = here & ~seen
+        known = isinstance(entered, np.ndarray)
+        first.append(entered if not known or entered.any() else None)
+        seen = seen | here
+    return first
 
 
 def _position_dtype(size: int) -> DTypeLike:

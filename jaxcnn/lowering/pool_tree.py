@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Integer, Shaped
+from jaxtyping import Array, Bool, Integer, Shaped
 
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import slices
@@ -35,14 +35,17 @@ class _Run:
     """
 
     arrays: tuple[Array, ...]
-    seen: np.ndarray
+    seen: np.ndarray | Array
 
 
 def max_pool(
-    inputs: Shaped[Array, "n *spatial channels"], windows: Windows, largest: bool
+    inputs: Shaped[Array, "n *spatial channels"],
+    windows: Windows,
+    largest: bool,
+    real: Bool[Array, " rows"] | None = None,
 ) -> Shaped[Array, "n *out channels"]:
-    """The largest element of each window, or the smallest."""
-    return _winners((inputs,), windows, largest)[0]
+    """The largest element of each window, or the smallest; `real` as in `pool_shift`."""
+    return _winners((inputs,), real, windows, largest)[0]
 
 
 def max_pool_with_indices(
@@ -51,12 +54,14 @@ def max_pool_with_indices(
     windows: Windows,
 ) -> tuple[Shaped[Array, "n *out channels"], Integer[Array, "n *out channels"]]:
     """The largest element of each window, and what `plane` holds where it lies."""
-    values, indices = _winners((inputs, plane), windows, True)
+    values, indices = _winners((inputs, plane), None, windows, True)
     return values, jnp.broadcast_to(indices, values.shape)
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def _winners(arrays: tuple[Array, ...], windows: Windows, largest: bool) -> tuple[Array, ...]:
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _winners(
+    arrays: tuple[Array, ...], real: Array | None, windows: Windows, largest: bool
+) -> tuple[Array, ...]:
     """The best of each window by the first of the arrays."""
     dtype = arrays[0].dtype
     # The transpose adds up where windows overlap: widening 16-bit floats changes no value.
@@ -67,9 +72,7 @@ def _winners(arrays: tuple[Array, ...], windows: Windows, largest: bool) -> tupl
         for array, fill in zip(arrays, fills, strict=True)
     )
     for axis in reversed(range(windows.rank)):
-        size, low = arrays[0].shape[axis + 1], windows.padding[axis][0]
-        place = np.arange(size) - low
-        seen = (place >= 0) & (place < windows.sizes[axis])
+        seen = slices.real_pixels(windows, axis, real)
         arrays = tuple(shared(array, windows, axis) for array in arrays)
         combine = functools.partial(_better, windows=windows, axis=axis, largest=largest)
         cut = functools.partial(_cut, axis=axis)
@@ -81,7 +84,7 @@ def _better(left: _Run, right: _Run, *, windows: Windows, axis: int, largest: bo
     """The better of two runs of blocks, the left one where they are equal."""
     wins = beats(right.arrays[0], left.arrays[0], largest)
     entered = right.seen & ~left.seen
-    if entered.any():
+    if not isinstance(entered, np.ndarray) or entered.any():
         wins |= slices.lay_along(entered, windows, axis)
     arrays = tuple(
         jnp.where(wins, theirs, ours)

@@ -9,7 +9,7 @@ import functools
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, Bool, Shaped
 
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import pool_shift
@@ -17,23 +17,26 @@ from jaxcnn.lowering.dtypes import extreme
 
 
 def max_pool(
-    inputs: Shaped[Array, "n *spatial channels"], windows: Windows, largest: bool
+    inputs: Shaped[Array, "n *spatial channels"],
+    windows: Windows,
+    largest: bool,
+    real: Bool[Array, " rows"] | None = None,
 ) -> Shaped[Array, "n *out channels"]:
-    """The largest element of each window, or the smallest."""
+    """The largest element of each window, or the smallest; `real` as in `pool_shift`."""
     if jnp.issubdtype(inputs.dtype, jnp.inexact):
-        return _differentiable(inputs, windows, largest)
+        return _differentiable(inputs, real, windows, largest)
     return extremes(inputs, windows, largest)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
-def _differentiable(inputs: Array, windows: Windows, largest: bool) -> Array:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def _differentiable(inputs: Array, real: Array | None, windows: Windows, largest: bool) -> Array:
     return extremes(inputs, windows, largest)
 
 
 @_differentiable.defjvp
 def _tangent(windows: Windows, largest: bool, primals, tangents):
     values, positions = pool_shift.winners(*primals, windows, largest)
-    return values, pool_shift.pick(*tangents, windows, positions)
+    return values, pool_shift.pick(tangents[0], windows, positions)
 
 
 def extremes(inputs: Array, windows: Windows, largest: bool) -> Array:

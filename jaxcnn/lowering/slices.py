@@ -96,6 +96,20 @@ def place_axis_slice(
     return lax.pad(values, jnp.zeros((), values.dtype), config)
 
 
+def real_pixels(
+    windows: Windows, axis: int, real: Bool[Array, " rows"] | None = None
+) -> np.ndarray | Bool[Array, " padded"]:
+    """Which pixels along `axis` are the input's and not padding, once it is padded.
+
+    `real` says so for the rows, the first axis, where some of the input's own only stand for it.
+    """
+    low, high = windows.fitted_padding[axis]
+    if axis == 0 and real is not None:
+        return lax.pad(real, False, ((low, high, 0),))
+    place = np.arange(low + windows.sizes[axis] + high) - low
+    return (place >= 0) & (place < windows.sizes[axis])
+
+
 def tap_mask(windows: Windows, tap: Tap) -> Bool[Array, "1 *out 1"] | None:
     """Whether `tap` falls on the input, not into the padding, in each window; None if in all."""
     mask = None
@@ -120,7 +134,7 @@ def first_tap(windows: Windows, dtype: np.dtype) -> Shaped[Array, "1 *out 1"]:
     return position
 
 
-def lay_along(values: np.ndarray, windows: Windows, axis: int) -> Array:
+def lay_along(values: np.ndarray | Array, windows: Windows, axis: int) -> Array:
     """Lays a vector along spatial `axis` of an array of rank + 2 axes."""
     shape = [1] * (windows.rank + 2)
     shape[axis + 1] = -1

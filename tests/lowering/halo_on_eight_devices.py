@@ -200,3 +200,74 @@ def test_padding_never_wins_on_narrow_floats(rng):
         found = jax.jit(run)(inputs)
     for want, got in zip(expected, found, strict=True):
         np.testing.assert_array_equal(got, want)
+
+
+# name -> (mesh, shape of the inputs, function, options): windows that begin before the first row
+IN_THE_PADDING = {
+    "short": (BIG, (2, 11, 5, 2), "max_pool", {"window_shape": (3, 2), "padding": 1}),
+    "padded wide": (BIG, (2, 9, 4, 2), "max_pool", {"window_shape": (5, 3), "padding": ((4, 3), 1)}),
+    "fewer rows than devices": (
+        ODD,
+        (2, 5, 4, 2),
+        "min_pool",
+        {"window_shape": (3, 3), "strides": 2, "padding": ((2, 1), (1, 2))},
+    ),
+    "taps apart": (
+        SMALL,
+        (4, 9, 4, 2),
+        "max_pool",
+        {"window_shape": (3, 2), "padding": ((4, 3), 1), "window_dilation": (2, 1)},
+    ),
+    "along one axis": (BIG, (2, 12, 2), "min_pool", {"window_shape": (4,), "padding": 3}),
+    "long": (BIG, (2, 24, 2, 1), "max_pool", {"window_shape": (17, 1), "padding": ((9, 8), 0)}),
+    "as a tree": (
+        BIG,
+        (2, 11, 5, 2),
+        "max_pool",
+        {"window_shape": (3, 2), "padding": ((2, 0), (1, 0)), "algorithm": "tree"},
+    ),
+    "XLA's own": (
+        BIG,
+        (2, 11, 5, 2),
+        "min_pool",
+        {"window_shape": (3, 2), "padding": ((2, 0), (1, 0)), "algorithm": "window"},
+    ),
+}
+
+
+def test_the_gradient_never_goes_into_the_padding(rng):
+    """Most pixels are the worst there is, some are NaN: most windows hold the former alone."""
+    for name, (mesh, shape, pool, options) in IN_THE_PADDING.items():
+        worst = np.inf if pool == "min_pool" else -np.inf
+        kinds = rng.random(shape)
+        inputs = np.where(kinds < 0.8, worst, np.where(kinds < 0.85, np.nan, rng.normal(size=shape)))
+        by_hand = {k: v for k, v in options.items() if k != "algorithm"}
+        outputs = getattr(reference, pool)(inputs, **by_hand)
+        cotangent = rng.normal(size=outputs.shape)
+        (expected,) = getattr(reference, f"{pool}_vjp")(cotangent, inputs, **by_hand)
+
+        def run(inputs, cotangent, pool=getattr(F, pool), options=options):
+            laid = jax.lax.with_sharding_constraint(inputs, ROWS)
+            outputs, pull = jax.vjp(functools.partial(pool, **options), laid)
+            return outputs, *pull(cotangent)
+
+        with jax.set_mesh(make_mesh(mesh)):
+            found = jax.jit(run)(inputs, cotangent)
+        np.testing.assert_array_equal(found[0], outputs, err_msg=name)
+        np.testing.assert_allclose(found[1], expected, atol=1e-12, err_msg=name)
+
+
+def test_the_worst_of_a_dtype_without_infinity_is_a_pixel_too(rng):
+    worst = float(jnp.finfo(jnp.float8_e4m3fn).min)
+    inputs = jnp.asarray(np.where(rng.random((2, 9, 6, 1)) < 0.8, worst, 2.0), jnp.float8_e4m3fn)
+
+    def run(inputs):
+        outputs, pull = jax.vjp(lambda x: F.max_pool(x, (3, 3), 1, "SAME"), inputs)
+        return outputs.astype(jnp.float32), pull(jnp.ones_like(outputs))[0].astype(jnp.float32)
+
+    expected = jax.jit(run)(inputs)
+    with jax.set_mesh(make_mesh(BIG)):
+        found = jax.jit(run)(inputs)
+    for want, got in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(got, want)
+    assert found[1].sum() == inputs.size  # nothing is lost

@@ -30,11 +30,7 @@ def ways(entry):
     found = {}
     for case in entry.cases.values():
         arrays = draw(case)
-        if (
-            devices.can_split(arrays)
-            and "float64" in case.dtypes
-            and case.name != "windows of the identity"  # the one difference that halo.py states
-        ):
+        if devices.can_split(arrays) and "float64" in case.dtypes:
             for way in (case, *devices.by_algorithm(case, arrays)):
                 algorithm = way.fn.keywords.get("algorithm", "")
                 found.setdefault(way.name if EVERY_CASE else algorithm, way)

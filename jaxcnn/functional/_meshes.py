@@ -1,0 +1,118 @@
+"""Arrays whose types say how they lie on devices: each device computes its own images.
+
+On a mesh with explicit axes, the default of `jax.make_mesh`, an array's type carries its sharding,
+`jax.typeof(x).sharding.spec`, and every operation has to say what becomes of it. The slices, pads
+and selects that a primitive is made of say it one by one, or don't; a primitive knows it at once:
+images are computed each by itself. So its body runs under `jax.shard_map` over those axes of the
+mesh that split the batch, on each device's own images, and kernels come to each device whole. Their
+gradient is the sum over the devices, which is how JAX transposes that. What else is split (rows,
+channels, kernels) is gathered first, and the outputs are split as `lax` would have left them.
+
+An axis of the mesh that splits no batch is left as it is: `jax.vmap` may hold it.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import jax
+from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
+from jaxtyping import Array
+
+R = TypeVar("R")
+
+Entry = str | tuple[str, ...] | None
+_NOWHERE = AbstractMesh((), ())
+
+
+def on_devices(
+    function: Callable[..., R],
+    operands: dict[str, Array],
+    split: Callable[[], tuple[int, Sequence[str]]],
+) -> R:
+    """Calls a function of arrays, on each device with the part of the batch that lies there.
+
+    Args:
+      function: takes `operands` by name; outputs that have as many axes as the first one have the
+        batch axes too.
+      operands: the arrays.
+      split: how many batch axes there are, and the names of the arrays that begin with them, first
+        the one by which outputs are split; asked once `function` has taken the operands.
+    """
+    mesh = _mesh(operands.values())
+    if mesh is None:
+        return function(**operands)
+    with jax.sharding.use_abstract_mesh(_NOWHERE):  # says what is wrong, by the whole shapes
+        whole = jax.eval_shape(function, **{n: _untyped(a) for n, a in operands.items()})
+    batch, images = split()
+    inputs = operands[images[0]]
+    entries = _entries(inputs)
+    lead = entries[:batch]
+    own, shared = PartitionSpec(*lead), PartitionSpec()
+    specs = {name: own if name in images else shared for name in operands}
+    gathered = {name: _laid(array, mesh, specs[name]) for name, array in operands.items()}
+    leaves, tree = jax.tree.flatten(whole)
+    has_batch = [leaf.ndim == leaves[0].ndim for leaf in leaves]
+    axes = {axis for entry in lead for axis in _names(entry)}
+    if axes:
+        outputs = jax.shard_map(
+            lambda operands: function(**operands),
+            mesh=mesh,
+            in_specs=(specs,),
+            out_specs=tree.unflatten([own if has else shared for has in has_batch]),
+            axis_names=axes,
+        )(gathered)
+    else:
+        outputs = function(**gathered)
+    laid = [
+        _laid(output, mesh, _kept(inputs, entries, batch, mesh, output.shape)) if has else output
+        for output, has in zip(jax.tree.leaves(outputs), has_batch, strict=True)
+    ]
+    return tree.unflatten(laid)
+
+
+def _mesh(arrays: Any) -> AbstractMesh | None:
+    """The mesh with explicit axes that one of the arrays lies on."""
+    for array in arrays:
+        mesh = jax.typeof(array).sharding.mesh
+        if AxisType.Explicit in mesh.axis_types:
+            return mesh
+    return None
+
+
+def _untyped(array: Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, weak_type=array.weak_type)
+
+
+def _entries(array: Array) -> list[Entry]:
+    """How each axis of an array is split."""
+    entries = list(jax.typeof(array).sharding.spec)
+    return entries + [None] * (array.ndim - len(entries))
+
+
+def _names(entry: Entry) -> tuple[str, ...]:
+    return () if entry is None else (entry,) if isinstance(entry, str) else entry
+
+
+def _laid(array: Array, mesh: AbstractMesh, spec: PartitionSpec) -> Array:
+    """The array split as `spec` says."""
+    entries = [*spec, *[None] * (array.ndim - len(spec))]
+    if list(map(_names, _entries(array))) == list(map(_names, entries)):
+        return array
+    return jax.sharding.reshard(array, NamedSharding(mesh, PartitionSpec(*entries)))
+
+
+def _kept(
+    inputs: Array, entries: list[Entry], batch: int, mesh: AbstractMesh, shape: tuple[int, ...]
+) -> PartitionSpec:
+    """How `lax` leaves outputs: split along the inputs' axes, where that divides them still."""
+    kept: list[Entry] = [None] * len(shape)
+    kept[:batch] = entries[:batch]
+    if len(shape) >= inputs.ndim:
+        kept[batch : inputs.ndim - 1] = entries[batch:-1]
+    if batch < len(shape) and shape[-1] == inputs.shape[-1]:
+        kept[-1] = entries[-1]
+    for axis, entry in enumerate(kept[batch:], batch):
+        if shape[axis] % math.prod(mesh.shape[name] for name in _names(entry)):
+            kept[axis] = None
+    return PartitionSpec(*kept)
