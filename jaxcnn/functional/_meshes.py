@@ -8,16 +8,21 @@ mesh that split the batch, on each device's own images, and kernels come to each
 gradient is the sum over the devices, which is how JAX transposes that. What else is split (rows,
 channels, kernels) is gathered first, and the outputs are split as `lax` would have left them.
 
-An axis of the mesh that splits no batch is left as it is: `jax.vmap` may hold it.
+An axis of the mesh that splits no batch may be one that `jax.vmap` holds: over these a body runs
+under `jax.sharding.auto_axes`, where types say nothing.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
+from jax import lax
 from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array
+
+from jaxcnn.lowering import halo
 
 R = TypeVar("R")
 
@@ -45,30 +50,52 @@ def on_devices(
     with jax.sharding.use_abstract_mesh(_NOWHERE):  # says what is wrong, by the whole shapes
         whole = jax.eval_shape(function, **{n: _untyped(a) for n, a in operands.items()})
     batch, images = split()
+    operands = {name: _put_on(array, mesh) for name, array in operands.items()}
     inputs = operands[images[0]]
     entries = _entries(inputs)
-    lead = entries[:batch]
-    own, shared = PartitionSpec(*lead), PartitionSpec()
+    own, shared = PartitionSpec(*entries[:batch]), PartitionSpec()
+    axes = {axis for entry in own for axis in _names(entry)}
     specs = {name: own if name in images else shared for name in operands}
     gathered = {name: _laid(array, mesh, specs[name]) for name, array in operands.items()}
     leaves, tree = jax.tree.flatten(whole)
     has_batch = [leaf.ndim == leaves[0].ndim for leaf in leaves]
-    axes = {axis for entry in lead for axis in _names(entry)}
+    out_specs = tree.unflatten([own if has else shared for has in has_batch])
+
+    def compute(operands: dict[str, Array]) -> R:
+        with halo.unsplit():
+            return function(**operands)
+
     if axes:
-        outputs = jax.shard_map(
-            lambda operands: function(**operands),
-            mesh=mesh,
-            in_specs=(specs,),
-            out_specs=tree.unflatten([own if has else shared for has in has_batch]),
-            axis_names=axes,
-        )(gathered)
-    else:
-        outputs = function(**gathered)
+        compute = jax.shard_map(compute, in_specs=(specs,), out_specs=out_specs, axis_names=axes)
+    explicit = [n for n, kind in zip(mesh.axis_names, mesh.axis_types, strict=True) if kind == AxisType.Explicit]
+    others = tuple(name for name in explicit if name not in axes)
+    # As one program, or what is within would be transposed outside, where types speak.
+    compute = jax.jit(compute)
+    if others:
+        compute = jax.sharding.auto_axes(
+            compute,
+            axes=others,
+            out_sharding=jax.tree.map(functools.partial(NamedSharding, mesh), out_specs),
+        )
+    with jax.sharding.use_abstract_mesh(mesh):
+        outputs = compute(gathered)
     laid = [
         _laid(output, mesh, _kept(inputs, entries, batch, mesh, output.shape)) if has else output
         for output, has in zip(jax.tree.leaves(outputs), has_batch, strict=True)
     ]
     return tree.unflatten(laid)
+
+
+def _put_on(array: Array, mesh: AbstractMesh) -> Array:
+    """The array on the mesh, whole on each device, if it lies on none.
+
+    As a broadcast, for JAX (0.10 and 0.12) has no way back under `vmap` for a reshard of it.
+    """
+    if not jax.typeof(array).sharding.mesh.empty:
+        return array
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    axes = range(1, array.ndim + 1)
+    return lax.broadcast_in_dim(array, (1, *array.shape), axes, out_sharding=everywhere)[0]
 
 
 def _mesh(arrays: Any) -> AbstractMesh | None:

@@ -21,8 +21,10 @@ Where something else than zeros stands in the padding, which rows are real is kn
 by its place among them: a window of -inf alone sends its gradient to one of these.
 """
 
+import contextlib
+import contextvars
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -36,6 +38,7 @@ from jaxtyping import Array, Shaped
 from jaxcnn.geometry import Windows
 
 DATA, SPACE = "data", "space"
+_UNSPLIT = contextvars.ContextVar("unsplit", default=False)
 
 
 class Parts(NamedTuple):
@@ -50,6 +53,8 @@ def parts(inputs: Shaped[Array, "n ..."]) -> Parts | None:
 
     Images that do not divide among the devices are computed by all of them.
     """
+    if _UNSPLIT.get():
+        return None
     mesh = jax.sharding.get_abstract_mesh()
     automatic = {
         name: size
@@ -60,6 +65,16 @@ def parts(inputs: Shaped[Array, "n ..."]) -> Parts | None:
     if inputs.shape[0] == 0 or inputs.shape[0] % found.data:
         found = found._replace(data=1)
     return None if found == (1, 1) else found
+
+
+@contextlib.contextmanager
+def unsplit() -> Iterator[None]:
+    """Within, all images are one device's, whatever the axes of the mesh are called."""
+    token = _UNSPLIT.set(True)
+    try:
+        yield
+    finally:
+        _UNSPLIT.reset(token)
 
 
 def spread(

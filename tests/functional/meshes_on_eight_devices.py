@@ -1,0 +1,215 @@
+"""Functions and modules on meshes of eight simulated devices; `test_meshes.py` runs this with them.
+
+Whatever the axes of a mesh are called and whatever they split, values and gradients are those of
+one device. On an explicit mesh the types of both say that every image is where it was.
+"""
+
+import contextlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from jaxcnn import functional as F
+from jaxcnn import models, nn, reference
+
+P = PartitionSpec
+IMAGES = {"inputs", "indices", "mask", "offsets", "patches", "samples"}
+RNG = np.random.default_rng(17)
+
+
+def normal(*shape):
+    return RNG.normal(size=shape)
+
+
+def case(shape, *, kernel=None, **given):
+    """The arrays of a call by their names, and its options."""
+    named = {"inputs": normal(*shape)} | ({"kernel": normal(*kernel)} if kernel else {}) | given
+    arrays = {name: value for name, value in named.items() if isinstance(value, np.ndarray)}
+    return arrays, {name: value for name, value in named.items() if name not in arrays}
+
+
+SHAPE = (4, 5, 4, 2)
+CASES = {
+    "adaptive_avg_pool": case(SHAPE, output_shape=(3, 2)),
+    "adaptive_max_pool": case(SHAPE, output_shape=(3, 2)),
+    "adaptive_max_pool_with_indices": case(SHAPE, output_shape=(3, 2)),
+    "avg_pool": case(SHAPE, window_shape=(2, 2), padding="SAME", count_include_pad=False),
+    "blur_pool": case(SHAPE, window_shape=(3, 3), strides=2),
+    "conv": case(SHAPE, kernel=(3, 3, 2, 3), bias=normal(3)),
+    "conv_local": case((4, 3, 2, 2), kernel=(3, 2, 2, 2, 2, 3)),
+    "conv_transpose": case(
+        (4, 3, 3, 2), kernel=(3, 3, 2, 3), bias=normal(3), strides=2, padding="CIRCULAR"
+    ),
+    "deform_conv": case(
+        SHAPE, kernel=(2, 2, 2, 3), offsets=normal(4, 4, 3, 8) / 2, mask=normal(4, 4, 3, 4)
+    ),
+    "depth_to_space": case((4, 2, 3, 8), block_shape=(2, 2)),
+    "depthwise_conv": case(SHAPE, kernel=(3, 3, 2, 2), bias=normal(4)),
+    "dilate": case(SHAPE, rate=(2, 1)),
+    "fold": ({"patches": normal(4, 4, 3, 2, 2, 2)}, {"output_shape": (5, 4)}),
+    "fractional_max_pool": case(
+        SHAPE, window_shape=(2, 2), output_shape=(3, 2), samples=RNG.random((4, 2, 2))
+    ),
+    "fractional_max_pool_with_indices": case(
+        SHAPE, window_shape=(2, 2), output_shape=(3, 2), samples=RNG.random((4, 2, 2))
+    ),
+    "global_avg_pool": case(SHAPE),
+    "global_max_pool": case(SHAPE, keepdims=True),
+    "grey_dilation": case(SHAPE, kernel=(2, 3, 2)),
+    "grey_erosion": case(SHAPE, kernel=(2, 3, 2), strides=2),
+    "logsumexp_pool": case(SHAPE, window_shape=(2, 2)),
+    "lp_pool": case(SHAPE, norm_order=3, window_shape=(2, 2)),
+    "max_pool": case(SHAPE, window_shape=(3, 3), strides=2, padding=1),
+    "max_pool_with_indices": case(SHAPE, window_shape=(2, 2), padding="SAME"),
+    "max_unpool": case(
+        (4, 2, 3, 2), indices=RNG.integers(0, 24, (4, 2, 3, 2)), window_shape=(2, 2), strides=2
+    ),
+    "min_pool": case(SHAPE, window_shape=(2, 3), padding="SAME"),
+    "partial_conv": case(SHAPE, kernel=(3, 3, 2, 3), mask=(normal(4, 5, 4, 1) > 0) * 1.0),
+    "resize_conv": case((4, 3, 2, 2), kernel=(3, 3, 2, 3), bias=normal(3), method="linear"),
+    "separable_conv": case(
+        SHAPE, depthwise_kernel=normal(3, 3, 2, 2), pointwise_kernel=normal(1, 1, 4, 3)
+    ),
+    "space_to_depth": case((4, 4, 6, 2), block_shape=(2, 2)),
+    "spatial_pyramid_pool": case(SHAPE, levels=((1, 1), (2, 2))),
+    "stochastic_pool": (
+        {"inputs": abs(normal(*SHAPE)), "samples": RNG.random((4, 4, 3, 2))},
+        {"window_shape": (2, 2)},
+    ),
+    "sum_pool": case(SHAPE, window_shape=(2, 2), strides=2),
+    "unfold": case(SHAPE, window_shape=(2, 2)),
+}
+# One of each kind, for what the mechanism does and not the function.
+SOME = (
+    "adaptive_max_pool",
+    "conv",
+    "conv_transpose",
+    "deform_conv",
+    "global_avg_pool",
+    "grey_dilation",
+    "max_pool",
+    "max_unpool",
+    "partial_conv",
+    "space_to_depth",
+    "stochastic_pool",
+)
+
+
+def make_mesh(shape=(4, 2), kind=AxisType.Explicit):
+    return jax.make_mesh(shape, ("batch", "x"), (kind,) * 2)
+
+
+def spec_of(array):
+    """How an array's type says that it is split, up to the last axis that is."""
+    entries = list(jax.typeof(array).sharding.spec)
+    while entries and entries[-1] is None:
+        entries.pop()
+    return P(*entries)
+
+
+def expected(name):
+    """Outputs, cotangent of the first and gradients, by hand."""
+    arrays, options = CASES[name]
+    outputs = getattr(reference, name)(**arrays, **options)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    cotangent = np.random.default_rng(5).normal(size=outputs[0].shape)
+    gradients = getattr(reference, f"{name}_vjp")(cotangent, **arrays, **options)
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+    gradients = [gradient for gradient in gradients if gradient is not None]
+    return outputs, cotangent, dict(zip(moving(arrays), gradients, strict=True))
+
+
+def moving(arrays):
+    """The names of the arrays that have gradients."""
+    return [n for n, a in arrays.items() if a.dtype == np.float64 and n != "samples"]
+
+
+def pulled(function, arrays, cotangent):
+    """Outputs and the gradients with respect to all arrays of floats that have any."""
+    names = moving(arrays)
+
+    def first(given):
+        outputs = jax.tree.leaves(function(**arrays | given))
+        return outputs[0], outputs
+
+    _, pull, outputs = jax.vjp(first, {name: arrays[name] for name in names}, has_aux=True)
+    return outputs, pull(cotangent)[0]
+
+
+def check(names, mesh, spec, wrap=lambda name, function, arrays: function, typed=True):
+    """Holds cases, all in one program, against the reference.
+
+    Args:
+      names: of the cases.
+      mesh: the mesh.
+      spec: how arrays of images lie on it; all others are everywhere.
+      wrap: `(name, function, arrays)` to the function that is tested in its place.
+      typed: whether types say where arrays lie.
+    """
+    given, wanted = {}, {}
+    for name in names:
+        outputs, cotangent, gradients = expected(name)
+        wanted[name] = outputs, gradients
+        arrays = {
+            n: jax.device_put(a, NamedSharding(mesh, spec if n in IMAGES else P()))
+            for n, a in CASES[name][0].items()
+        }
+        where = P(*spec[:1]) if cotangent.ndim < 4 else spec
+        given[name] = arrays, jax.device_put(cotangent, NamedSharding(mesh, where))
+
+    @jax.jit
+    def run(given):
+        def function(name):
+            return lambda **arrays: getattr(F, name)(**arrays, **CASES[name][1])
+
+        return {
+            name: pulled(wrap(name, function(name), arrays), arrays, cotangent)
+            for name, (arrays, cotangent) in given.items()
+        }
+
+    for name, (outputs, gradients) in run(given).items():
+        for want, got in zip(wanted[name][0], outputs, strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-11, atol=1e-11, err_msg=name)
+            if typed and spec:
+                assert spec_of(got)[0] == spec[0], name
+        for of, want in wanted[name][1].items():
+            message = f"{name}, gradient of {of}"
+            np.testing.assert_allclose(gradients[of], want, rtol=1e-11, atol=1e-11, err_msg=message)
+            if typed:
+                assert spec_of(gradients[of]) == spec_of(given[name][0][of]), message
+
+
+def test_every_function_has_a_case():
+    others = {"conv_general_dilated", "pool"}  # which the reference calls otherwise
+    assert set(CASES) | others == set(F.__all__)
+
+
+def test_explicit():
+    check(CASES, make_mesh(), P("batch"))
+
+
+def test_manual():
+    mesh = make_mesh(kind=AxisType.Auto)
+    check(CASES, mesh, P("batch"), in_shard_map(mesh), typed=False)
+
+
+def in_shard_map(mesh, axes=("batch",)):
+    def local(name, function, arrays):
+        specs = {n: P("batch") if n in IMAGES else P() for n in arrays}
+        mapped = jax.shard_map(
+            lambda arrays: function(**arrays),
+            mesh=mesh,
+            in_specs=(specs,),
+            out_specs=P("batch"),
+            axis_names=set(axes),
+        )
+        return lambda **arrays: mapped(arrays)
+
+    return local
+
+
