@@ -67,13 +67,13 @@ def on_devices(
 
     if axes:
         compute = jax.shard_map(compute, in_specs=(specs,), out_specs=out_specs, axis_names=axes)
-    explicit = [n for n, kind in zip(mesh.axis_names, mesh.axis_types, strict=True) if kind == AxisType.Explicit]
-    others = tuple(name for name in explicit if name not in axes)
-    # As one program, or what is within would be transposed outside, where types speak.
-    compute = jax.jit(compute)
-    if others:
+    kinds = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
+    others = tuple(n for n, kind in kinds.items() if kind == AxisType.Explicit and n not in axes)
+    if others and AxisType.Manual not in kinds.values():
+        # As one program, or what is within would be transposed outside, where types speak. Not in a
+        # caller's own `shard_map`, where JAX (0.10 and 0.12) loses the types of a stated tangent.
         compute = jax.sharding.auto_axes(
-            compute,
+            jax.jit(compute),
             axes=others,
             out_sharding=jax.tree.map(functools.partial(NamedSharding, mesh), out_specs),
         )

@@ -4,7 +4,7 @@ Whatever the axes of a mesh are called and whatever they split, values and gradi
 one device. On an explicit mesh the types of both say that every image is where it was.
 """
 
-import contextlib
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -138,17 +138,28 @@ def pulled(function, arrays, cotangent):
         return outputs[0], outputs
 
     _, pull, outputs = jax.vjp(first, {name: arrays[name] for name in names}, has_aux=True)
+    if any(kind == AxisType.Explicit for kind in jax.typeof(outputs[0]).sharding.mesh.axis_types):
+        cotangent = jax.sharding.reshard(cotangent, jax.typeof(outputs[0]).sharding)
     return outputs, pull(cotangent)[0]
 
 
-def check(names, mesh, spec, wrap=lambda name, function, arrays: function, typed=True):
+def fitting(mesh, spec, array):
+    """As much of `spec` as divides the array's axes."""
+    entries = [
+        entry if size % np.prod([mesh.shape[axis] for axis in np.ravel(entry or [])]) == 0 else None
+        for entry, size in zip(spec, array.shape, strict=False)
+    ]
+    return NamedSharding(mesh, P(*entries))
+
+
+def check(names, mesh, spec, wrap=lambda function, arrays: function, typed=True):
     """Holds cases, all in one program, against the reference.
 
     Args:
       names: of the cases.
       mesh: the mesh.
       spec: how arrays of images lie on it; all others are everywhere.
-      wrap: `(name, function, arrays)` to the function that is tested in its place.
+      wrap: `(function, arrays)` to the function that is tested in its place.
       typed: whether types say where arrays lie.
     """
     given, wanted = {}, {}
@@ -156,27 +167,24 @@ def check(names, mesh, spec, wrap=lambda name, function, arrays: function, typed
         outputs, cotangent, gradients = expected(name)
         wanted[name] = outputs, gradients
         arrays = {
-            n: jax.device_put(a, NamedSharding(mesh, spec if n in IMAGES else P()))
+            n: jax.device_put(a, fitting(mesh, spec if n in IMAGES else P(), a))
             for n, a in CASES[name][0].items()
         }
-        where = P(*spec[:1]) if cotangent.ndim < 4 else spec
-        given[name] = arrays, jax.device_put(cotangent, NamedSharding(mesh, where))
+        given[name] = arrays, jax.device_put(cotangent, fitting(mesh, spec[:1], cotangent))
 
     @jax.jit
     def run(given):
-        def function(name):
-            return lambda **arrays: getattr(F, name)(**arrays, **CASES[name][1])
-
-        return {
-            name: pulled(wrap(name, function(name), arrays), arrays, cotangent)
-            for name, (arrays, cotangent) in given.items()
-        }
+        found = {}
+        for name, (arrays, cotangent) in given.items():
+            function = functools.partial(getattr(F, name), **CASES[name][1])
+            found[name] = pulled(wrap(function, arrays), arrays, cotangent)
+        return found
 
     for name, (outputs, gradients) in run(given).items():
         for want, got in zip(wanted[name][0], outputs, strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-11, atol=1e-11, err_msg=name)
-            if typed and spec:
-                assert spec_of(got)[0] == spec[0], name
+            if typed:
+                assert spec_of(got)[:1] == spec[:1], name
         for of, want in wanted[name][1].items():
             message = f"{name}, gradient of {of}"
             np.testing.assert_allclose(gradients[of], want, rtol=1e-11, atol=1e-11, err_msg=message)
@@ -198,18 +206,56 @@ def test_manual():
     check(CASES, mesh, P("batch"), in_shard_map(mesh), typed=False)
 
 
-def in_shard_map(mesh, axes=("batch",)):
-    def local(name, function, arrays):
+def in_shard_map(mesh):
+    """The function on each device's own images, by the caller's `shard_map`."""
+
+    def wrap(function, arrays):
         specs = {n: P("batch") if n in IMAGES else P() for n in arrays}
         mapped = jax.shard_map(
             lambda arrays: function(**arrays),
             mesh=mesh,
             in_specs=(specs,),
             out_specs=P("batch"),
-            axis_names=set(axes),
+            axis_names={"batch"},
         )
         return lambda **arrays: mapped(arrays)
 
-    return local
+    return wrap
 
 
+def vmapped(function, arrays):
+    """The function of one image, by the caller's `vmap`."""
+    axes = {n: 0 if n in IMAGES else None for n in arrays}
+    mapped = jax.vmap(lambda arrays: function(**arrays), (axes,))
+    return lambda **arrays: mapped(arrays)
+
+
+@pytest.mark.parametrize(
+    ("mesh", "spec"),
+    [
+        ((2, 2), P(("batch", "x"))),
+        ((2, 2), P("batch", None, "x")),  # some columns
+        ((4, 2), P("batch", None, None, "x")),  # some channels
+        ((4, 2), P()),
+    ],
+)
+def test_what_is_split(mesh, spec):
+    check(SOME, make_mesh(mesh), spec)
+
+
+def test_explicit_set():
+    with jax.set_mesh(make_mesh()):
+        check(SOME, make_mesh(), P("x"))
+
+
+def test_auto():
+    check(SOME, make_mesh(kind=AxisType.Auto), P("batch"), typed=False)
+
+
+def test_manual_beside_explicit():
+    check(SOME, make_mesh(), P("batch"), in_shard_map(make_mesh()))
+
+
+def test_vmapped_over_a_split_axis():
+    names = [name for name in SOME if name != "global_avg_pool"]  # whose default needs a batch
+    check(names, make_mesh(), P("batch"), vmapped)
