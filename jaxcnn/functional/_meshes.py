@@ -49,7 +49,19 @@ def on_devices(
         return function(**operands)
     with jax.sharding.use_abstract_mesh(_NOWHERE):  # says what is wrong, by the whole shapes
         whole = jax.eval_shape(function, **{n: _untyped(a) for n, a in operands.items()})
-    batch, images = split()
+    # Outside `jit`, too, as one program: what it is made of needs to be told the devices.
+    return jax.jit(lambda operands: _spread(function, operands, mesh, whole, *split()))(operands)
+
+
+def _spread(
+    function: Callable[..., R],
+    operands: dict[str, Array],
+    mesh: AbstractMesh,
+    whole: R,
+    batch: int,
+    images: Sequence[str],
+) -> R:
+    """Calls a function whose outputs have the shapes of `whole`; the rest as above."""
     operands = {name: _put_on(array, mesh) for name, array in operands.items()}
     inputs = operands[images[0]]
     entries = _entries(inputs)
@@ -61,14 +73,16 @@ def on_devices(
     has_batch = [leaf.ndim == leaves[0].ndim for leaf in leaves]
     out_specs = tree.unflatten([own if has else shared for has in has_batch])
 
-    def compute(operands: dict[str, Array]) -> R:
-        with halo.unsplit():
-            return function(**operands)
-
-    if axes:
-        compute = jax.shard_map(compute, in_specs=(specs,), out_specs=out_specs, axis_names=axes)
     kinds = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
     others = tuple(n for n, kind in kinds.items() if kind == AxisType.Explicit and n not in axes)
+
+    def alone(operands: dict[str, Array]) -> R:
+        with halo.unsplit(others):
+            return function(**operands)
+
+    compute: Callable[..., Any] = alone
+    if axes:
+        compute = jax.shard_map(alone, in_specs=(specs,), out_specs=out_specs, axis_names=axes)
     if others and AxisType.Manual not in kinds.values():
         # As one program, or what is within would be transposed outside, where types speak. Not in a
         # caller's own `shard_map`, where JAX (0.10 and 0.12) loses the types of a stated tangent.

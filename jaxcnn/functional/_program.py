@@ -28,7 +28,7 @@ naming = jax.make_user_context(default_value=None)
 
 
 def program(
-    *arrays: str, image: Callable[..., int | None] | None = None, beside: Sequence[str] = ()
+    *arrays: str, image: Callable[..., int] | None = None, beside: Sequence[str] = ()
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compiles a function for each value of its options.
 
@@ -39,7 +39,7 @@ def program(
       arrays: names of the arguments that are arrays; all others are options. The first is a batch
         of images, its batch axes before all others.
       image: takes the arguments by name and says how many axes one image of the first array has,
-        channels included; None for what no mesh concerns.
+        channels included; None for a function that sees to meshes itself.
       beside: names of the arrays that hold one entry per image too, if they have as many axes.
     """
 
@@ -49,17 +49,19 @@ def program(
 
         def spread(values: dict[str, Any], operands: dict[str, Any]) -> R:
             """Computes the function where its operands lie."""
+            applied, axes_of = functools.partial(function, **values), image
+            if axes_of is None:
+                return applied(**operands)  # pyright: ignore[reportCallIssue]
 
             def split() -> tuple[int, list[str]]:
-                axes = None if image is None else image(**values, **operands)
                 rank = operands[arrays[0]].ndim
                 names = [n for n in (arrays[0], *beside) if n in operands]
                 return (
-                    0 if axes is None else rank - axes,
+                    rank - axes_of(**values, **operands),
                     [name for name in names if operands[name].ndim == rank],
                 )
 
-            return _meshes.on_devices(functools.partial(function, **values), operands, split)
+            return _meshes.on_devices(applied, operands, split)
 
         def computed(options: _Options, operands: dict[str, Any]) -> R:
             try:

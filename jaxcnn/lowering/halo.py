@@ -38,7 +38,7 @@ from jaxtyping import Array, Shaped
 from jaxcnn.geometry import Windows
 
 DATA, SPACE = "data", "space"
-_UNSPLIT = contextvars.ContextVar("unsplit", default=False)
+_UNSPLIT: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("unsplit", default=())
 
 
 class Parts(NamedTuple):
@@ -53,13 +53,11 @@ def parts(inputs: Shaped[Array, "n ..."]) -> Parts | None:
 
     Images that do not divide among the devices are computed by all of them.
     """
-    if _UNSPLIT.get():
-        return None
     mesh = jax.sharding.get_abstract_mesh()
     automatic = {
         name: size
         for name, size, kind in zip(mesh.axis_names, mesh.axis_sizes, mesh.axis_types, strict=True)
-        if kind == AxisType.Auto
+        if kind == AxisType.Auto and name not in _UNSPLIT.get()
     }
     found = Parts(automatic.get(DATA, 1), automatic.get(SPACE, 1))
     if inputs.shape[0] == 0 or inputs.shape[0] % found.data:
@@ -68,9 +66,9 @@ def parts(inputs: Shaped[Array, "n ..."]) -> Parts | None:
 
 
 @contextlib.contextmanager
-def unsplit() -> Iterator[None]:
-    """Within, all images are one device's, whatever the axes of the mesh are called."""
-    token = _UNSPLIT.set(True)
+def unsplit(axes: tuple[str, ...]) -> Iterator[None]:
+    """Within, these axes of the mesh split nothing, whatever they are called."""
+    token = _UNSPLIT.set(axes)
     try:
         yield
     finally:
