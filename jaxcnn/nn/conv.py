@@ -1,5 +1,6 @@
 """Convolution as a module."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -145,7 +146,11 @@ class Conv(nnx.Conv):
                     "Conv: `padding` (='FULL') is unknown to `lax.conv_general_dilated`, which "
                     "`out_sharding` and `conv_general_dilated` lead to; give amounts"
                 )
-            return super().__call__(inputs, out_sharding)
+            layer = self
+            if self.conv_general_dilated is lax.conv_general_dilated:
+                layer = copy.copy(self)  # with the same parameters
+                vars(layer)["conv_general_dilated"] = functional.conv_general_dilated
+            return super(Conv, layer).__call__(inputs, out_sharding)
         kernel = self.effective_kernel()
         bias = None if self.bias is None else self.bias[...]
         inputs, kernel, bias = self.promote_dtype((inputs, kernel, bias), dtype=self.dtype)

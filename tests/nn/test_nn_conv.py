@@ -1,6 +1,7 @@
 """`nn.Conv` is `flax.nnx.Conv` in everything but the messages."""
 
 import pickle
+import re
 
 import jax
 import jax.numpy as jnp
@@ -141,6 +142,18 @@ def test_out_sharding_goes_to_lax(rng):
     with jax.set_mesh(mesh):
         spec = jax.sharding.PartitionSpec("data")
         np.testing.assert_allclose(ours(inputs, spec), theirs(inputs, out_sharding=spec))
+
+
+def test_no_amount_is_negative_under_out_sharding():
+    ours, _ = pair(3, 4, (3, 2), padding=((-1, 1), (4, -2)))
+    inputs = jax.ShapeDtypeStruct((2, 5, 6, 3), np.float64)
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
+    with jax.set_mesh(mesh):
+        spec = jax.sharding.PartitionSpec("data")
+        found = jax.jit(lambda x: jax.vjp(lambda x: ours(x, spec), x)[1](ours(x, spec)))
+        text = found.lower(inputs).as_text()
+    windows = re.findall(r"pad = \[.*?\]\]", text)
+    assert windows and not any("-" in window for window in windows)
 
 
 def test_metadata_and_initialisers():
