@@ -9,6 +9,7 @@ import treescope
 from flax import nnx
 
 from jaxcnn import models
+from tests.flax_tables import table
 from tests.models.networks import NETWORKS, REMAT
 
 
@@ -23,18 +24,12 @@ def test_tables_prints_and_copies(name, filled, capsys):
     build, shape = {**NETWORKS, "UNet": REMAT["UNet"]}[name]
     model = filled(build)
     images = jax.ShapeDtypeStruct((2, *shape), "float32")
-    graph, told = nnx.graphdef(model), []
-
-    def traced(images):
-        """So that nothing is compiled: a table runs what it lists."""
-        told.append(nnx.tabulate(model, images, console_kwargs=dict(width=400)))
-
-    jax.eval_shape(traced, images)
+    graph, told = nnx.graphdef(model), table(model, [images])
     logits = nnx.eval_shape(lambda model, x: model(x), model, images)
-    assert f"{name} Summary" in told[0]
-    assert f"[{','.join(map(str, logits.shape))}]" in told[0]
+    assert f"{name} Summary" in told
+    assert f"[{','.join(map(str, logits.shape))}]" in told
     for path, layer in nnx.iter_modules(model):
-        assert "/".join(map(str, path)) in told[0] or not callable(layer)
+        assert "/".join(map(str, path)) in told or not callable(layer)
     assert nnx.graphdef(model) == graph
 
     nnx.display(model)
