@@ -8,17 +8,16 @@ the last one up with taps of zeros would bring the pixels in that they meet, and
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.typing import ArrayLike
 from jaxtyping import Array, Num
 
 from jaxcnn.geometry import Windows
 
-Start = tuple[ArrayLike, ...]
+Start = tuple[Any, ...]  # ints, or scalar arrays inside of a scan
 
 
 class Boxes(NamedTuple):
@@ -64,7 +63,8 @@ def over_boxes(
       windows: where the taps lie.
       most: taps of a box, 1 if it is less.
     """
-    total, rank = None, windows.rank
+    total: Any = None
+    rank = windows.rank
     for kind in boxes(windows.window_shape, max(most, 1)):
         count = math.prod(kind.counts)
         ends = (a + size * c for a, size, c in zip(*kind, strict=True))
