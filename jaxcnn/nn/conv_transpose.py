@@ -34,7 +34,8 @@ class ConvTranspose(nnx.ConvTranspose):
         added around the inputs dilated by the strides. Those of the convolution that is transposed,
         PyTorch's and `functional.conv_transpose`'s, are kernel_dilation*(k - 1) less them. Strings
         are those of `functional.conv_transpose`, in capitals. Without strides "SAME_LOWER" is
-        Flax's, the same as "SAME": the odd zero comes before the inputs.
+        Flax's, the same as "SAME": the odd zero comes before the inputs. So are "same",
+        "same_lower" and "valid" in small letters, the padding of the correlation.
       kernel_dilation: pixels between neighbouring taps; None stands for 1.
       use_bias: whether to add one number per output feature.
       mask: factors of the kernel, of its shape.
@@ -172,22 +173,25 @@ def _padding(
     strides: int | tuple[int, ...] | None,
     spacing: tuple[int, ...],
 ) -> Padding:
-    """Checks `padding`; what Flax means by "SAME_LOWER" without strides is returned as amounts.
+    """Checks `padding`; strings by which Flax means another padding are returned as amounts.
 
     Flax hands all strings but "SAME", "VALID" and "CIRCULAR" to `lax.conv_general_dilated`, which
-    takes them without strides alone, in small letters too, for the padding of the correlation.
-    That is another one than in capitals ("valid" gives n - e + 1 outputs, "VALID" n + e - 1).
+    takes them without strides alone, in small letters too, for the padding of the correlation:
+    "valid" gives n - e + 1 outputs, "VALID" n + e - 1.
 
     Raises:
-      ValueError: a string with small letters, or no padding at all.
+      ValueError: a string in small letters that Flax refuses, or no padding at all.
     """
     name, rank = "ConvTranspose", len(size)
     checked = _arguments.padding(name, padding, size, spacing)
-    if isinstance(padding, str) and padding != checked:
+    small = isinstance(padding, str) and padding != checked
+    by_lax = checked == "SAME_LOWER" or (small and checked in ("SAME", "VALID"))
+    if by_lax and set(_arguments.spread(strides, rank)) == {1}:
+        # the amounts of stride 1 do not depend on the sizes
+        return geometry.resolve_padding(name, checked, (1,) * rank, size, (1,) * rank, spacing)
+    if small:
         raise ValueError(
             f"{name}: `padding` (={padding!r}) must be in capitals, since Flax takes small letters "
-            f"for the padding of another convolution; write {checked!r}"
+            f"for the padding of another convolution, and without strides alone; write {checked!r}"
         )
-    if checked == "SAME_LOWER" and set(_arguments.spread(strides, rank)) == {1}:
-        return geometry.resolve_padding(name, checked, (1,) * rank, size, (1,) * rank, spacing)
     return checked

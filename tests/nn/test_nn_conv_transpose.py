@@ -52,7 +52,9 @@ def test_outputs_equal_flax(case, rng):
     np.testing.assert_allclose(ours(inputs), run(theirs, inputs), rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("padding", ["SAME", "SAME_LOWER", "VALID", ((-1, 2),)])
+@pytest.mark.parametrize(
+    "padding", ["SAME", "SAME_LOWER", "VALID", "valid", "Same", "same_lower", ((-1, 2),)]
+)
 def test_pixels_lie_where_flax_has_them(padding, monkeypatch):
     """Both ask for a correlation with the inputs dilated by the strides: with the same zeros."""
     asked, before = [], choose.conv
@@ -65,7 +67,8 @@ def test_pixels_lie_where_flax_has_them(padding, monkeypatch):
     afresh = inspect.unwrap(functional.conv_transpose)
     monkeypatch.setattr(functional, "conv_transpose", afresh)
     inputs = jax.ShapeDtypeStruct((2, 9, 1), np.float64)
-    some = (None, 1) if padding == "SAME_LOWER" else (None, 2, 3)  # with strides Flax refuses it
+    by_lax = padding not in ("SAME", "VALID") and isinstance(padding, str)
+    some = (None, 1) if by_lax else (None, 2, 3)  # with strides Flax refuses those
     for size, strides, spacing in itertools.product((1, 2, 3, 4, 5), some, (1, 2)):
         options = dict(kernel_dilation=spacing, transpose_kernel=size + (strides or 1) < 5)
         ours, theirs = pair(1, 1, (size,), strides, padding=padding, **options)
@@ -151,7 +154,11 @@ BAD = [
     (dict(strides=0), ValueError, "`strides` .=0. must be at least 1"),
     (dict(kernel_dilation=(1, 2, 1)), ValueError, "`kernel_dilation`.*2 spatial axes, got 3"),
     (dict(padding="SANE"), ValueError, "`padding` .='SANE'. must be one of"),
-    (dict(padding="valid"), ValueError, "`padding` .='valid'. must be in capitals.*write 'VALID'"),
+    (
+        dict(padding="valid", strides=2),
+        ValueError,
+        "`padding` .='valid'. must be in capitals.*write 'VALID'",
+    ),
     (dict(padding=(1, 1, 1)), ValueError, "`padding`.*2 spatial axes, got 3"),
     (dict(mask=np.ones((3, 3, 8, 6))), ValueError, "`mask` must have the kernel's shape"),
     (dict(transpose_kernel=1), TypeError, "`transpose_kernel` .=1. must be True or False"),
