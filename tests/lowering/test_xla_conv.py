@@ -102,7 +102,7 @@ def test_no_amount_is_negative(case):
 
 
 GENERAL = {
-    "channels first": ((2, 4, 7, 6), (6, 2, 3, 2), dict(feature_group_count=2)),
+    "channels first": ((2, 4, 7, 6), (6, 4, 3, 2), {}),
     "batch groups": (
         (7, 6, 4, 3), (3, 2, 6, 3),
         dict(batch_group_count=2, dimension_numbers=("HWNC", "HWOI", "CWHN")),
