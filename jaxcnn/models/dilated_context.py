@@ -130,10 +130,10 @@ class DilatedContext(nnx.Module):
         """Gives logits `(*batch, h, w, num_classes)` for images `(*batch, h, w, in_features)`."""
         inputs = _network.image("DilatedContext", inputs, (-1, -1, self.in_features))
         scores = self.classifier(self.features(inputs))
-        *batch, rows, columns, classes = scores.shape
+        rows, columns = scores.shape[-3:-1]
         height, width = inputs.shape[-3:-1]
         # Eight times as large first, so that scores lie over their pixels; pools rounded up.
-        resized = _resized(scores, shape=(*batch, 8 * rows, 8 * columns, classes))
+        resized = _resized(scores, sizes=(8 * rows, 8 * columns))
         return resized[..., :height, :width, :]
 
     def feature_maps(
@@ -145,7 +145,7 @@ class DilatedContext(nnx.Module):
         return {**maps, **self.classifier.outputs(maps["dense"])}
 
 
-@program("scores")
-def _resized(scores: Array, shape: tuple[int, ...]) -> Array:
+@program("scores", image=lambda **_: 3)
+def _resized(scores: Array, sizes: tuple[int, ...]) -> Array:
     """Interpolates linearly."""
-    return jax.image.resize(scores, shape, "linear")
+    return jax.image.resize(scores, (*scores.shape[:-3], *sizes, scores.shape[-1]), "linear")
