@@ -393,11 +393,12 @@ def test_modules_train(make, shape, context):
                 beside = (images[..., :1] > 0,) if name == "partial" else ()
                 outputs = module(images, *beside)
                 outputs = outputs[0] if isinstance(outputs, tuple) else outputs
-                if outputs.ndim == 2:
-                    losses = optax.softmax_cross_entropy_with_integer_labels(outputs, labels)
+                assert spec_of(outputs) == spec_of(images), name
+                if outputs.ndim == 2:  # not by labels: their gather has no way back in JAX 0.12
+                    chosen = jax.nn.one_hot(labels, 10, dtype=outputs.dtype)
+                    losses = optax.softmax_cross_entropy(outputs, chosen)
                     total += losses.mean()
                 else:
-                    assert spec_of(outputs) == spec_of(images), name
                     total += jnp.sin(outputs).sum()
             return total
 
