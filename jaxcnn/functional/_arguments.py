@@ -12,6 +12,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
+from jaxcnn import geometry
+from jaxcnn.geometry import Size
+
 
 def array(function: str, argument: str, value: object) -> Array:
     """Returns `value` as a JAX array; lists and Python numbers are refused."""
@@ -59,7 +62,7 @@ def spatial_batch(
             f"since {because}; received inputs {inputs.shape}"
         )
     split = inputs.ndim - rank - 1
-    if inputs.shape[-1] < 1:
+    if geometry.surely_below(inputs.shape[-1], 1):
         raise ValueError(
             f"{function}: `inputs` must have at least one channel; received inputs {inputs.shape}"
         )
@@ -75,10 +78,37 @@ def filled_axes(function: str, inputs: Array, sizes: Sequence[int]) -> None:
         )
 
 
+def known_sizes(function: str, inputs: Array, sizes: Sequence[Size], because: str) -> None:
+    """Refuses spatial sizes that `jax.export` leaves open.
+
+    Raises:
+      ValueError: one is symbolic.
+    """
+    if not geometry.are_known(*sizes):
+        raise ValueError(
+            f"{function}: `inputs` must have spatial sizes that are known when it is traced, "
+            f"{because}; received inputs {inputs.shape}; leave only batch axes symbolic"
+        )
+
+
+def even_or_known(
+    function: str, inputs: Array, sizes: Sequence[Size], counts: Sequence[Size]
+) -> None:
+    """Refuses unknown sizes that cannot be shared out evenly among so many windows.
+
+    Raises:
+      ValueError: one is symbolic, and no multiple of its number of windows.
+    """
+    for n, m in zip(sizes, counts, strict=True):
+        if not geometry.are_known(n, m) and n % m != 0:
+            because = f"or divide by the number of windows, and {n} does not by {m}"
+            known_sizes(function, inputs, (n, m), because)
+
+
 def countable_pixels(function: str, sizes: Sequence[int]) -> None:
     """Refuses spatial sizes with more pixels than int32 counts, which is what positions are in."""
     largest = np.iinfo(np.int32).max
-    if math.prod(sizes) > largest:
+    if geometry.surely_below(largest, math.prod(sizes)):
         raise ValueError(
             f"{function}: spatial sizes must have at most {largest} pixels together, so that their "
             f"positions fit int32; received {tuple(sizes)}, {math.prod(sizes)} pixels; "

@@ -124,11 +124,17 @@ def adaptive_max_pool_with_indices(
 def _prepare(function: str, inputs: object, output_shape: object) -> tuple[Array, tuple[int, ...]]:
     """Returns the inputs as an array, and the output shape with every None replaced."""
     array = _arguments.array(function, "inputs", inputs)
-    counts = geometry.axes_tuple(function, "output_shape", output_shape, allow_none=True)
+    counts = geometry.axes_tuple(
+        function, "output_shape", output_shape, allow_none=True, entry=geometry.whole_size
+    )
     rank = len(counts)
     _, sizes, _ = _arguments.spatial_batch(
         function, array, rank, because=f"`output_shape` (={output_shape}) has {rank} entries"
     )
     _arguments.filled_axes(function, array, sizes)
-    shape = (n if count < 0 else count for n, count in zip(sizes, counts, strict=True))
-    return array, tuple(shape)
+    shape = tuple(
+        n if geometry.are_known(count) and count < 0 else count
+        for n, count in zip(sizes, counts, strict=True)
+    )
+    _arguments.even_or_known(function, array, sizes, shape)
+    return array, shape

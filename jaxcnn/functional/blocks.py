@@ -53,11 +53,12 @@ def space_to_depth(
     """
     inputs, block, batch, sizes, channels = _prepare("space_to_depth", inputs, block_shape, order)
     for axis, (size, r) in enumerate(zip(sizes, block, strict=True)):
-        if size < 1 or size % r:
+        if geometry.surely_below(size, 1) or size % r != 0:
             raise ValueError(
                 f"space_to_depth: `block_shape` (={block}) must divide the spatial sizes {sizes}, "
                 f"none of them 0; received inputs {inputs.shape}, where {r} does not divide {size} "
-                f"along spatial axis {axis}; pad or crop the inputs"
+                f"along spatial axis {axis}; pad or crop the inputs, or say of a symbolic size that "
+                f"it is a multiple, as '{r}*h' does"
             )
     coarse = tuple(size // r for size, r in zip(sizes, block, strict=True))
     pairs = (part for pair in zip(coarse, block, strict=True) for part in pair)

@@ -137,6 +137,7 @@ def _prepare(
         function, array, len(window), because=f"`window_shape` (={window}) has {len(window)}"
     )
     _arguments.filled_axes(function, array, sizes)
+    _arguments.known_sizes(function, array, sizes, "for they say where windows may start")
     for axis, (n, k, m) in enumerate(zip(sizes, window, counts, strict=True)):
         if n < k + m - 1:
             raise ValueError(

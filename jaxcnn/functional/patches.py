@@ -131,7 +131,9 @@ def fold(
     patches = _arguments.array("fold", "patches", patches)
     if patches.dtype == jnp.bool_:
         raise TypeError("fold: `patches` must hold numbers, got bool; cast them with astype")
-    output_shape = geometry.axes_tuple("fold", "output_shape", output_shape)
+    output_shape = geometry.axes_tuple(
+        "fold", "output_shape", output_shape, entry=geometry.whole_size
+    )
     rank = len(output_shape)
     if patches.ndim < 2 * rank + 1:
         raise ValueError(

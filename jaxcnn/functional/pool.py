@@ -12,7 +12,7 @@ from jaxcnn.functional import _arguments, _dtypes
 from jaxcnn.functional._program import program
 from jaxcnn.functional._windows import windowed
 from jaxcnn.geometry import IntPerAxis, Padding, Windows
-from jaxcnn.lowering import choose
+from jaxcnn.lowering import choose, slices
 from jaxcnn.lowering.dtypes import widen
 
 
@@ -266,9 +266,7 @@ def _extreme(function, largest, inputs, window_shape, strides, padding, algorith
     return _arguments.restore_batch(outputs, batch)
 
 
-def _divisors(
-    windows: Windows, include_padding: bool, override: object
-) -> list[float | np.ndarray]:
+def _divisors(windows: Windows, include_padding: bool, override: object) -> list[float | Array]:
     """The factors of what sums are divided by: a number, and for each axis on which windows differ
     an array along it; their product would be a constant as large as the outputs.
     """
@@ -279,11 +277,9 @@ def _divisors(
         return [float(divisor)]
     same, factors = 1, []
     for axis in range(windows.rank):
-        counts = np.maximum(windows.tap_counts(axis, include_padding=include_padding), 1)
-        if (counts == counts[0]).all():
-            same *= int(counts[0])
+        counts = slices.tap_counts(windows, axis, include_padding)
+        if isinstance(counts, np.ndarray) and (counts == counts[0]).all():
+            same *= max(int(counts[0]), 1)
         else:
-            along = [1] * (windows.rank + 2)
-            along[axis + 1] = len(counts)
-            factors.append(counts.reshape(along))
+            factors.append(slices.lay_along(counts.clip(1), windows, axis))
     return [float(same), *factors] if same != 1 or not factors else factors

@@ -76,6 +76,8 @@ def spatial_pyramid_pool(
         function, inputs, rank, because=f"the levels {grids} have {rank} entries each"
     )
     _arguments.filled_axes(function, inputs, sizes)
+    for grid in grids:
+        _arguments.even_or_known(function, inputs, sizes, grid)
     inputs = checked(function, inputs)
     flat = _arguments.flatten_batch(inputs, rank)
     bins = [

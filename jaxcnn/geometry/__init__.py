@@ -1,13 +1,13 @@
 """Where windows lie: padding, output sizes and overhang, in plain integers.
 
 Every size in the library is worked out here, for convolution and for pooling alike, and nothing
-here knows an array. Along one axis, a window of k taps, d pixels apart, spans e = d*(k - 1) + 1
+here knows an array. A size may also be an expression that stands for one (`unknown`). Along one axis, a window of k taps, d pixels apart, spans e = d*(k - 1) + 1
 pixels; it starts at every s-th pixel of the padded input, so that
 
     out = floor((n + p_lo + p_hi - e) / s) + 1
 """
 
-from jaxcnn.geometry.integers import IntPerAxis, axes_tuple, per_axis, whole_number
+from jaxcnn.geometry.integers import IntPerAxis, axes_tuple, per_axis, whole_number, whole_size
 from jaxcnn.geometry.inverse import transposed_windows, unpooled_sizes
 from jaxcnn.geometry.padding import (
     PADDING_MODES,
@@ -26,6 +26,7 @@ from jaxcnn.geometry.sizes import (
     resized_sizes,
 )
 from jaxcnn.geometry.sliding import Windows, refuse_window_in_padding, windows
+from jaxcnn.geometry.unknown import Size, are_known, surely_below
 
 __all__ = [
     "IntPerAxis",
@@ -33,8 +34,10 @@ __all__ = [
     "PADDING_NAMES",
     "Padding",
     "Pairs",
+    "Size",
     "Windows",
     "adaptive_windows",
+    "are_known",
     "axes_tuple",
     "dilated_size",
     "effective_size",
@@ -45,8 +48,10 @@ __all__ = [
     "refuse_window_in_padding",
     "resized_sizes",
     "resolve_padding",
+    "surely_below",
     "transposed_windows",
     "unpooled_sizes",
     "whole_number",
+    "whole_size",
     "windows",
 ]

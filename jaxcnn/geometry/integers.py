@@ -2,7 +2,10 @@
 
 import numbers
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jaxcnn.geometry.unknown import Size, is_expression, surely_below
 
 IntPerAxis = int | Sequence[int]
 LARGEST = 2**31  # from here on an axis cannot be indexed by 32 bits
@@ -16,6 +19,8 @@ def whole_number(function: str, argument: str, value: object, minimum: int | Non
       ValueError: `value` is not whole, below `minimum`, or too large for an index.
     """
     label = f"{function}: `{argument}` (={value!r})"
+    if is_expression(value):
+        raise TypeError(f"{label} must be an int known before tracing, got a symbolic size")
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         if isinstance(value, numbers.Real) and not isinstance(value, bool):
             raise ValueError(f"{label} must be a whole number; write an int")
@@ -34,10 +39,33 @@ def whole_number(function: str, argument: str, value: object, minimum: int | Non
     return number
 
 
+def whole_size(function: str, argument: str, value: object, minimum: int) -> Size:
+    """Returns `value` as an int, or as it is where it stands for a size that is not known yet.
+
+    Raises:
+      TypeError: as `whole_number`.
+      ValueError: as `whole_number`.
+    """
+    if not is_expression(value):
+        return whole_number(function, argument, value, minimum)
+    if surely_below(value, minimum):
+        raise ValueError(f"{function}: `{argument}` (={value!r}) must be at least {minimum}")
+    return value
+
+
 def per_axis(
-    function: str, argument: str, value: object, rank: int, *, minimum: int | None = 1
-) -> tuple[int, ...]:
-    """Returns one int per spatial axis from an int (meant for all axes) or a sequence of ints."""
+    function: str,
+    argument: str,
+    value: object,
+    rank: int,
+    *,
+    minimum: int | None = 1,
+    entry: Callable[..., Any] = whole_number,
+) -> tuple[Any, ...]:
+    """Returns one int per spatial axis from an int (meant for all axes) or a sequence of ints.
+
+    Each is checked by `entry`: `whole_number`, or `whole_size` where symbolic sizes are taken.
+    """
     if is_sequence(value):
         entries = tuple(value)  # type: ignore[arg-type]
         if len(entries) != rank:
@@ -45,17 +73,24 @@ def per_axis(
                 f"{function}: `{argument}` (={value!r}) must be one int for all axes or one for "
                 f"each of the {rank} spatial axes, got {len(entries)}"
             )
-        return tuple(whole_number(function, argument, entry, minimum) for entry in entries)
-    return (whole_number(function, argument, value, minimum),) * rank
+        return tuple(entry(function, argument, each, minimum) for each in entries)
+    return (entry(function, argument, value, minimum),) * rank
 
 
 def axes_tuple(
-    function: str, argument: str, value: object, *, minimum: int = 1, allow_none: bool = False
-) -> tuple[int, ...]:
+    function: str,
+    argument: str,
+    value: object,
+    *,
+    minimum: int = 1,
+    allow_none: bool = False,
+    entry: Callable[..., Any] = whole_number,
+) -> tuple[Any, ...]:
     """Returns one int per spatial axis where the argument itself sets the number of axes.
 
     An int would leave that number open and is refused, and so is an empty sequence. With
-    `allow_none` an entry None is kept as -1, which the caller replaces by that axis's size.
+    `allow_none` an entry None is kept as -1, which the caller replaces by that axis's size. Each
+    is checked by `entry`, as in `per_axis`.
     """
     if not is_sequence(value):
         hint = f"; for two axes write ({value}, {value})" if isinstance(value, int) else ""
@@ -69,8 +104,8 @@ def axes_tuple(
             f"{function}: `{argument}` (={value!r}) must name at least one spatial axis"
         )
     return tuple(
-        -1 if entry is None and allow_none else whole_number(function, argument, entry, minimum)
-        for entry in entries
+        -1 if each is None and allow_none else entry(function, argument, each, minimum)
+        for each in entries
     )
 
 

@@ -3,10 +3,11 @@
 import operator
 from collections.abc import Sequence
 
-from jaxcnn.geometry.integers import axes_tuple, per_axis
+from jaxcnn.geometry.integers import axes_tuple, per_axis, whole_size
 from jaxcnn.geometry.padding import resolve_padding
 from jaxcnn.geometry.sizes import effective_size, output_size, refuse_empty_axis
 from jaxcnn.geometry.sliding import Windows
+from jaxcnn.geometry.unknown import Size, are_known, surely_below
 
 
 def transposed_windows(
@@ -83,10 +84,11 @@ def transposed_windows(
                 f"{function}: `output_padding` (={output_padding!r}) must be 0 beside "
                 f"`output_shape` (={output_shape!r}), which says the same; leave one of them out"
             )
-        default = per_axis(function, "output_shape", output_shape, rank)
+        default = per_axis(function, "output_shape", output_shape, rank, entry=whole_size)
         for axis, (m, low, count) in enumerate(zip(default, smallest, choices, strict=True)):
-            if not low <= m < low + count:
-                fits = ", ".join(str(size) for size in range(low, low + count) if size > 0)
+            if surely_below(m, low) or surely_below(low + count - 1, m):
+                reached = (low + i for i in range(count))
+                fits = ", ".join(str(size) for size in reached if not surely_below(size, 1))
                 raise ValueError(
                     f"{function}: `output_shape` (={output_shape!r}) must be a size that the "
                     f"convolution takes to {sizes[axis]} along spatial axis {axis}: "
@@ -96,7 +98,7 @@ def transposed_windows(
         if same:
             pairs = resolve_padding(function, padding, default, window_shape, strides, dilation)
     outputs = tuple(map(operator.add, default, extra))
-    if min(outputs) < 1:
+    if any(surely_below(m, 1) for m in outputs):
         raise ValueError(
             f"{function}: `padding` (={padding!r}) must leave an output, got spatial sizes "
             f"{outputs}; received spatial sizes {sizes}, kernel {window_shape}, strides {strides}, "
@@ -160,7 +162,7 @@ def unpooled_sizes(
     same = isinstance(padding, str) and padding.upper() in ("SAME", "SAME_LOWER")
     chosen = tuple(n * s for n, s in zip(sizes, strides, strict=True))
     if output_shape is not None:
-        chosen = axes_tuple(function, "output_shape", output_shape)
+        chosen = axes_tuple(function, "output_shape", output_shape, entry=whole_size)
         if len(chosen) != rank:
             raise ValueError(
                 f"{function}: `output_shape` (={output_shape!r}) must have one size for each of "
@@ -179,7 +181,8 @@ def unpooled_sizes(
             output_size(m, k, stride=s, padding=pair, dilation=d, ceil_mode=up)
             for up in (False, True)
         }
-        if m < 1 or n not in reached:
+        other = n not in reached and all(are_known(n - count) for count in reached)
+        if surely_below(m, 1) or other:
             name, value = (
                 ("padding", padding)
                 if output_shape is None

@@ -1,10 +1,10 @@
 """Padding in every form of the contract, worked out as (low, high) amounts per axis."""
 
-import math
 from collections.abc import Sequence
 
 from jaxcnn.geometry.integers import is_sequence, whole_number
 from jaxcnn.geometry.sizes import effective_size
+from jaxcnn.geometry.unknown import larger
 
 Pairs = tuple[tuple[int, int], ...]
 Padding = str | int | Sequence[int | Sequence[int]]
@@ -113,6 +113,6 @@ def _named_padding(name: str, size: int, effective: int, stride: int) -> tuple[i
         return effective - 1, effective - 1
     if name == "CAUSAL":
         return effective - 1, 0
-    total = max((math.ceil(size / stride) - 1) * stride + effective - size, 0)
+    total = larger((-(-size // stride) - 1) * stride + effective - size, 0)
     small, large = total // 2, total - total // 2
     return (small, large) if name == "SAME" else (large, small)

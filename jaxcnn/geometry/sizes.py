@@ -4,6 +4,7 @@ import operator
 from collections.abc import Sequence
 
 from jaxcnn.geometry.integers import per_axis
+from jaxcnn.geometry.unknown import are_known, larger, smaller, surely_below
 
 
 def effective_size(size: int, dilation: int) -> int:
@@ -13,7 +14,7 @@ def effective_size(size: int, dilation: int) -> int:
 
 def dilated_size(size: int, dilation: int) -> int:
     """Size of an axis with `dilation - 1` zeros between neighbours."""
-    return effective_size(size, dilation) if size else 0
+    return 0 if size == 0 else effective_size(size, dilation)
 
 
 def output_size(
@@ -42,14 +43,11 @@ def output_size(
     (3, 4)
     """
     room = size + sum(padding) - effective_size(kernel_size, dilation)
-    if room < 0 and not ceil_mode:
-        return 0
     if not ceil_mode:
-        return room // stride + 1
+        return 0 if surely_below(room, 0) else room // stride + 1
     count = -(-room // stride) + 1
-    if (count - 1) * stride >= size + padding[0]:
-        count -= 1
-    return max(count, 0)
+    starting_inside = -(-(size + padding[0]) // stride)
+    return larger(smaller(count, larger(starting_inside, count - 1)), 0)
 
 
 def adaptive_windows(size: int, count: int) -> tuple[tuple[int, int], ...]:
@@ -94,7 +92,13 @@ def resized_sizes(
         return tuple(map(operator.mul, sizes, rates))
     resized = per_axis(function, "resized_shape", resized_shape, len(sizes))
     for axis, (size, target) in enumerate(zip(sizes, resized, strict=True)):
-        if target < size:
+        if not are_known(size) and target % size != 0:
+            raise ValueError(
+                f"{function}: `inputs` must have spatial sizes that are known when it is traced, "
+                f"or that divide those of `resized_shape` (={resized_shape!r}); received spatial "
+                f"sizes {sizes}; give `scale` instead"
+            )
+        if surely_below(target, size):
             raise ValueError(
                 f"{function}: `resized_shape` (={resized_shape!r}) must be no smaller than the "
                 f"inputs, got {target} for {size} along spatial axis {axis}; received spatial "
@@ -106,7 +110,7 @@ def resized_sizes(
 def refuse_empty_axis(function: str, sizes: tuple[int, ...]) -> None:
     """Raises ValueError where a spatial axis has no pixel."""
     for axis, size in enumerate(sizes):
-        if size < 1:
+        if surely_below(size, 1):
             raise ValueError(
                 f"{function}: `inputs` must have no empty spatial axis; received spatial sizes "
                 f"{sizes}, axis {axis} is empty (only batch axes may be)"

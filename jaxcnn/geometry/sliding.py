@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from jaxcnn.geometry.integers import per_axis
 from jaxcnn.geometry.padding import Pairs, resolve_padding
 from jaxcnn.geometry.sizes import dilated_size, effective_size, output_size, refuse_empty_axis
+from jaxcnn.geometry.unknown import Size, are_known, surely_below
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -20,15 +21,23 @@ class Windows:
       dilation: pixels between neighbouring taps.
       input_dilation: pixels between neighbouring input pixels.
       output_shape: number of windows.
+
+    The sizes, and with them amounts of padding and numbers of windows, are ints or expressions for
+    sizes that are not known yet.
     """
 
-    sizes: tuple[int, ...]
+    sizes: tuple[Size, ...]
     window_shape: tuple[int, ...]
     strides: tuple[int, ...]
     padding: Pairs
     dilation: tuple[int, ...]
     input_dilation: tuple[int, ...]
-    output_shape: tuple[int, ...]
+    output_shape: tuple[Size, ...]
+
+    @property
+    def known(self) -> bool:
+        """Whether all sizes are ints."""
+        return all(map(self.known_along, range(self.rank)))
 
     @property
     def rank(self) -> int:
@@ -36,7 +45,7 @@ class Windows:
         return len(self.sizes)
 
     @property
-    def dilated_sizes(self) -> tuple[int, ...]:
+    def dilated_sizes(self) -> tuple[Size, ...]:
         """Spatial sizes of the input once it is dilated, before padding."""
         return tuple(map(dilated_size, self.sizes, self.input_dilation))
 
@@ -63,6 +72,10 @@ class Windows:
                 strict=True,
             )
         )
+
+    def known_along(self, axis: int) -> bool:
+        """Whether the sizes along `axis` are ints."""
+        return are_known(self.sizes[axis], self.output_shape[axis], *self.padding[axis])
 
     def with_unit_axis(self) -> "Windows":
         """The same windows with an axis of one pixel and one tap before the others."""
@@ -100,6 +113,10 @@ class Windows:
             input_dilation=(1,) * self.rank,
         )
 
+    def fitted(self) -> "Windows":
+        """The same windows over an input that has its `fitted_padding` already."""
+        return dataclasses.replace(self, padding=self.fitted_padding).padded()
+
     def transposed(self) -> "Windows":
         """The windows of the transposed convolution: a stride-1 one over the dilated input.
 
@@ -120,7 +137,10 @@ class Windows:
         )
 
     def tap_in_input(self, axis: int, tap: int) -> list[bool]:
-        """For every window along `axis`, whether its `tap` falls on the input (else: padding)."""
+        """For every window along `axis`, whether its `tap` falls on the input (else: padding).
+
+        For axes whose size is known, as `tap_counts`.
+        """
         size, (low, _) = self.dilated_sizes[axis], self.padding[axis]
         start = tap * self.dilation[axis] - low
         return [0 <= start + i * self.strides[axis] < size for i in range(self.output_shape[axis])]
@@ -182,12 +202,16 @@ def windows(
     input_dilation = per_axis(function, "input_dilation", input_dilation, rank)
     dilated = tuple(map(dilated_size, sizes, input_dilation))
     pairs = resolve_padding(function, padding, dilated, window_shape, strides, dilation, crop=crop)
+    same = isinstance(padding, str) and padding.upper() in ("SAME", "SAME_LOWER")
     counts = tuple(
-        output_size(n, k, stride=s, padding=pair, dilation=d, ceil_mode=ceil_mode)
+        -(-n // s)  # in this form, for sizes that are equal must look equal
+        if same and not are_known(n)
+        else output_size(n, k, stride=s, padding=pair, dilation=d, ceil_mode=ceil_mode)
         for n, k, s, pair, d in zip(dilated, window_shape, strides, pairs, dilation, strict=True)
     )
-    if min(counts) < 1:
-        axis = counts.index(min(counts))
+    empty = [axis for axis, count in enumerate(counts) if surely_below(count, 1)]
+    if empty:
+        axis = min(empty, key=counts.__getitem__) if are_known(*counts) else empty[0]
         received = ", ".join(
             f"{name} {value}"
             for name, value in (
@@ -218,11 +242,22 @@ def refuse_window_in_padding(
     for axis in range(where.rank):
         if where.padding[axis] == (0, 0):
             continue
-        counts = where.tap_counts(axis, include_padding=False)
-        if 0 in counts:
+        window = _window_in_padding(where, axis)
+        if window is not None:
             raise ValueError(
-                f"{function}: `padding` (={where.padding}) leaves window {counts.index(0)} along "
+                f"{function}: `padding` (={where.padding}) leaves window {window} along "
                 f"spatial axis {axis} without a pixel of the input; received spatial sizes "
                 f"{where.sizes}, {window_argument} {where.window_shape}, strides {where.strides}, "
                 f"dilation {where.dilation}; pad less"
             )
+
+
+def _window_in_padding(where: Windows, axis: int) -> Size | None:
+    """The first window along `axis` that surely sees nothing but padding, None if there is none."""
+    if where.known_along(axis):
+        counts = where.tap_counts(axis, include_padding=False)
+        return counts.index(0) if 0 in counts else None
+    (low, _), last = where.padding[axis], where.output_shape[axis] - 1
+    if surely_below(where.effective_shape[axis] - 1, low):
+        return 0
+    return last if surely_below(where.dilated_sizes[axis] - 1 + low, last * where.strides[axis]) else None

@@ -3,11 +3,10 @@
 Along an axis of n pixels and m windows, g = gcd(n, m), the windows repeat after n/g pixels and m/g
 windows, and none reaches from one period into the next. So the axis is split into g periods, and
 only the m/g windows of one are written out, each a slice reduced for all periods at once: if m
-divides n that is one reduction. Sums and first maxima both separate by axes, since the first in
+divides n that is one reduction, also where n is not known yet. Sums and first maxima both separate by axes, since the first in
 row-major order lies in the first row that has the maximum, and there in the first column.
 """
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -35,16 +34,18 @@ def average(
     rank = len(output_shape)
     sizes = inputs.shape[-rank - 1 : -1]
     sums = _reduce_all((widen(inputs),), output_shape, _sum, (0,))[0]
-    counts = functools.reduce(
-        np.multiply.outer,
-        (
-            np.array([end - start for start, end in geometry.adaptive_windows(n, m)])
-            for n, m in zip(sizes, output_shape, strict=True)
-        ),
-    )
+    counts, of_unknown = np.ones((), int), 1
+    for n, m in zip(sizes, output_shape, strict=True):
+        if geometry.are_known(n):
+            along = [end - start for start, end in geometry.adaptive_windows(n, m)]
+        else:  # which m divides
+            along, of_unknown = [1], of_unknown * (n // m)
+        counts = np.multiply.outer(counts, along)
     divisor = counts.flat[0] if (counts == counts.flat[0]).all() else counts[..., None]
     shape = (1,) * (inputs.ndim - np.ndim(divisor)) + np.shape(divisor)
     divisor = np.reshape(divisor, shape).astype(sums.dtype)
+    if not geometry.are_known(of_unknown):
+        divisor = jnp.asarray(divisor) * jnp.asarray(of_unknown, sums.dtype)
     return (sums / divisor).astype(inputs.dtype)
 
 
@@ -110,7 +111,7 @@ def _reduce_axis(
 ) -> tuple[Array, ...]:
     """Reduces `count` windows along one axis."""
     size = arrays[0].shape[axis]
-    periods = math.gcd(size, count)
+    periods = math.gcd(size, count) if geometry.are_known(size) else count
     windows = geometry.adaptive_windows(size // periods, count // periods)
     arrays = tuple(
         a.reshape((*a.shape[:axis], periods, size // periods, *a.shape[axis + 1 :])) for a in arrays

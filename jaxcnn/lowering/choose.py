@@ -187,6 +187,11 @@ def max_pool(
         fill = extreme(inputs.dtype, lowest=largest)
         return halo.spread(part, split, windows, inputs, fill=fill)
     name = _max_pool_algorithm(windows) if algorithm == "auto" else algorithm
+    if name == "tree" and not windows.known:
+        raise ValueError(
+            f"{function}: `algorithm` (='tree') takes spatial sizes that are known when it is "
+            f"traced, not {windows.sizes}; use 'auto'"
+        )
     return MAX_POOL_ALGORITHMS[name].max_pool(inputs, windows, largest, real)
 
 
@@ -243,7 +248,7 @@ def adaptive_max_pool(
 def _max_pool_algorithm(windows: Windows) -> str:
     """Selects over shifted slices, by doubling where windows are long along an axis."""
     long = any(is_long(windows, axis) for axis in range(windows.rank))
-    return "tree" if long else "shift"
+    return "tree" if long and windows.known else "shift"
 
 
 def _sum_pool_algorithm(windows: Windows) -> str:
@@ -262,6 +267,8 @@ def _sliding(
     where a slice a window was level with it. None where sizes or distances differ, or where no two
     windows share a pixel, for then each is a reduction of its own.
     """
+    if not geometry.are_known(*sizes):
+        return None
     window_shape, strides = [], []
     for size, count in zip(sizes, output_shape, strict=True):
         windows = geometry.adaptive_windows(size, count)

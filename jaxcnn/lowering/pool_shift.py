@@ -170,7 +170,12 @@ def _first_pixels(
     """
     pixels = slices.real_pixels(windows, axis, real)
     d, s, span = windows.dilation[axis], windows.strides[axis], windows.output_shape[axis] - 1
-    inside = [pixels[t * d : t * d + span * s + 1 : s] for t in range(windows.window_shape[axis])]
+    inside = [
+        pixels[t * d : t * d + span * s + 1 : s]
+        if isinstance(pixels, np.ndarray)
+        else lax.slice_in_dim(pixels, t * d, t * d + span * s + 1, s)
+        for t in range(windows.window_shape[axis])
+    ]
     seen = inside[0]
     first: list[np.ndarray | Array | None] = [None]
     for here in inside[1:]:

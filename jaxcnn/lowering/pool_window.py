@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Shaped
 
 from jaxcnn.geometry import Windows
-from jaxcnn.lowering import pool_shift
+from jaxcnn.lowering import pool_shift, slices
 from jaxcnn.lowering.dtypes import extreme
 
 
@@ -53,7 +53,11 @@ def reduce_window(inputs: Array, neutral, reducer, windows: Windows) -> Array:
     """`lax.reduce_window` over the spatial axes.
 
     It takes no negative amounts, so that windows which `ceil_mode` drops may come along at the end.
+    Amounts that are not known are padded, or cropped, first.
     """
+    if not windows.known:
+        inputs = slices.pad_for_windows(inputs, windows, neutral)
+        windows = windows.fitted()
     padding = ((low, max(high, 0)) for low, high in windows.fitted_padding)
     outputs = lax.reduce_window(
         inputs,

@@ -44,10 +44,11 @@ def _linear(inputs: Array, axis: int, size: int) -> Array:
     first, last = (lax.slice_in_dim(inputs, i, i + 1, axis=axis) for i in (0, n - 1))
     padded = lax.concatenate([first, inputs, last], axis)
     # u = lower + fraction / (2*size), in whole numbers; the padding moves `lower` on by one
-    phases = size // n if size % n == 0 else size
-    lower, fraction = np.divmod((2 * np.arange(phases) + 1) * n - size, 2 * size)
-    weights = fraction / (2 * size)
-    if size % n == 0:
+    whole = size % n == 0
+    pixels, phases = (1, size // n) if whole else (n, size)  # n need not be known for the former
+    lower, fraction = np.divmod((2 * np.arange(phases) + 1) * pixels - phases, 2 * phases)
+    weights = fraction / (2 * phases)
+    if whole:
         parts = []
         for start, weight in zip((lower + 1).tolist(), weights.tolist(), strict=True):
             left, right = (

@@ -6,17 +6,19 @@ windows would, and its transpose is made of `lax.pad` and sums: no scatter, the 
 time.
 """
 
+import functools
 import itertools
 import math
+import operator
 from collections.abc import Iterator
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Shaped
+from jaxtyping import Array, Bool, Integer, Shaped
 
-from jaxcnn.geometry import Windows
+from jaxcnn.geometry import Windows, surely_below
 
 Tap = tuple[int, ...]
 
@@ -106,17 +108,57 @@ def real_pixels(
     low, high = windows.fitted_padding[axis]
     if axis == 0 and real is not None:
         return lax.pad(real, False, ((low, high, 0),))
-    place = np.arange(low + windows.sizes[axis] + high) - low
+    size = low + windows.sizes[axis] + high
+    if windows.known_along(axis):
+        place = np.arange(size) - low
+    else:
+        place = lax.iota(jnp.int32, size) - low
     return (place >= 0) & (place < windows.sizes[axis])
+
+
+def inside(windows: Windows, axis: int, tap: int) -> Bool[np.ndarray | Array, " out"]:
+    """For every window along `axis`, whether its `tap` falls on the input: computed if unknown."""
+    if windows.known_along(axis):
+        return np.array(windows.tap_in_input(axis, tap))
+    place = window_starts(windows, axis) + tap * windows.dilation[axis]
+    return (place >= 0) & (place < windows.dilated_sizes[axis])
+
+
+def entered(windows: Windows, axis: int, tap: int) -> Bool[np.ndarray | Array, " out"]:
+    """For every window along `axis`, whether `tap`, not its first, is its first on the input."""
+    return inside(windows, axis, tap) & ~inside(windows, axis, tap - 1)
+
+
+def tap_counts(
+    windows: Windows, axis: int, include_padding: bool
+) -> Integer[np.ndarray | Array, "#out"]:
+    """For every window along `axis`, or for all, how many taps fall on the input or its padding."""
+    if windows.known_along(axis):
+        return np.array(windows.tap_counts(axis, include_padding=include_padding))
+    (low, high), size = windows.padding[axis], windows.window_shape[axis]
+    overhang = windows.fitted_padding[axis][1] - high
+    if surely_below(overhang, 1) and (include_padding or (low, high) == (0, 0)):
+        return np.array([size])
+    first, last = (-low, high) if include_padding else (0, 0)
+    last += windows.dilated_sizes[axis]
+    start, d = window_starts(windows, axis), windows.dilation[axis]
+    before, until = (jnp.clip(-((start - edge) // d), 0, size) for edge in (first, last))
+    return until - before
+
+
+def window_starts(windows: Windows, axis: int) -> Integer[Array, " out"]:
+    """Where windows along `axis` start on the input, for sizes that are not known."""
+    low, _ = windows.padding[axis]
+    return lax.iota(jnp.int32, windows.output_shape[axis]) * windows.strides[axis] - low
 
 
 def tap_mask(windows: Windows, tap: Tap) -> Bool[Array, "1 *out 1"] | None:
     """Whether `tap` falls on the input, not into the padding, in each window; None if in all."""
     mask = None
     for axis, a in enumerate(tap):
-        inside = windows.tap_in_input(axis, a)
-        if not all(inside):
-            along = lay_along(np.array(inside), windows, axis)
+        seen = inside(windows, axis, a)
+        if not windows.known_along(axis) or not seen.all():
+            along = lay_along(seen, windows, axis)
             mask = along if mask is None else mask & along
     return None if mask is None else jnp.broadcast_to(mask, (1, *windows.output_shape, 1))
 
@@ -128,9 +170,11 @@ def first_tap(windows: Windows, dtype: np.dtype) -> Shaped[Array, "1 *out 1"]:
     """
     position = jnp.zeros((1, *windows.output_shape, 1), dtype)
     for axis, size in enumerate(windows.window_shape):
-        inside = np.array([windows.tap_in_input(axis, a) for a in range(size)])
         weight = math.prod(windows.window_shape[axis + 1 :])
-        position += lay_along((inside.argmax(0) * weight).astype(dtype), windows, axis)
+        terms = [entered(windows, axis, tap) * (tap * weight) for tap in range(1, size)]
+        if terms:
+            first = functools.reduce(operator.add, terms).astype(dtype)
+            position += lay_along(first, windows, axis)
     return position
 
 
