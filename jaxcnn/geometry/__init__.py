@@ -26,7 +26,7 @@ from jaxcnn.geometry.sizes import (
     resized_sizes,
 )
 from jaxcnn.geometry.sliding import Windows, refuse_window_in_padding, windows
-from jaxcnn.geometry.unknown import Size, are_known, surely_below
+from jaxcnn.geometry.unknown import Size, are_known, larger, smaller, surely_below
 
 __all__ = [
     "IntPerAxis",
@@ -43,11 +43,13 @@ __all__ = [
     "effective_size",
     "fill_and_amounts",
     "fractional_starts",
+    "larger",
     "output_size",
     "per_axis",
     "refuse_window_in_padding",
     "resized_sizes",
     "resolve_padding",
+    "smaller",
     "surely_below",
     "transposed_windows",
     "unpooled_sizes",

@@ -44,7 +44,7 @@ def output_size(
     """
     room = size + sum(padding) - effective_size(kernel_size, dilation)
     if not ceil_mode:
-        return 0 if surely_below(room, 0) else room // stride + 1
+        return larger(room // stride + 1, 0)
     count = -(-room // stride) + 1
     starting_inside = -(-(size + padding[0]) // stride)
     return larger(smaller(count, larger(starting_inside, count - 1)), 0)

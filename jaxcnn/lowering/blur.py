@@ -8,8 +8,10 @@ from jaxtyping import Array, Inexact
 
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import slices
+from jaxcnn.lowering.unknown import spare_no_window
 
 
+@spare_no_window
 def blur(
     padded: Inexact[Array, "n *padded channels"], windows: Windows
 ) -> Inexact[Array, "n *out channels"]:
@@ -17,7 +19,7 @@ def blur(
 
     Coefficients that are equal, the first and the last and so on, share one product.
     """
-    values = padded
+    values = padded if windows.known else slices.pad_for_windows(padded, windows, 0)
     for axis in reversed(range(windows.rank)):
         last = windows.window_shape[axis] - 1
         if axis < windows.rank - 1:

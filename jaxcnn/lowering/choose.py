@@ -55,8 +55,10 @@ from jaxcnn.lowering import (
     pool_shift,
     pool_tree,
     pool_window,
+    slices,
     sum_shift,
     sum_window,
+    unknown,
 )
 from jaxcnn.lowering.dtypes import extreme, widen
 from jaxcnn.lowering.problem import ConvProblem
@@ -118,9 +120,27 @@ def conv(
     reason = chosen.unsupported(inputs, kernel, problem)
     if reason is not None:
         raise ValueError(f"{function}: `algorithm` (={algorithm!r}) {reason}; use 'auto'")
+    if not problem.windows.known:
+        return _conv_of_unknown_size(function, inputs, kernel, problem, chosen)
     if chosen in SPLITTING:
         return chosen.conv(inputs, kernel, problem, lambda x, k, p: conv(function, x, k, p, "auto"))
     return chosen.conv(inputs, kernel, problem)
+
+
+def _conv_of_unknown_size(
+    function: str, inputs: Array, kernel: Array, problem: ConvProblem, chosen: ModuleType
+) -> Array:
+    """The convolution of images that are padded first, for XLA takes amounts that are known.
+
+    Phases have paddings of their own.
+    """
+    windows = unknown.with_a_window(problem.windows)
+    if chosen is not conv_phases:
+        inputs = slices.pad_for_windows(inputs, windows, 0)
+        windows = windows.fitted()
+    enough = dataclasses.replace(problem, windows=windows)
+    inner = (lambda x, k, p: conv(function, x, k, p, "auto"),) * (chosen in SPLITTING)
+    return unknown.resized(chosen.conv(inputs, kernel, enough, *inner), windows, problem.windows)
 
 
 def _conv_algorithm(inputs: Array, kernel: Array, problem: ConvProblem) -> str:
@@ -166,6 +186,7 @@ def channels_last_pays() -> bool:
     return jax.default_backend() == "cpu"
 
 
+@unknown.spare_no_window
 def max_pool(
     function: str,
     inputs: Shaped[Array, "n *spatial channels"],
@@ -195,6 +216,7 @@ def max_pool(
     return MAX_POOL_ALGORITHMS[name].max_pool(inputs, windows, largest, real)
 
 
+@unknown.spare_no_window
 def sum_pool(
     function: str, inputs: Num[Array, "n *spatial channels"], windows: Windows, algorithm: str
 ) -> Num[Array, "n *out channels"]:
@@ -210,6 +232,7 @@ def sum_pool(
     return SUM_POOL_ALGORITHMS[name].sum_pool(inputs, windows)
 
 
+@unknown.spare_no_window
 def max_pool_with_indices(
     inputs: Shaped[Array, "n *spatial channels"],
     plane: Integer[Array, "1 *spatial 1"],

@@ -57,6 +57,7 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Num
 
+from jaxcnn.geometry import are_known
 from jaxcnn.lowering import conv_direct, xla_conv
 from jaxcnn.lowering.problem import ConvProblem
 
@@ -202,7 +203,12 @@ def _linear_in_kernel(inputs: Array, d_kernel: Array, problem: ConvProblem) -> A
 
 
 def _images_together(n: int, pixels: int) -> int:
-    """The least divisor of the number of images that makes a block, or all of them."""
+    """The least divisor of the number of images that makes a block, or all of them.
+
+    All of them, too, where their number or their size is not known yet.
+    """
+    if not are_known(n, pixels):
+        return n
     divisors = (m for m in range(BLOCK_IMAGES, n) if n % m == 0 and m * pixels >= BLOCK_PIXELS)
     return next(divisors, n)
 

@@ -31,6 +31,8 @@ def unsupported(inputs: Array, kernel: Array, problem: ConvProblem) -> str | Non
     """Why this algorithm can't take the problem: not depthwise, not real, or above three axes."""
     if not jnp.issubdtype(inputs.dtype, jnp.floating):
         return f"needs real floating inputs; received {inputs.dtype}"
+    if not problem.windows.known:
+        return f"needs spatial sizes that are known when traced; received {problem.windows.sizes}"
     if problem.windows.rank > 3:
         return f"transforms at most 3 spatial axes; received {problem.windows.rank}"
     return conv_shift.unsupported(inputs, kernel, problem)

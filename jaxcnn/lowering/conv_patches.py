@@ -17,7 +17,7 @@ def rows(
     """Lays each window out as a row of taps x channels, the taps in row-major order."""
     padded = slices.pad_for_windows(inputs, windows, 0)
     pixels = jnp.concatenate([pixel for _, pixel in slices.tap_slices(padded, windows)], axis=-1)
-    return pixels.reshape((len(pixels), math.prod(windows.output_shape), pixels.shape[-1]))
+    return pixels.reshape((pixels.shape[0], math.prod(windows.output_shape), pixels.shape[-1]))
 
 
 def conv_local(

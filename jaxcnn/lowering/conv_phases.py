@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Num
 
-from jaxcnn.geometry import Windows
+from jaxcnn.geometry import Windows, are_known, smaller
 from jaxcnn.lowering import conv_direct
 from jaxcnn.lowering.problem import ConvProblem
 
@@ -72,8 +72,8 @@ def conv(
         outputs = part if outputs is None else outputs + part
     if outputs is None:  # every tap falls between the pixels
         dtype = problem.preferred_element_type or inputs.dtype
-        return jnp.zeros((len(inputs), *windows.output_shape, kernel.shape[-1]), dtype)
-    crop = (len(inputs), *windows.output_shape, kernel.shape[-1])
+        return jnp.zeros((inputs.shape[0], *windows.output_shape, kernel.shape[-1]), dtype)
+    crop = (inputs.shape[0], *windows.output_shape, kernel.shape[-1])
     return outputs if outputs.shape == crop else lax.slice(outputs, (0,) * len(crop), crop)
 
 
@@ -95,7 +95,8 @@ def runs(windows: Windows, axis: int) -> list[Run]:
     padding = windows.padding[axis][0]
     step, stride = r // math.gcd(d, r), s * period(windows, axis) // r
     made: list[Run] = []
-    for phase in range(min(period(windows, axis), windows.output_shape[axis])):
+    phases = smaller(period(windows, axis), windows.output_shape[axis])
+    for phase in range(phases if are_known(phases) else period(windows, axis)):
         first = next((a for a in range(min(step, k)) if (s * phase - padding + a * d) % r == 0), k)
         taps, low = range(first, k, step), (padding - s * phase - first * d) // r
         if not taps:
@@ -158,7 +159,8 @@ def _interleave(
     rank = len(chosen)
     counts, lengths = part.shape[1:-1], tuple(len(run.taps) for run in chosen)
     features = part.shape[-1] // groups // math.prod(lengths)
-    part = part.reshape((len(part), *counts, groups, *lengths, features))
+    n = part.shape[0]
+    part = part.reshape((n, *counts, groups, *lengths, features))
     pairs = [axis for i in range(rank) for axis in (1 + i, 2 + rank + i)]
     part = part.transpose((0, *pairs, 1 + rank, 2 + 2 * rank))
     config = [(0, 0, 0)]
@@ -166,4 +168,4 @@ def _interleave(
         config += [(0, 0, 0), (run.start, q - run.start - len(run.taps), 0)]
     part = lax.pad(part, jnp.zeros((), part.dtype), [*config, (0, 0, 0), (0, 0, 0)])
     spatial = (count * q for count, q in zip(counts, periods, strict=True))
-    return part.reshape((len(part), *spatial, groups * features))
+    return part.reshape((n, *spatial, groups * features))

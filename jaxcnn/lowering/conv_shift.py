@@ -37,7 +37,7 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Inexact, Num
 
-from jaxcnn.geometry import Windows
+from jaxcnn.geometry import Windows, are_known
 from jaxcnn.lowering import slices
 from jaxcnn.lowering.dtypes import sum_dtype
 from jaxcnn.lowering.problem import ConvProblem
@@ -131,7 +131,12 @@ def row_starts(windows: Windows) -> tuple[np.ndarray, ...]:
 
 
 def images_together(n: int, row_elements: int) -> int:
-    """The largest divisor of the number of images with which a row stays below `ROW_ELEMENTS`."""
+    """The largest divisor of the number of images with which a row stays below `ROW_ELEMENTS`.
+
+    It is 1 where their number is not known yet.
+    """
+    if not are_known(n):
+        return 1
     most = max(ROW_ELEMENTS // row_elements, 1)
     return max((m for m in range(1, min(n, most) + 1) if n % m == 0), default=0)
 
@@ -153,6 +158,8 @@ def _convolve_by_rows(
     windows: Windows,
 ) -> Inexact[Array, "n *out channels"]:
     """`_rows_of_products` with the tangent of the inputs as shifted products, for second order."""
+    if not windows.known:
+        return _shifted_products(inputs, kernel, windows)
     return _rows_of_products(inputs, kernel, windows)
 
 

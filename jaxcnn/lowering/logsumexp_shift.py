@@ -24,8 +24,10 @@ from jaxcnn.geometry import Windows
 from jaxcnn.lowering import slices
 from jaxcnn.lowering.pool_shift import shared
 from jaxcnn.lowering.reduce_axis import is_long, reduce_axis
+from jaxcnn.lowering.unknown import spare_no_window
 
 
+@spare_no_window
 @functools.partial(jax.jit, static_argnums=1)
 def logsumexp_pool(
     inputs: Float[Array, "n *spatial channels"], windows: Windows

@@ -21,29 +21,35 @@ from jaxtyping import Array, Num
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import slices
 from jaxcnn.lowering.dtypes import extreme, widen
+from jaxcnn.lowering.unknown import spare_no_window
 
 Inputs = Num[Array, "n *spatial channels"]
 Kernel = Num[Array, "*kernel_size channels"]
 Outputs = Num[Array, "n *out channels"]
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+@spare_no_window
 def best_sum(inputs: Inputs, kernel: Kernel, windows: Windows, minimum: bool) -> Outputs:
     """Returns `max_plus`, or `min_minus` if `minimum`; integers saturate.
 
     Of equal sums the first in row-major order of the taps wins; the first NaN wins over all.
     """
+    return _differentiable(inputs, kernel, windows, minimum)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def _differentiable(inputs: Inputs, kernel: Kernel, windows: Windows, minimum: bool) -> Outputs:
     return _best_and_winner(inputs, kernel, windows, minimum)[0]
 
 
-@best_sum.defjvp
+@_differentiable.defjvp
 def _tangent(windows: Windows, minimum: bool, primals, tangents) -> tuple[Outputs, Outputs]:
     """Takes, in each window, the tangent of the winning sum: x'[i*s + a*d, c] +- k'[a, c].
 
     The sums of the transpose run in float32 for 16-bit floats, hence the tangents are widened.
     """
     inputs, kernel = primals
-    outputs = best_sum(inputs, kernel, windows, minimum)
+    outputs = _differentiable(inputs, kernel, windows, minimum)
     _, winner = _best_and_winner(
         lax.stop_gradient(inputs), lax.stop_gradient(kernel), windows, minimum
     )

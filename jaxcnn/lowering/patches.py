@@ -13,10 +13,11 @@ from jax import lax
 from jaxtyping import Array, Num, Shaped
 
 from jaxcnn.geometry import Windows
-from jaxcnn.lowering import slices
+from jaxcnn.lowering import slices, unknown
 from jaxcnn.lowering.dtypes import widen
 
 
+@unknown.spare_no_window
 def unfold(
     inputs: Shaped[Array, "n *spatial channels"], windows: Windows
 ) -> Shaped[Array, "n *out_and_window channels"]:
@@ -42,6 +43,9 @@ def fold(
 ) -> Num[Array, "n *spatial channels"]:
     """Adds every window in place, the transpose of `unfold`: (n, *spatial, channels)."""
     dtype, (n, channels) = patches.dtype, (patches.shape[0], patches.shape[-1])
+    enough = unknown.with_a_window(windows)
+    if enough != windows:
+        patches, windows = unknown.resized(patches, windows, enough), enough
     values = patches.reshape((n, *windows.output_shape, math.prod(windows.window_shape) * channels))
     values = widen(values)
     for axis, size in enumerate(windows.window_shape):

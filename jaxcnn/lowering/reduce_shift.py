@@ -16,8 +16,10 @@ from jaxcnn.lowering import slices
 from jaxcnn.lowering.dtypes import spread
 from jaxcnn.lowering.pool_shift import shared
 from jaxcnn.lowering.reduce_axis import reduce_axis
+from jaxcnn.lowering.unknown import spare_no_window
 
 
+@spare_no_window
 def pool(
     inputs: Shaped[Array, "n *spatial channels"],
     init: Shaped[Array, ""],

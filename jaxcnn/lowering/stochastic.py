@@ -14,16 +14,24 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcnn.geometry import Windows
-from jaxcnn.lowering import slices
+from jaxcnn.lowering import slices, unknown
 from jaxcnn.lowering.dtypes import widen
 
 Inputs = Float[Array, "n *spatial channels"]
 Outputs = Float[Array, "n *out channels"]
 
 
-@functools.partial(jax.jit, static_argnames="windows")
 def drawn(inputs: Inputs, samples: Outputs, windows: Windows) -> Outputs:
     """The element of each window at which the running sum of weights passes samples * total."""
+    enough = unknown.with_a_window(windows)
+    if enough == windows:
+        return _drawn(inputs, samples, windows)
+    outputs = _drawn(inputs, unknown.resized(samples, windows, enough), enough)
+    return unknown.resized(outputs, enough, windows)
+
+
+@functools.partial(jax.jit, static_argnames="windows")
+def _drawn(inputs: Inputs, samples: Outputs, windows: Windows) -> Outputs:
     padded = slices.pad_for_windows(widen(inputs), windows, 0)
     weight, _ = _weights(lax.stop_gradient(padded), windows)
     total = jnp.zeros(samples.shape, padded.dtype)
@@ -41,6 +49,7 @@ def drawn(inputs: Inputs, samples: Outputs, windows: Windows) -> Outputs:
     return outputs.astype(inputs.dtype)
 
 
+@unknown.spare_no_window
 @functools.partial(jax.jit, static_argnames="windows")
 def expected(inputs: Inputs, windows: Windows) -> Outputs:
     """The mean of each window weighted by its elements: sum of w**2 over sum of w."""

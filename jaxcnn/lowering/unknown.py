@@ -1,0 +1,50 @@
+"""Windows over images whose size is not known yet, and which may turn out smaller than a window.
+
+Slices and padded images must not be of negative size, whatever the size will be. So one window is
+computed at the least, over an image that is padded to hold it, and cropped away in the end where
+none fits: then the output is empty, as that of `lax` is.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Shaped
+
+from jaxcnn import geometry
+from jaxcnn.geometry import Windows
+
+
+def with_a_window(windows: Windows) -> Windows:
+    """The same windows, at least one along each axis."""
+    counts = tuple(geometry.larger(count, 1) for count in windows.output_shape)
+    return dataclasses.replace(windows, output_shape=counts)
+
+
+def resized(
+    outputs: Shaped[Array, "n ..."], now: Windows, wanted: Windows
+) -> Shaped[Array, "n ..."]:
+    """Crops outputs for the windows `now` to those of `wanted`, or pads them with zeros."""
+    config = [(0, 0, 0)] * outputs.ndim
+    for axis in range(now.rank):
+        config[axis + 1] = (0, wanted.output_shape[axis] - now.output_shape[axis], 0)
+    return lax.pad(outputs, jnp.zeros((), outputs.dtype), config)
+
+
+def spare_no_window(compute: Callable[..., Any]) -> Callable[..., Any]:
+    """Has a lowering compute one window at least, and drops what is not there."""
+
+    @functools.wraps(compute)
+    def cropped(*args: Any) -> Any:
+        (windows,) = (arg for arg in args if isinstance(arg, Windows))
+        enough = with_a_window(windows)
+        if enough == windows:
+            return compute(*args)
+        outputs = compute(*(enough if arg is windows else arg for arg in args))
+        return jax.tree.map(lambda array: resized(array, enough, windows), outputs)
+
+    return cropped
