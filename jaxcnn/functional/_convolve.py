@@ -63,7 +63,7 @@ def convolve(
     flat = _arguments.flatten_batch(inputs, rank)
     if padding_mode != "zeros":
         flat = _arguments.dilate_spatial(flat, windows.input_dilation)
-        flat = _arguments.pad_spatial(flat, windows.padding, padding_mode)
+        flat = _arguments.pad_spatial(function, flat, windows.padding, padding_mode)
         windows = windows.padded()
     problem = ConvProblem(
         windows, groups, _dtypes.product_precision(function, precision), preferred

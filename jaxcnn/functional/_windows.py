@@ -56,6 +56,6 @@ def windowed(
     _arguments.choice(function, "padding_mode", padding_mode, PADDING_MODES)
     flat = _arguments.flatten_batch(inputs, rank)
     if padding_mode not in ("identity", neutral):
-        flat = _arguments.pad_spatial(flat, windows.padding, padding_mode)
+        flat = _arguments.pad_spatial(function, flat, windows.padding, padding_mode)
         windows = windows.padded()
     return flat, windows, batch

@@ -71,6 +71,6 @@ def blur_pool(
         padding=tuple(((k - 1) // 2, k // 2) for k in window) if padding is None else padding,
     )
     flat = widen(_arguments.flatten_batch(array, rank))
-    padded = _arguments.pad_spatial(flat, windows.padding, mode)
+    padded = _arguments.pad_spatial(function, flat, windows.padding, mode)
     outputs = blur.blur(padded, windows.padded()).astype(array.dtype)
     return _arguments.restore_batch(outputs, batch)

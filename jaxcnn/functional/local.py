@@ -119,7 +119,7 @@ def conv_local(
     flat = _arguments.flatten_batch(inputs, rank)
     if padding_mode != "zeros":
         flat = _arguments.dilate_spatial(flat, windows.input_dilation)
-        flat = _arguments.pad_spatial(flat, windows.padding, padding_mode)
+        flat = _arguments.pad_spatial("conv_local", flat, windows.padding, padding_mode)
         windows = windows.padded()
     precision = _dtypes.product_precision("conv_local", precision)
     problem = ConvProblem(windows, precision=precision, preferred_element_type=preferred)
