@@ -15,6 +15,7 @@ from jaxcnn.functional._windows import windowed
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering import choose
 from jaxcnn.lowering import unpool as lowering
+from jaxcnn.lowering.first_max import positions
 
 
 @program("inputs", image=lambda window_shape, **_: len(window_shape) + 1)
@@ -83,7 +84,7 @@ def max_pool_with_indices(
     geometry.refuse_window_in_padding(function, windows)
     sizes = inputs.shape[len(batch) : -1]
     _arguments.countable_pixels(function, sizes)
-    plane = jnp.arange(math.prod(sizes), dtype=jnp.int32).reshape((*sizes, 1))
+    plane = positions((*sizes, 1), tuple(range(len(sizes))))
     plane, _, _ = laid(plane)
     outputs, indices = choose.max_pool_with_indices(flat, plane, windows)
     return _arguments.restore_batch(outputs, batch), _arguments.restore_batch(indices, batch)

@@ -18,7 +18,7 @@ from jaxtyping import Array, Inexact, Int32, Num
 
 from jaxcnn import geometry
 from jaxcnn.lowering.dtypes import extreme, widen
-from jaxcnn.lowering.first_max import first_max, first_position, take_position
+from jaxcnn.lowering.first_max import first_max, first_position, positions, take_position
 from jaxcnn.lowering.take import take_in_order
 
 Reduce = Callable[[tuple[Array, ...], int], tuple[Array, ...]]
@@ -65,11 +65,10 @@ def maximum_with_indices(
     """The maximum of each window and its row-major position in the spatial plane."""
     sizes = inputs.shape[-len(output_shape) - 1 : -1]
     wide = widen(inputs)
-    positions = lax.iota(jnp.int32, math.prod(sizes)).reshape(
-        (1,) * (inputs.ndim - len(sizes) - 1) + (*sizes, 1)
-    )
+    places = positions((*sizes, 1), tuple(range(len(sizes))))
+    places = jnp.expand_dims(places, range(inputs.ndim - len(sizes) - 1))
     outputs, indices = _reduce_all(
-        (wide, positions), output_shape, _max_and_position, (extreme(wide.dtype, lowest=True), 0)
+        (wide, places), output_shape, _max_and_position, (extreme(wide.dtype, lowest=True), 0)
     )
     return outputs.astype(inputs.dtype), jnp.broadcast_to(indices, outputs.shape)
 
@@ -83,9 +82,9 @@ def _max(arrays: tuple[Array, ...], axis: int) -> tuple[Array, ...]:
 
 
 def _max_and_position(arrays: tuple[Array, ...], axis: int) -> tuple[Array, ...]:
-    values, positions = arrays
+    values, places = arrays
     chosen = first_position(values, (axis,))
-    return first_max(values, (axis,)), take_position(positions, chosen, (axis,))
+    return first_max(values, (axis,)), take_position(places, chosen, (axis,))
 
 
 def _reduce_all(

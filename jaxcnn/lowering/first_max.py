@@ -7,7 +7,6 @@ too and scatters nothing.
 """
 
 import functools
-import math
 from collections.abc import Sequence
 
 import jax
@@ -16,6 +15,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Integer, Num, Shaped
 
+from jaxcnn.geometry import Size
+
 Axes = tuple[int, ...]
 
 
@@ -23,12 +24,12 @@ def first_max(values: Num[Array, "..."], axes: Axes) -> Num[Array, "..."]:
     """The maximum over `axes`, which ascend and are dropped; NaN where there is one."""
     if jnp.issubdtype(values.dtype, jnp.floating):
         return _differentiable(values, axes)
-    return jnp.max(values, axis=axes)
+    return lax.reduce_max(values, axes)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _differentiable(values: Float[Array, "..."], axes: Axes) -> Float[Array, "..."]:
-    return jnp.max(values, axis=axes)
+    return lax.reduce_max(values, axes)
 
 
 @_differentiable.defjvp
@@ -41,10 +42,10 @@ def _tangent(axes: Axes, primals, tangents) -> tuple[Array, Array]:
 def first_position(values: Num[Array, "..."], axes: Axes) -> Int[Array, "..."]:
     """Row-major position of the first maximum within `axes`, which are kept with size 1."""
     values = lax.stop_gradient(values)
-    hit = (values == jnp.max(values, axis=axes, keepdims=True)) | (values != values)
-    position = _positions(values.shape, axes)
+    hit = (values == jnp.expand_dims(lax.reduce_max(values, axes), axes)) | (values != values)
+    position = positions(values.shape, axes)
     beyond = jnp.asarray(np.iinfo(position.dtype).max, position.dtype)
-    return jnp.min(jnp.where(hit, position, beyond), axis=axes, keepdims=True)
+    return jnp.expand_dims(lax.reduce_min(jnp.where(hit, position, beyond), axes), axes)
 
 
 def take_position(
@@ -57,7 +58,7 @@ def take_position(
     shape = list(position.shape)
     for axis in axes:
         shape[axis] = values.shape[axis]
-    chosen = _positions(shape, axes) == position
+    chosen = positions(shape, axes) == position
     kept = jnp.where(chosen, values, jnp.zeros((), values.dtype))
     return jnp.sum(kept, axis=axes, dtype=values.dtype)
 
@@ -108,10 +109,11 @@ def beats(rival: Array, best: Array, largest: bool) -> Bool[Array, "..."]:
     return better
 
 
-def _positions(shape: Sequence[int], axes: Axes) -> Int[Array, "..."]:
+def positions(shape: Sequence[Size], axes: Axes) -> Int[Array, "..."]:
     """Row-major positions within `axes`, of size 1 along all others."""
-    sizes = [shape[axis] for axis in axes]
-    along = [1] * len(shape)
-    for axis, size in zip(axes, sizes, strict=True):
-        along[axis] = size
-    return lax.iota(jnp.int32, math.prod(sizes)).reshape(along)
+    position = jnp.zeros((1,) * len(shape), jnp.int32)
+    for axis in axes:
+        along = [1] * len(shape)
+        along[axis] = shape[axis]
+        position = position * shape[axis] + lax.broadcasted_iota(jnp.int32, along, axis)
+    return position

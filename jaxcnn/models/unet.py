@@ -121,7 +121,7 @@ class UNet(nnx.Module):
             smallest += 4
             for _ in self.features.widths[1:]:
                 smallest = 2 * smallest + 4
-        if min(images.shape[-3:-1]) < smallest:
+        if any(geometry.surely_below(size, smallest) for size in images.shape[-3:-1]):
             raise ValueError(
                 f"UNet: `inputs` must have {smallest} pixels or more along each axis under padding "
                 f"{self.padding!r}; received inputs {images.shape}"

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
+from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
@@ -251,6 +252,10 @@ class PaddedShortcut(nnx.Module):
         self, inputs: Num[Array, "*batch_and_spatial in_features"]
     ) -> Num[Array, "*batch_and_out out_features"]:
         """Takes `(*batch, *spatial, in_features)` to `(*batch, *out, out_features)`."""
-        kept = inputs[(..., *(slice(None, None, self.strides),) * self.rank, slice(None))]
+        kept, s = inputs, self.strides
+        for axis in range(inputs.ndim - 1 - self.rank, inputs.ndim - 1):
+            # Not [::s], which says the size of what is not known yet in other words than strides.
+            last = (geometry.output_size(inputs.shape[axis], 1, stride=s) - 1) * s
+            kept = lax.slice_in_dim(kept, 0, last + 1, s, axis)
         low = self.more // 2
         return jnp.pad(kept, [(0, 0)] * (kept.ndim - 1) + [(low, self.more - low)])
