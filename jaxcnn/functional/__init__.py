@@ -1,7 +1,9 @@
 """Convolution, dilation and pooling as functions of arrays, channels last, for any rank.
 
-A call is one compiled program outside `jit` too, but of `pool`, whose reducer is the caller's, and
-of those that look at numbers: `max_unpool`, `stochastic_pool` and the fractional pools.
+A call is one compiled program outside `jit` too, but a few for `pool`, whose reducer is the
+caller's, `max_unpool`, `stochastic_pool` and the fractional pools. No call looks at numbers that
+are on a device, or moves any to it or from it, but for arrays of NumPy that are given; so all work
+under `jax.transfer_guard("disallow")`.
 
 NaN and infinities stay in the windows that hold them. What exceeds the largest number of the dtype
 that a function computes in (float32 for averages and norms of 16-bit floats) is infinite. Numbers

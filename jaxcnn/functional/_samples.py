@@ -1,9 +1,9 @@
 """Where random pools get their numbers from: the caller, or a key."""
 
 import contextlib
+import functools
 
 import jax
-import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -26,8 +26,8 @@ def uniform(
       key: a PRNG key, or None.
       dtype: of the pool's inputs; float64 asks for samples as fine.
     Raises:
-      ValueError: both or neither given, another shape, or a sample outside [0, 1) that is known
-        before tracing.
+      ValueError: both or neither given, another shape, or a sample outside [0, 1) in an array of
+        NumPy. What is on a device is not looked at, for that would wait for it.
       TypeError: samples that are no floats, or a key that is none.
     """
     if (samples is None) == (key is None):
@@ -37,17 +37,21 @@ def uniform(
         )
     if key is not None:
         fine = jnp.float64 if dtype == jnp.float64 else jnp.float32
-        return jax.random.uniform(_checked_key(function, key), shape, fine)
+        return _drawn(_checked_key(function, key), shape, fine)
     values = _dtypes.floating(function, "samples", _arguments.array(function, "samples", samples))
     if values.shape != shape:
         raise ValueError(f"{function}: `samples` must be {shape}; received samples {values.shape}")
-    if not isinstance(values, jax.core.Tracer):
-        known = np.asarray(widen(values))
-        if not ((known >= 0) & (known < 1)).all():
-            raise ValueError(
-                f"{function}: `samples` must lie in [0, 1), got {known.min()} to {known.max()}"
-            )
+    if isinstance(samples, np.ndarray) and not ((samples >= 0) & (samples < 1)).all():
+        raise ValueError(
+            f"{function}: `samples` must lie in [0, 1), got {samples.min()} to {samples.max()}"
+        )
     return lax.stop_gradient(widen(values))
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _drawn(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Float[Array, "..."]:
+    """As one program, whose limits of 0 and 1 need not be sent to the device."""
+    return jax.random.uniform(key, shape, dtype)
 
 
 def _checked_key(function: str, key: object) -> Array:

@@ -37,14 +37,14 @@ def fractional_max_pool(
       window_shape: k, pixels of a window, a tuple with one int per spatial axis.
       output_shape: m, windows, a tuple with one int per spatial axis; at most n - k + 1.
       samples: `(*batch, channels, d)` in [0, 1), one for each of the d spatial axes, in their
-        order (PyTorch's 2-D pool reads them in the reverse order). Under `jit`, where the numbers
-        can't be looked at, one outside still gives windows within the image.
+        order (PyTorch's 2-D pool reads them in the reverse order). On a device, where the numbers
+        are not looked at, one outside still gives windows within the image.
       key: draws the samples instead.
     Returns:
       `(*batch, *output_shape, channels)` in the inputs' dtype.
     Raises:
-      ValueError: windows that don't fit, samples of another shape or outside [0, 1), both or
-        neither of `samples` and `key`.
+      ValueError: windows that don't fit, samples of another shape, or NumPy's outside [0, 1), both
+        or neither of `samples` and `key`.
       TypeError: an argument is of the wrong type.
 
     Example:
@@ -84,8 +84,8 @@ def fractional_max_pool_with_indices(
       indices: the same shape, int32: the row-major position of the element that takes the gradient,
         as `max_unpool` reads it.
     Raises:
-      ValueError: windows that don't fit, samples of another shape or outside [0, 1), both or
-        neither of `samples` and `key`, or positions that do not fit int32.
+      ValueError: windows that don't fit, samples of another shape, or NumPy's outside [0, 1), both
+        or neither of `samples` and `key`, or positions that do not fit int32.
       TypeError: an argument is of the wrong type.
 
     Example:

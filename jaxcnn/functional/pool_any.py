@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Shaped
 
@@ -92,10 +93,10 @@ def _initial(init: object, dtype: jnp.dtype) -> Array:
     ordered = dtype != jnp.bool_ and not jnp.issubdtype(dtype, jnp.complexfloating)
     if isinstance(init, (bool, int, float, complex)):
         if ordered and init in (math.inf, -math.inf):
-            return jnp.asarray(extreme(dtype, lowest=init == -math.inf))
+            return jax.device_put(extreme(dtype, lowest=init == -math.inf))
         if not _fits(init, dtype):
             raise ValueError(f"{label} must fit the inputs' dtype {dtype}")
-        return jnp.asarray(init, dtype)
+        return jax.device_put(np.array(init, dtype))
     start = _arguments.array("pool", "init", init)
     if start.ndim:
         raise ValueError(f"pool: `init` must be a scalar; received init {start.shape}")

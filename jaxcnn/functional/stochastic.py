@@ -41,14 +41,15 @@ def stochastic_pool(
         pair per spatial axis. A padded pixel is never drawn.
       window_dilation: pixels between neighbouring taps, per spatial axis.
       ceil_mode: whether a last window may hang over the end.
-      samples: `(*batch, *out, channels)` in [0, 1), one for each window and channel.
+      samples: `(*batch, *out, channels)` in [0, 1), one for each window and channel. On a device,
+        where the numbers are not looked at, one outside counts as 0 or as the largest below 1.
       key: draws the samples instead.
       deterministic: returns the expected value; takes neither `samples` nor `key`.
     Returns:
       `(*batch, *out, channels)` in the inputs' dtype; 16-bit floats are computed in float32.
     Raises:
-      ValueError: windows that don't fit, samples of another shape or outside [0, 1), not exactly
-        one of `samples` and `key`, or one of them although deterministic.
+      ValueError: windows that don't fit, samples of another shape, or NumPy's outside [0, 1), not
+        exactly one of `samples` and `key`, or one of them although deterministic.
       TypeError: an argument is of the wrong type.
 
     Example:

@@ -5,7 +5,6 @@ import math
 
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Int32, Integer, Num
 
 from jaxcnn import geometry
@@ -105,8 +104,8 @@ def max_unpool(
         out[n, u, v, c] = x[n, i, j, c]    where indices[n, i, j, c] = u * width + v
 
     Where windows overlap, several may name one place: the last in row-major order is put there, and
-    the gradient goes to that one alone. An index outside the output is an error; under jit, vmap or
-    grad over the indices, where their values can't be known, what it belongs to is dropped.
+    the gradient goes to that one alone. What an index outside the output belongs to is dropped. In
+    an array of NumPy it is an error; those on a device are not looked at, for that would wait.
 
     Args:
       inputs: `(*batch, *out, channels)`, the maxima or anything of their shape.
@@ -120,7 +119,7 @@ def max_unpool(
     Returns:
       `(*batch, *spatial, channels)`, by default of size (n - 1)*s + d*(k - 1) + 1 - p_lo - p_hi.
     Raises:
-      ValueError: shapes or options disagree, an index is out of range, or the positions of the
+      ValueError: shapes or options disagree, an index of NumPy is out of range, or the positions of the
         result do not fit int32.
       TypeError: an argument is of the wrong type.
 
@@ -135,6 +134,7 @@ def max_unpool(
     References:
       M. Zeiler and R. Fergus, Visualizing and understanding convolutional networks, 2014.
     """
+    known = indices if isinstance(indices, np.ndarray) else None
     inputs = _arguments.array("max_unpool", "inputs", inputs)
     indices = _arguments.array("max_unpool", "indices", indices)
     if inputs.dtype == jnp.bool_:
@@ -163,8 +163,7 @@ def max_unpool(
     )
     _arguments.countable_pixels("max_unpool", spatial)
     size = math.prod(spatial)
-    if not isinstance(indices, Tracer) and indices.size:
-        known = np.asarray(indices)  # np.min of a JAX array would be traced under jit
+    if known is not None and known.size:
         lowest, highest = int(known.min()), int(known.max())
         if lowest < 0 or highest >= size:
             raise ValueError(

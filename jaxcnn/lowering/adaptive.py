@@ -43,9 +43,10 @@ def average(
         counts = np.multiply.outer(counts, along)
     divisor = counts.flat[0] if (counts == counts.flat[0]).all() else counts[..., None]
     shape = (1,) * (inputs.ndim - np.ndim(divisor)) + np.shape(divisor)
-    divisor = np.reshape(divisor, shape).astype(sums.dtype)
+    # cast on the device: outside `jit` a constant would be sent there again for the gradient
+    divisor = jnp.asarray(np.reshape(divisor, shape)).astype(sums.dtype)
     if not geometry.are_known(of_unknown):
-        divisor = jnp.asarray(divisor) * jnp.asarray(of_unknown, sums.dtype)
+        divisor *= jnp.asarray(of_unknown, sums.dtype)
     return (sums / divisor).astype(inputs.dtype)
 
 

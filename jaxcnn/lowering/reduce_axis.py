@@ -33,17 +33,21 @@ def is_long(windows: Windows, axis: int) -> bool:
 
 
 def reduce_axis(
-    values: Array, windows: Windows, axis: int, combine: Callable[[Array, Array], Array]
+    values: Array,
+    windows: Windows,
+    axis: int,
+    combine: Callable[[Array, Array], Array],
+    slice_in_dim: Callable[..., Array] = lax.slice_in_dim,
 ) -> Array:
     """Combines the taps of each window along one spatial axis, padded already."""
     if not is_long(windows, axis):
         taps = range(windows.window_shape[axis])
         return functools.reduce(
-            combine, (slices.axis_slice(values, windows, axis, tap) for tap in taps)
+            combine, (slices.axis_slice(values, windows, axis, tap, slice_in_dim) for tap in taps)
         )
 
     def cut(array: Array, start: int, stop: int, step: int) -> Array:
-        return lax.slice_in_dim(array, start, stop, step, axis + 1)
+        return slice_in_dim(array, start, stop, step, axis + 1)
 
     return by_doubling(values, windows, axis, combine, cut)
 

@@ -6,9 +6,12 @@ axis first combines the taps in row-major order, so that the reducer needs to be
 commutative.
 """
 
+import functools
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Shaped
 
 from jaxcnn.geometry import Windows
@@ -27,8 +30,22 @@ def pool(
     windows: Windows,
 ) -> Shaped[Array, "n *out channels"]:
     """Reduces each window; `init` stands in the padding and before the first tap."""
-    values = slices.pad_for_windows(inputs, windows, init)
+    values = _padded(inputs, init, windows)
     for axis in reversed(range(windows.rank)):
         values = shared(values, windows, axis)
-        values = reduce_axis(values, windows, axis, reduce_fn)
-    return reduce_fn(jnp.broadcast_to(spread(init, values), values.shape), values)
+        values = reduce_axis(values, windows, axis, reduce_fn, _cut)
+    return reduce_fn(_before_each(init, values), values)
+
+
+# Programs, for outside `jit` the transposes of their operations send zeros to the device.
+_cut = jax.jit(lax.slice_in_dim, static_argnums=(1, 2, 3, 4))
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _padded(inputs: Array, init: Array, windows: Windows) -> Array:
+    return slices.pad_for_windows(inputs, windows, init)
+
+
+@jax.jit
+def _before_each(init: Array, values: Array) -> Array:
+    return jnp.broadcast_to(spread(init, values), values.shape)

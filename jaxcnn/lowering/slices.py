@@ -10,7 +10,7 @@ import functools
 import itertools
 import math
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax.numpy as jnp
 import numpy as np
@@ -72,7 +72,13 @@ def tap_slices(
         yield tap, tap_slice(padded, windows, tap)
 
 
-def axis_slice(values: Shaped[Array, "n ..."], windows: Windows, axis: int, tap: int) -> Array:
+def axis_slice(
+    values: Shaped[Array, "n ..."],
+    windows: Windows,
+    axis: int,
+    tap: int,
+    slice_in_dim: Callable[..., Array] = lax.slice_in_dim,
+) -> Array:
     """What `tap` meets along spatial `axis` alone; the other axes stay whole.
 
     A computation that separates by axes takes sum(k) of these where it would take prod(k) of
@@ -80,7 +86,7 @@ def axis_slice(values: Shaped[Array, "n ..."], windows: Windows, axis: int, tap:
     """
     start, s = tap * windows.dilation[axis], windows.strides[axis]
     end = start + (windows.output_shape[axis] - 1) * s + 1
-    return lax.slice_in_dim(values, start, end, s, axis + 1)
+    return slice_in_dim(values, start, end, s, axis + 1)
 
 
 def place_axis_slice(

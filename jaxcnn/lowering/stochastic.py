@@ -38,7 +38,8 @@ def _drawn(inputs: Inputs, samples: Outputs, windows: Windows) -> Outputs:
     for tap in slices.taps(windows):
         total += weight(tap)
     # Rounded up, the product could reach the total, which no running sum exceeds.
-    target = jnp.minimum(samples.astype(total.dtype) * total, jnp.nextafter(total, 0 * total))
+    target = jnp.maximum(samples, 0).astype(total.dtype) * total
+    target = jnp.minimum(target, jnp.nextafter(total, 0 * total))
     running, winner = jnp.zeros_like(total), jnp.zeros(total.shape, jnp.int32)
     for tap in slices.taps(windows):
         running += weight(tap)

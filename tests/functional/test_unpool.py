@@ -135,7 +135,7 @@ def test_same_as_torch(rng, strides, padding, ceil):
             )
         except RuntimeError:  # the smallest size no longer holds every index
             with pytest.raises(ValueError, match="`indices` must lie in"):
-                functional.max_unpool(values, indices, (3, 3), strides, padding)
+                functional.max_unpool(values, np.asarray(indices), (3, 3), strides, padding)
             continue
         ours = functional.max_unpool(
             values, indices, (3, 3), strides, padding, output_shape=output_shape
