@@ -5,6 +5,16 @@ caller's, `max_unpool`, `stochastic_pool` and the fractional pools. No call look
 are on a device, or moves any to it or from it, but for arrays of NumPy that are given; so all work
 under `jax.transfer_guard("disallow")`.
 
+`jax.export` takes symbolic batch axes everywhere, and symbolic spatial sizes but for `conv_local`,
+the fractional pools, adaptive windows that do not share the size out evenly, and padding that
+mirrors or wraps around by what may be more than the image. An image that turns out smaller than a
+window gives an empty output, as in `lax`; a lower bound, `constraints=("h >= 32",)`, spares deep
+networks the asking, which takes ever longer.
+
+`jax.experimental.jet` has no rules for `jax.custom_jvp` (`jax.nn.relu` raises too), barriers and
+loops: it takes convolutions by "direct" or "matmul" whose inputs are neither dilated nor filled,
+sums and averages by "window", and what only moves pixels; `jax.jvp` of `jax.jvp` takes everything.
+
 NaN and infinities stay in the windows that hold them. What exceeds the largest number of the dtype
 that a function computes in (float32 for averages and norms of 16-bit floats) is infinite. Numbers
 below the smallest normal one count as 0 on CPUs, as everywhere in XLA, save where pixels are only

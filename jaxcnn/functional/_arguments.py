@@ -209,7 +209,7 @@ def pad_spatial(function: str, inputs: Array, pairs: geometry.Pairs, mode: str) 
         if pair == (0, 0):
             continue
         n, (low, high) = inputs.shape[axis], pair
-        if not geometry.are_known(n, low, high):
+        if mode != "replicate" and not geometry.are_known(n, low, high):
             _known_amounts(function, inputs, axis, pair, mode)
         if mode == "circular" and not geometry.are_known(n):
             before = lax.slice_in_dim(inputs, n - low, n, axis=axis)
@@ -231,8 +231,8 @@ def _known_amounts(
     Raises:
       ValueError: they may.
     """
-    n, spare = inputs.shape[axis], {"reflect": 0, "circular": 1, "replicate": math.inf}[mode]
-    fits = spare == math.inf or all(geometry.surely_below(amount, n + spare) for amount in pair)
+    n, spare = inputs.shape[axis], 1 if mode == "circular" else 0
+    fits = all(geometry.surely_below(amount, n + spare) for amount in pair)
     if not geometry.are_known(*pair) or not fits:
         raise ValueError(
             f"{function}: `padding_mode` (={mode!r}) needs padding that is known when it is "

@@ -57,8 +57,8 @@ def space_to_depth(
             raise ValueError(
                 f"space_to_depth: `block_shape` (={block}) must divide the spatial sizes {sizes}, "
                 f"none of them 0; received inputs {inputs.shape}, where {r} does not divide {size} "
-                f"along spatial axis {axis}; pad or crop the inputs, or say of a symbolic size that "
-                f"it is a multiple, as '{r}*h' does"
+                f"along spatial axis {axis}; pad or crop the inputs; write a symbolic size as a "
+                f"multiple, such as '{r}*h'"
             )
     coarse = tuple(size // r for size, r in zip(sizes, block, strict=True))
     pairs = (part for pair in zip(coarse, block, strict=True) for part in pair)

@@ -13,7 +13,7 @@ from jaxcnn import geometry
 from jaxcnn.functional import _arguments, _dtypes, _lax_arguments, _meshes
 from jaxcnn.functional._lax_arguments import DimensionNumbers
 from jaxcnn.functional._program import program
-from jaxcnn.lowering import choose, xla_conv
+from jaxcnn.lowering import choose, unknown, xla_conv
 from jaxcnn.lowering.conv_direct import channels_last
 from jaxcnn.lowering.problem import ConvProblem, Precision
 
@@ -111,7 +111,7 @@ def conv_general_dilated(
             lambda: (1, ["lhs"]),
         )
         return _moved(outputs, last.out_spec, numbers.out_spec)
-    return xla_conv.convolve(
+    outputs = xla_conv.convolve(
         lhs,
         rhs,
         window_strides,
@@ -125,6 +125,7 @@ def conv_general_dilated(
         preferred_element_type=preferred,
         out_sharding=out_sharding,
     )
+    return unknown.resized(outputs, unknown.with_a_window(windows), windows, numbers.out_spec[2:])
 
 
 def _nothing(

@@ -95,6 +95,8 @@ def conv_local(
     padding, padding_mode = geometry.fill_and_amounts(
         "conv_local", padding, padding_mode, kernel_size, dilation
     )
+    because = "for each place has a kernel of its own"
+    _arguments.known_sizes("conv_local", inputs, sizes, because)
     windows = geometry.windows(
         "conv_local",
         sizes,

@@ -119,8 +119,8 @@ def max_unpool(
     Returns:
       `(*batch, *spatial, channels)`, by default of size (n - 1)*s + d*(k - 1) + 1 - p_lo - p_hi.
     Raises:
-      ValueError: shapes or options disagree, an index of NumPy is out of range, or the positions of the
-        result do not fit int32.
+      ValueError: shapes or options disagree, an index of NumPy is out of range, or the positions
+        of the result do not fit int32.
       TypeError: an argument is of the wrong type.
 
     Example:

@@ -1,8 +1,9 @@
 """Where windows lie: padding, output sizes and overhang, in plain integers.
 
 Every size in the library is worked out here, for convolution and for pooling alike, and nothing
-here knows an array. A size may also be an expression that stands for one (`unknown`). Along one axis, a window of k taps, d pixels apart, spans e = d*(k - 1) + 1
-pixels; it starts at every s-th pixel of the padded input, so that
+here knows an array. A size may also be an expression that stands for one (`unknown`). Along one
+axis, a window of k taps, d pixels apart, spans e = d*(k - 1) + 1 pixels; it starts at every s-th
+pixel of the padded input, so that
 
     out = floor((n + p_lo + p_hi - e) / s) + 1
 """

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from jaxcnn.geometry.sizes import dilated_size, effective_size, output_size
+from jaxcnn.geometry.unknown import are_known, larger
 
 
 class Fitted(NamedTuple):
@@ -61,7 +62,8 @@ def fitted(
       dilation: d, of the kernel.
       input_dilation: r.
     Returns:
-      An axis that gives as many outputs as the one described, which must be at least 1.
+      An axis that gives as many outputs as the one described, which must be at least 1. Where the
+      size is not known, `extra` may crop, and there is an output even if none is described.
 
     >>> fitted(32, 3, stride=2, padding=(0, 1), dilation=1, input_dilation=1).padding
     (0, 1)
@@ -72,6 +74,10 @@ def fitted(
     """
     wide, span = dilated_size(size, input_dilation), effective_size(kernel_size, dilation)
     count = output_size(wide, kernel_size, stride=stride, padding=padding, dilation=dilation)
+    if not are_known(size, *padding):  # what to cut is not known: the input is padded beforehand
+        reach = effective_size(larger(count, 1), stride)
+        high = reach + span - 1 - wide - padding[0]
+        return Fitted((0, 0), input_dilation, (0, 0), (padding[0], high), (0, 0), 1)
     reach = effective_size(count, stride)
     amounts = padding[0], reach + span - 1 - wide - padding[0]
     taps = _dead_taps(amounts[0], reach, dilation), _dead_taps(amounts[1], reach, dilation)

@@ -7,7 +7,7 @@ from jaxcnn.geometry.integers import axes_tuple, per_axis, whole_size
 from jaxcnn.geometry.padding import resolve_padding
 from jaxcnn.geometry.sizes import effective_size, output_size, refuse_empty_axis
 from jaxcnn.geometry.sliding import Windows
-from jaxcnn.geometry.unknown import Size, are_known, surely_below
+from jaxcnn.geometry.unknown import are_known, surely_below
 
 
 def transposed_windows(

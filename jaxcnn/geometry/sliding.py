@@ -260,4 +260,8 @@ def _window_in_padding(where: Windows, axis: int) -> Size | None:
     (low, _), last = where.padding[axis], where.output_shape[axis] - 1
     if surely_below(where.effective_shape[axis] - 1, low):
         return 0
-    return last if surely_below(where.dilated_sizes[axis] - 1 + low, last * where.strides[axis]) else None
+    return (
+        last
+        if surely_below(where.dilated_sizes[axis] - 1 + low, last * where.strides[axis])
+        else None
+    )

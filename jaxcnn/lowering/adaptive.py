@@ -3,8 +3,9 @@
 Along an axis of n pixels and m windows, g = gcd(n, m), the windows repeat after n/g pixels and m/g
 windows, and none reaches from one period into the next. So the axis is split into g periods, and
 only the m/g windows of one are written out, each a slice reduced for all periods at once: if m
-divides n that is one reduction, also where n is not known yet. Sums and first maxima both separate by axes, since the first in
-row-major order lies in the first row that has the maximum, and there in the first column.
+divides n that is one reduction, also where n is not known yet. Sums and first maxima both separate
+by axes, since the first in row-major order lies in the first row that has the maximum, and there in
+the first column.
 """
 
 import math

@@ -35,6 +35,7 @@ import operator
 from types import ModuleType
 
 import jax
+from jax import lax
 from jaxtyping import Array, Bool, Inexact, Integer, Num, Shaped
 
 from jaxcnn import geometry
@@ -132,11 +133,12 @@ def _conv_of_unknown_size(
 ) -> Array:
     """The convolution of images that are padded first, for XLA takes amounts that are known.
 
-    Phases have paddings of their own.
+    The barrier keeps XLA from taking them back once it knows them: see `xla_conv`. Phases have
+    paddings of their own.
     """
     windows = unknown.with_a_window(problem.windows)
     if chosen is not conv_phases:
-        inputs = slices.pad_for_windows(inputs, windows, 0)
+        inputs = lax.optimization_barrier(slices.pad_for_windows(inputs, windows, 0))
         windows = windows.fitted()
     enough = dataclasses.replace(problem, windows=windows)
     inner = (lambda x, k, p: conv(function, x, k, p, "auto"),) * (chosen in SPLITTING)

@@ -143,7 +143,9 @@ def max_pool_with_indices(
 @functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
 def _tied(inputs: Array, values: Array, positions: Positions, windows: Windows) -> Array:
     """`values`, with the tangent of the elements of `inputs` that they are."""
-    lax.neg(inputs)  # so that `jax.experimental.jet`, which skips tangents, takes it for no constant
+    lax.neg(
+        inputs
+    )  # so that `jax.experimental.jet`, which skips tangents, takes it for no constant
     return values
 
 

@@ -7,7 +7,7 @@ none fits: then the output is empty, as that of `lax` is.
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -26,12 +26,20 @@ def with_a_window(windows: Windows) -> Windows:
 
 
 def resized(
-    outputs: Shaped[Array, "n ..."], now: Windows, wanted: Windows
-) -> Shaped[Array, "n ..."]:
-    """Crops outputs for the windows `now` to those of `wanted`, or pads them with zeros."""
+    outputs: Shaped[Array, "..."],
+    now: Windows,
+    wanted: Windows,
+    axes: Sequence[int] | None = None,
+) -> Shaped[Array, "..."]:
+    """Crops outputs for the windows `now` to those of `wanted`, or pads them with zeros.
+
+    `axes` are those of the windows: the second and those that follow, if None.
+    """
+    if now == wanted:
+        return outputs
     config = [(0, 0, 0)] * outputs.ndim
-    for axis in range(now.rank):
-        config[axis + 1] = (0, wanted.output_shape[axis] - now.output_shape[axis], 0)
+    for i, axis in enumerate(range(1, now.rank + 1) if axes is None else axes):
+        config[axis] = (0, wanted.output_shape[i] - now.output_shape[i], 0)
     return lax.pad(outputs, jnp.zeros((), outputs.dtype), config)
 
 
