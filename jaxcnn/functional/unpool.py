@@ -161,6 +161,9 @@ def max_unpool(
         dilation=window_dilation,
         output_shape=output_shape,
     )
+    if not all(geometry.surely_below(0, n) for n in (*sizes, *spatial)):
+        because = "or surely not 0, as a constraint such as 'h >= 2' says"
+        _arguments.known_sizes("max_unpool", inputs, (*sizes, *spatial), because)
     _arguments.countable_pixels("max_unpool", spatial)
     size = math.prod(spatial)
     if known is not None and known.size:

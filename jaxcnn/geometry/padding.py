@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from jaxcnn.geometry.integers import is_sequence, whole_number
 from jaxcnn.geometry.sizes import effective_size
-from jaxcnn.geometry.unknown import larger
+from jaxcnn.geometry.unknown import Size, larger
 
-Pairs = tuple[tuple[int, int], ...]
+Pairs = tuple[tuple[Size, Size], ...]
 Padding = str | int | Sequence[int | Sequence[int]]
 
 PADDING_NAMES = ("SAME", "SAME_LOWER", "VALID", "FULL", "CAUSAL")

@@ -8,7 +8,7 @@ as `lax` takes it.
 import numbers
 from typing import Any
 
-Size = Any  # an int, or such an expression; nothing here knows the class, which is JAX's
+Size = int | Any  # an int, or such an expression, of whose class, JAX's, nothing here knows
 
 
 def is_expression(value: object) -> bool:

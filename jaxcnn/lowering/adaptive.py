@@ -18,6 +18,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Inexact, Int32, Num
 
 from jaxcnn import geometry
+from jaxcnn.geometry import Size
 from jaxcnn.lowering.dtypes import extreme, widen
 from jaxcnn.lowering.first_max import first_max, first_position, positions, take_position
 from jaxcnn.lowering.take import take_in_order
@@ -29,7 +30,7 @@ _MOST_SLICES = 32
 
 
 def average(
-    inputs: Inexact[Array, "*batch_and_spatial channels"], output_shape: Sequence[int]
+    inputs: Inexact[Array, "*batch_and_spatial channels"], output_shape: Sequence[Size]
 ) -> Inexact[Array, "*batch_and_out channels"]:
     """Averages each window: sums along one axis after the other, and one division at the end."""
     rank = len(output_shape)
@@ -52,7 +53,7 @@ def average(
 
 
 def maximum(
-    inputs: Num[Array, "*batch_and_spatial channels"], output_shape: Sequence[int]
+    inputs: Num[Array, "*batch_and_spatial channels"], output_shape: Sequence[Size]
 ) -> Num[Array, "*batch_and_out channels"]:
     """The maximum of each window."""
     # 16-bit floats are widened, which changes no value, for the transpose adds up where windows
@@ -62,7 +63,7 @@ def maximum(
 
 
 def maximum_with_indices(
-    inputs: Num[Array, "*batch_and_spatial channels"], output_shape: tuple[int, ...]
+    inputs: Num[Array, "*batch_and_spatial channels"], output_shape: tuple[Size, ...]
 ) -> tuple[Num[Array, "*batch_and_out channels"], Int32[Array, "*batch_and_out channels"]]:
     """The maximum of each window and its row-major position in the spatial plane."""
     sizes = inputs.shape[-len(output_shape) - 1 : -1]
@@ -91,7 +92,7 @@ def _max_and_position(arrays: tuple[Array, ...], axis: int) -> tuple[Array, ...]
 
 def _reduce_all(
     arrays: tuple[Array, ...],
-    output_shape: Sequence[int],
+    output_shape: Sequence[Size],
     reduce: Reduce,
     fills: tuple[ArrayLike, ...],
 ) -> tuple[Array, ...]:
@@ -106,7 +107,7 @@ def _reduce_all(
 def _reduce_axis(
     arrays: tuple[Array, ...],
     axis: int,
-    count: int,
+    count: Size,
     reduce: Reduce,
     fills: tuple[ArrayLike, ...],
 ) -> tuple[Array, ...]:

@@ -39,7 +39,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Inexact, Integer, Num, Shaped
 
 from jaxcnn import geometry
-from jaxcnn.geometry import Windows
+from jaxcnn.geometry import Size, Windows
 from jaxcnn.lowering import (
     adaptive,
     conv_blocks,
@@ -248,7 +248,7 @@ def max_pool_with_indices(
 def adaptive_avg_pool(
     function: str,
     inputs: Inexact[Array, "n *spatial channels"],
-    output_shape: tuple[int, ...],
+    output_shape: tuple[Size, ...],
 ) -> Inexact[Array, "n *out channels"]:
     """Averages windows that share the input out evenly."""
     windows = _sliding(function, inputs.shape[1:-1], output_shape)
@@ -261,7 +261,7 @@ def adaptive_avg_pool(
 def adaptive_max_pool(
     function: str,
     inputs: Num[Array, "n *spatial channels"],
-    output_shape: tuple[int, ...],
+    output_shape: tuple[Size, ...],
 ) -> Num[Array, "n *out channels"]:
     """Takes the maximum of windows that share the input out evenly."""
     windows = _sliding(function, inputs.shape[1:-1], output_shape)
@@ -283,7 +283,7 @@ def _sum_pool_algorithm(windows: Windows) -> str:
 
 
 def _sliding(
-    function: str, sizes: tuple[int, ...], output_shape: tuple[int, ...]
+    function: str, sizes: tuple[Size, ...], output_shape: tuple[Size, ...]
 ) -> Windows | None:
     """The windows of an ordinary pool, where these are such: 13 pixels into 6, three each, two on.
 

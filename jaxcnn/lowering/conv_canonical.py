@@ -57,7 +57,7 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Num
 
-from jaxcnn.geometry import are_known
+from jaxcnn.geometry import Size, are_known
 from jaxcnn.lowering import conv_direct, xla_conv
 from jaxcnn.lowering.problem import ConvProblem
 
@@ -202,7 +202,7 @@ def _linear_in_kernel(inputs: Array, d_kernel: Array, problem: ConvProblem) -> A
     return outputs.reshape((n, *outputs.shape[2:]))
 
 
-def _images_together(n: int, pixels: int) -> int:
+def _images_together(n: Size, pixels: Size) -> Size:
     """The least divisor of the number of images that makes a block, or all of them.
 
     All of them, too, where their number or their size is not known yet.

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Num
 
-from jaxcnn.geometry import Windows, are_known, smaller
+from jaxcnn.geometry import Size, Windows, are_known, smaller
 from jaxcnn.lowering import conv_direct
 from jaxcnn.lowering.problem import ConvProblem
 
@@ -41,13 +41,18 @@ class Run(NamedTuple):
 
     start: int
     taps: list[range]
-    low: int
+    low: Size
     stride: int
     dilation: int
 
 
 def unsupported(inputs: Array, kernel: Array, problem: ConvProblem) -> str | None:
-    """Why this algorithm can't take the problem: the input is not dilated."""
+    """Why this algorithm can't take the problem: the input is not dilated, or who knows how far in.
+
+    Which taps meet pixels depends on the padding before them.
+    """
+    if not are_known(*(low for low, _ in problem.windows.padding)):
+        return f"needs padding that is known when traced, not {problem.windows.padding}"
     if max(problem.windows.input_dilation) > 1:
         return None
     return "needs an input dilation, or strides of a transposed convolution, above 1"
@@ -110,7 +115,7 @@ def runs(windows: Windows, axis: int) -> list[Run]:
     return made
 
 
-def _run_windows(windows: Windows, chosen: tuple[Run, ...], counts: tuple[int, ...]) -> Windows:
+def _run_windows(windows: Windows, chosen: tuple[Run, ...], counts: tuple[Size, ...]) -> Windows:
     """Where the windows of a run lie on the input itself."""
     window_shape = tuple(len(run.taps[0]) for run in chosen)
     reach = (

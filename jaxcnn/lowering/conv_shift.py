@@ -37,7 +37,7 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Inexact, Num
 
-from jaxcnn.geometry import Windows, are_known
+from jaxcnn.geometry import Size, Windows, are_known
 from jaxcnn.lowering import slices
 from jaxcnn.lowering.dtypes import sum_dtype
 from jaxcnn.lowering.problem import ConvProblem
@@ -130,7 +130,7 @@ def row_starts(windows: Windows) -> tuple[np.ndarray, ...]:
     return tuple(place * np.int32(s) for place, s in zip(places, windows.strides[:-1], strict=True))
 
 
-def images_together(n: int, row_elements: int) -> int:
+def images_together(n: Size, row_elements: int) -> int:
     """The largest divisor of the number of images with which a row stays below `ROW_ELEMENTS`.
 
     It is 1 where their number is not known yet.

@@ -22,7 +22,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Inexact
 
-from jaxcnn.geometry import Windows
+from jaxcnn.geometry import Size, Windows
 from jaxcnn.lowering.problem import ConvProblem
 
 
@@ -57,17 +57,21 @@ def _tap_positions(windows: Windows, dtype: np.dtype) -> Float[Array, "1 places 
         windows.dilation,
         strict=True,
     )
+    arrays = np if windows.known else jnp
     along = [
-        np.add.outer(np.arange(o) * s - low, np.arange(k) * d) for o, s, (low, _), k, d in steps
+        (arrays.arange(o) * s - low)[:, None] + np.arange(k)[None] * d
+        for o, s, (low, _), k, d in steps
     ]
     rank, grid = windows.rank, []
     for axis, values in enumerate(along):
         shape = [1] * (2 * rank)
         shape[axis], shape[rank + axis] = values.shape
         grid.append(
-            np.broadcast_to(values.reshape(shape), (*windows.output_shape, *windows.window_shape))
+            arrays.broadcast_to(
+                values.reshape(shape), (*windows.output_shape, *windows.window_shape)
+            )
         )
-    positions = np.stack(grid, axis=-1).reshape(
+    positions = arrays.stack(grid, axis=-1).reshape(
         (1, math.prod(windows.output_shape), 1, math.prod(windows.window_shape), rank)
     )
     return jnp.asarray(positions, dtype)
@@ -75,7 +79,7 @@ def _tap_positions(windows: Windows, dtype: np.dtype) -> Float[Array, "1 places 
 
 def _sample(
     inputs: Inexact[Array, "n *spatial in_features"],
-    sizes: tuple[int, ...],
+    sizes: tuple[Size, ...],
     positions: Float[Array, "n places groups taps axes"],
 ) -> Inexact[Array, "n places groups taps channels"]:
     """The d-linear interpolation of each group's channels at the group's positions, 0 outside."""
@@ -99,7 +103,7 @@ def _sample(
     return total
 
 
-def _cell_ends(position: Array, size: int) -> tuple[tuple[Array, Array, Array], ...]:
+def _cell_ends(position: Array, size: Size) -> tuple[tuple[Array, Array, Array], ...]:
     """For both ends of the cell around `position`: index, weight, whether it is on the axis.
 
     Far outside, where an infinite offset would make the weights NaN, both are 0; a NaN stays NaN.

@@ -18,7 +18,7 @@ from typing import TypeVar
 from jax import lax
 from jaxtyping import Array
 
-from jaxcnn.geometry import Windows
+from jaxcnn.geometry import Size, Windows
 from jaxcnn.lowering import slices
 
 # From here on a chain is longer to compile than to read, and doubling does less work too.
@@ -46,7 +46,7 @@ def reduce_axis(
             combine, (slices.axis_slice(values, windows, axis, tap, slice_in_dim) for tap in taps)
         )
 
-    def cut(array: Array, start: int, stop: int, step: int) -> Array:
+    def cut(array: Array, start: int, stop: Size, step: int) -> Array:
         return slice_in_dim(array, start, stop, step, axis + 1)
 
     return by_doubling(values, windows, axis, combine, cut)
@@ -57,7 +57,7 @@ def by_doubling(
     windows: Windows,
     axis: int,
     combine: Callable[[Blocks, Blocks], Blocks],
-    cut: Callable[[Blocks, int, int, int], Blocks],
+    cut: Callable[[Blocks, int, Size, int], Blocks],
 ) -> Blocks:
     """Combines the taps of each window along one axis, of anything that can be cut along it.
 

@@ -10,11 +10,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Num
 
+from jaxcnn.geometry import Size
 from jaxcnn.lowering.take import take_in_order
 
 
 def resize(
-    inputs: Num[Array, "n *spatial channels"], resized_shape: tuple[int, ...], method: str
+    inputs: Num[Array, "n *spatial channels"], resized_shape: tuple[Size, ...], method: str
 ) -> Num[Array, "n *resized channels"]:
     """Upsamples every spatial axis to its entry of `resized_shape`, by "nearest" or "linear".
 
@@ -30,7 +31,7 @@ def resize(
     return outputs.astype(dtype)
 
 
-def _nearest(inputs: Array, axis: int, size: int) -> Array:
+def _nearest(inputs: Array, axis: int, size: Size) -> Array:
     """Copies the input pixel on which each output pixel's centre lies."""
     n = inputs.shape[axis]
     if size % n == 0:
@@ -38,7 +39,7 @@ def _nearest(inputs: Array, axis: int, size: int) -> Array:
     return take_in_order(inputs, [(2 * i + 1) * n // (2 * size) for i in range(size)], axis)
 
 
-def _linear(inputs: Array, axis: int, size: int) -> Array:
+def _linear(inputs: Array, axis: int, size: Size) -> Array:
     """Weighs the two input pixels between which each output pixel's centre lies."""
     n = inputs.shape[axis]
     first, last = (lax.slice_in_dim(inputs, i, i + 1, axis=axis) for i in (0, n - 1))

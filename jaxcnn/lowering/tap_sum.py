@@ -31,7 +31,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Integer, Shaped
 
-from jaxcnn.geometry import Windows
+from jaxcnn.geometry import Size, Windows
 
 
 def tap_sum(
@@ -64,7 +64,7 @@ def tap_sum(
     return total
 
 
-def _phases(values: Array, axis: int, s: int, length: int, wanted: set[int]) -> dict[int, Array]:
+def _phases(values: Array, axis: int, s: int, length: Size, wanted: set[int]) -> dict[int, Array]:
     """Every s-th element from each wanted one on, `length` of them."""
     values = _pad(values, axis, 0, s * length - values.shape[axis], 0)
     if s == 1:
@@ -77,7 +77,7 @@ def _phases(values: Array, axis: int, s: int, length: int, wanted: set[int]) -> 
     return {r: jnp.squeeze(part, axis + 1) for r, part in enumerate(parts)}
 
 
-def _pad(values: Array, axis: int, low: int, high: int, fill: int) -> Array:
+def _pad(values: Array, axis: int, low: Size, high: Size, fill: int) -> Array:
     if low == high == 0:
         return values
     config = [(0, 0, 0)] * values.ndim

@@ -13,10 +13,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Integer, Num
 
+from jaxcnn.geometry import Size
+
 
 @functools.partial(jax.jit, static_argnums=2)
 def place(
-    values: Num[Array, "n m channels"], indices: Integer[Array, "n m channels"], size: int
+    values: Num[Array, "n m channels"], indices: Integer[Array, "n m channels"], size: Size
 ) -> Num[Array, "n size channels"]:
     """Puts values[n, i, c] at [n, indices[n, i, c], c], zeros elsewhere.
 

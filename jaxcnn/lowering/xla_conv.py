@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Shaped
 
-from jaxcnn.geometry import Pairs
+from jaxcnn.geometry import Pairs, Size
 from jaxcnn.geometry.fitting import fitted
 
 
@@ -83,7 +83,7 @@ def convolve(
     )
 
 
-def _crop(values: Array, axes: tuple[int, ...], amounts: list[tuple[int, int]]) -> Array:
+def _crop(values: Array, axes: tuple[int, ...], amounts: list[tuple[Size, Size]]) -> Array:
     """Cuts (low, high) entries off each of some axes, or all that there are."""
     if not any(map(any, amounts)):
         return values
@@ -93,7 +93,7 @@ def _crop(values: Array, axes: tuple[int, ...], amounts: list[tuple[int, int]]) 
     return lax.slice(values, starts, ends)
 
 
-def _pad(inputs: Array, axes: tuple[int, ...], amounts: list[tuple[int, int, int]]) -> Array:
+def _pad(inputs: Array, axes: tuple[int, ...], amounts: list[tuple[Size, Size, int]]) -> Array:
     """Adds zeros along some axes, (low, high, between), kept apart from what reads them."""
     if not any(map(any, amounts)):
         return inputs
