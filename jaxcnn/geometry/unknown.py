@@ -35,14 +35,14 @@ def surely_below(size: Size, bound: Size) -> bool:
         return False
 
 
-def larger(one: Size, other: Size) -> Size:
+def larger(one: Any, other: Any) -> Size:
     """The larger size, or the expression for it."""
     if are_known(one, other):
         return max(one, other)
     return one.max(other) if is_expression(one) else other.max(one)
 
 
-def smaller(one: Size, other: Size) -> Size:
+def smaller(one: Any, other: Any) -> Size:
     """The smaller size, or the expression for it."""
     if are_known(one, other):
         return min(one, other)
