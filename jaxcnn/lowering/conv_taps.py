@@ -64,7 +64,9 @@ ROW_TERMS = 12  # likewise, with an accumulator each
 
 
 def unsupported(inputs: Array, kernel: Array, problem: ConvProblem) -> str | None:
-    """Why this algorithm can't take the problem: its channels are one group."""
+    """Why this algorithm can't take the problem: its channels are one group, or sizes unknown."""
+    if not problem.windows.known:
+        return f"needs spatial sizes that are known when traced, not {problem.windows.sizes}"
     if problem.feature_group_count > 1 or kernel.shape[-2] == 1:
         return None
     return "takes two groups of channels or more, or one channel, not 1 group of several"

@@ -177,10 +177,12 @@ def first_tap(windows: Windows, dtype: np.dtype) -> Shaped[Array, "1 *out 1"]:
     position = jnp.zeros((1, *windows.output_shape, 1), dtype)
     for axis, size in enumerate(windows.window_shape):
         weight = math.prod(windows.window_shape[axis + 1 :])
-        terms = [entered(windows, axis, tap) * (tap * weight) for tap in range(1, size)]
+        terms = [
+            entered(windows, axis, tap).astype(dtype) * dtype.type(tap * weight)
+            for tap in range(1, size)
+        ]
         if terms:
-            first = functools.reduce(operator.add, terms).astype(dtype)
-            position += lay_along(first, windows, axis)
+            position += lay_along(functools.reduce(operator.add, terms), windows, axis)
     return position
 
 
