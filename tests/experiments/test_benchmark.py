@@ -114,7 +114,8 @@ def test_prints_writes_draws_and_saves(run, tmp_path, capsys):
             figures = result.figures[name]
             assert figures.seconds > 0 and figures.compile_seconds > 0 and figures.samples >= 3
             assert figures.temp_bytes is not None and not figures.wrong
-        assert result.figures["lax"].difference < 1e-6 and result.speedup("lax") > 0
+        # up to 64 steps of float32 in a scan, whose products are added up in another order
+        assert result.figures["lax"].difference < 1e-5 and result.speedup("lax") > 0
     assert imread(files[1]).shape[1] > 500
     saved = results.path_of(tmp_path / "kept", head["device"], jax.__version__)
     assert saved.with_suffix(".png").exists() and results.read(saved)[1] == found
