@@ -12,8 +12,8 @@ from flax import nnx
 from jaxcnn import functional as F
 from jaxcnn.functional._program import program
 
-# They look at the numbers that they are given, or call a function of the user's.
-LOOKING = {
+# They take keys, look at what NumPy holds, or call a function of the user's.
+OTHERS = {
     "fractional_max_pool",
     "fractional_max_pool_with_indices",
     "max_unpool",
@@ -24,9 +24,9 @@ INPUTS = np.random.default_rng(3).normal(size=(2, 9, 7, 4))
 KERNEL = np.random.default_rng(4).normal(size=(3, 2, 4, 5))
 
 
-def test_all_are_programs_but_those_that_look_at_numbers():
+def test_all_are_programs_but_a_few():
     functions = {name: getattr(F, name) for name in F.__all__}
-    assert {n for n, f in functions.items() if inspect.unwrap(f) is f} == LOOKING
+    assert {n for n, f in functions.items() if inspect.unwrap(f) is f} == OTHERS
 
 
 @pytest.mark.parametrize(
