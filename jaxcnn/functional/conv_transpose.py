@@ -185,6 +185,8 @@ def _unpad(function: str, outputs: Array, windows: geometry.Windows, mode: str) 
     inside = outputs
     for axis, (size, (low, _)) in enumerate(zip(windows.sizes, windows.padding, strict=True), 1):
         inside = lax.slice_in_dim(inside, low, low + size, axis=axis)
-    # Padding is linear: of what it is transposed at, the type alone counts.
-    _, pull = jax.vjp(lambda x: _arguments.pad_spatial(function, x, windows.padding, mode), inside)
-    return pull(outputs)[0]
+    # of what it is transposed at, the type alone counts
+    pad = jax.linear_transpose(
+        lambda x: _arguments.pad_spatial(function, x, windows.padding, mode), inside
+    )
+    return pad(outputs)[0]
