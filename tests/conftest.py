@@ -74,6 +74,17 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20240917)
 
 
+@pytest.fixture
+def own_registry():
+    """Lets a test register what it likes for the comparison of gradients."""
+    from experiments.gradients import registry
+
+    before = dict(registry.PRIMITIVES)
+    yield
+    registry.PRIMITIVES.clear()
+    registry.PRIMITIVES.update(before)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def forget_programs():
     """Compiled programs of one file are of no use to the next, and slow down what keeps them."""

@@ -30,7 +30,7 @@ def test_docstring_examples(name):
     assert report.failed == 0
 
 
-def test_readme_examples(capsys):
+def test_readme_examples(own_registry, capsys):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert blocks
     for block in blocks:

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 comparison.load()
 PRIMITIVES = {name: next(iter(entry.cases.values())) for name, entry in registry.PRIMITIVES.items()}
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 
 @pytest.fixture
@@ -30,15 +31,6 @@ def run(run_module, monkeypatch):
     """The command line's options -> its exit code."""
     monkeypatch.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"])  # which the command adds to
     return functools.partial(run_module, "experiments.gradients")
-
-
-@pytest.fixture(autouse=True)
-def own_registry():
-    """Lets a test register what it likes."""
-    before = dict(registry.PRIMITIVES)
-    yield
-    registry.PRIMITIVES.clear()
-    registry.PRIMITIVES.update(before)
 
 
 @pytest.fixture
