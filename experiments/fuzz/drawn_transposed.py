@@ -24,6 +24,7 @@ from experiments.fuzz.primitives import (
     pair_padding,
     register,
     seldom,
+    sizes,
 )
 from experiments.fuzz.rules import (
     amounts,
@@ -158,6 +159,11 @@ def general_valid(plan: Plan) -> bool:
     return window_starts(plan, crop=True) is not None
 
 
+def general_sizes(c: Choices, plan: Plan) -> tuple[int, ...]:
+    """Spatial sizes, none empty: where padding is all that windows see `lax` is the reference."""
+    return tuple(max(size, 1) for size in sizes(c, plan))
+
+
 def general_padding(c: Choices, plan: Plan):
     """A name, or a pair for each axis."""
     if c.integer(0, 1):
@@ -186,7 +192,9 @@ register(
         "output_shape": target}, transpose, lambda plan: reached(plan) is not None,
         gradients=KERNELS, **{**common_kinds, "windows": reached, "pads": pads}),
     Primitive("conv_general_dilated", {
-        **only(PLACE, "bias", "padding_mode", "batch", padding=general_padding), **PRODUCT,
+        **only(PLACE, "bias", "padding_mode", "batch", padding=general_padding,
+               sizes=general_sizes),
+        **PRODUCT,
         **GROUPS, "layout": choice("channels last", *LAYOUTS), "images": choice(2, 1, 0),
         "batch_groups": seldom(5, choice(2), 1)}, general, general_valid,
         gradients=("lhs", "rhs"), special=("lhs",),
