@@ -77,12 +77,8 @@ CONV_ALGORITHMS: dict[str, ModuleType] = {
     "phases": conv_phases,
     "planes": conv_planes,
 }
-SPLITTING = (
-    conv_blocks,
-    conv_groups,
-    conv_phases,
-    conv_planes,
-)  # their parts are chosen for in turn
+# their parts are chosen for in turn
+SPLITTING = (conv_blocks, conv_groups, conv_phases, conv_planes)
 MAX_POOL_ALGORITHMS: dict[str, ModuleType] = {
     "shift": pool_shift,
     "tree": pool_tree,
