@@ -101,16 +101,17 @@ def conv_general_dilated(
         return _nothing(lhs, rhs, numbers, windows, batch_groups, preferred, out_sharding)
     last = channels_last(rank)
     by_lax = rank == 0 or batch_groups > 1 or out_sharding is not None or lhs.dtype == jnp.bool_
-    if not by_lax and (numbers == last or choose.channels_last_pays()):
+    if not by_lax:
         problem = ConvProblem(windows, groups, precision, preferred)
-        lhs = _moved(lhs, numbers.lhs_spec, last.lhs_spec)
-        rhs = _moved(rhs, numbers.rhs_spec, last.rhs_spec)
+        own = None if numbers == last else numbers
+        lhs = choose.moved(lhs, numbers.lhs_spec, last.lhs_spec)
+        rhs = choose.moved(rhs, numbers.rhs_spec, last.rhs_spec)
         outputs = _meshes.on_devices(
-            lambda lhs, rhs: choose.conv(_FUNCTION, lhs, rhs, problem, "auto"),
+            lambda lhs, rhs: choose.conv(_FUNCTION, lhs, rhs, problem, "auto", own),
             {"lhs": lhs, "rhs": rhs},
             lambda: (1, ["lhs"]),
         )
-        return _moved(outputs, last.out_spec, numbers.out_spec)
+        return choose.moved(outputs, last.out_spec, numbers.out_spec)
     outputs = xla_conv.convolve(
         lhs,
         rhs,
@@ -144,11 +145,3 @@ def _nothing(
         shape[axis] = size
     outputs = jnp.zeros(shape, lhs.dtype if dtype is None else dtype)
     return outputs if out_sharding is None else jax.sharding.reshard(outputs, out_sharding)
-
-
-def _moved(array: Array, spec: Sequence[int], to: Sequence[int]) -> Array:
-    """Transposes an array with axes as `spec` says into the order that `to` says."""
-    order = [0] * array.ndim
-    for axis, place in zip(spec, to, strict=True):
-        order[place] = axis
-    return array if order == sorted(order) else lax.transpose(array, order)

@@ -32,7 +32,9 @@ import dataclasses
 import itertools
 import math
 import operator
+from collections.abc import Callable, Sequence
 from types import ModuleType
+from typing import NamedTuple
 
 import jax
 from jax import lax
@@ -60,9 +62,11 @@ from jaxcnn.lowering import (
     sum_shift,
     sum_window,
     unknown,
+    xla_conv,
 )
+from jaxcnn.lowering.by_platform import OTHER, PLATFORMS, PerPlatform, by_platform
 from jaxcnn.lowering.dtypes import extreme, widen
-from jaxcnn.lowering.problem import ConvProblem
+from jaxcnn.lowering.problem import ConvProblem, Inner, Typed
 from jaxcnn.lowering.reduce_axis import is_long
 
 CONV_ALGORITHMS: dict[str, ModuleType] = {
@@ -92,14 +96,25 @@ SHIFT_TAPS = 81  # likewise, each tap is an operation
 FEW_PRODUCTS = 32  # of a pixel within a group, below which no matrix product pays
 
 
+class Choice(NamedTuple):
+    """An algorithm by its name, and in a few words why it is taken."""
+
+    algorithm: str
+    why: str
+
+
 def conv(
     function: str,
     inputs: Num[Array, "n *spatial in_features"],
     kernel: Num[Array, "*kernel_size group_features out_features"],
     problem: ConvProblem,
     algorithm: str,
+    numbers: lax.ConvDimensionNumbers | None = None,
 ) -> Num[Array, "n *out out_features"]:
-    """Computes a convolution by the algorithm named, or by the one chosen for "auto".
+    """Computes a convolution by the algorithm named, or by the one that "auto" stands for.
+
+    `numbers` say in which order the axes were before, where not channels last: in that order the
+    convolution is made on platforms for which channels last does not pay.
 
     Raises:
       ValueError: the algorithm named can't take the problem; the message says why.
@@ -109,63 +124,139 @@ def conv(
 
         def part(windows: Windows, inputs: Array, kernel: Array) -> Array:
             own = dataclasses.replace(problem, windows=windows)
-            return conv(function, inputs, kernel, own, algorithm)
+            return conv(function, inputs, kernel, own, algorithm, numbers)
 
         return halo.spread(part, split, problem.windows, inputs, kernel)
-    name = _conv_algorithm(inputs, kernel, problem) if algorithm == "auto" else algorithm
-    chosen = CONV_ALGORITHMS[name]
-    reason = chosen.unsupported(inputs, kernel, problem)
+    if algorithm == "auto":
+        return _conv(inputs, kernel, problem, numbers)
+    reason = CONV_ALGORITHMS[algorithm].unsupported(inputs, kernel, problem)
     if reason is not None:
         raise ValueError(f"{function}: `algorithm` (={algorithm!r}) {reason}; use 'auto'")
-    if not problem.windows.known:
-        return _conv_of_unknown_size(function, inputs, kernel, problem, chosen)
-    if chosen in SPLITTING:
-        return chosen.conv(inputs, kernel, problem, lambda x, k, p: conv(function, x, k, p, "auto"))
-    return chosen.conv(inputs, kernel, problem)
+    return _conv_by(algorithm, inputs, kernel, problem, _conv)
 
 
-def _conv_of_unknown_size(
-    function: str, inputs: Array, kernel: Array, problem: ConvProblem, chosen: ModuleType
+def _conv(
+    inputs: Array,
+    kernel: Array,
+    problem: ConvProblem,
+    numbers: lax.ConvDimensionNumbers | None = None,
 ) -> Array:
-    """The convolution of images that are padded first, for XLA takes amounts that are known.
+    """The convolution by what "auto" stands for on the platform that it is lowered for."""
+    platforms = (*PLATFORMS, OTHER)
+    names = {conv_choice(p, inputs, kernel, problem).algorithm for p in platforms}
+    if len(names) == 1 and numbers is None:
+        return _conv_by(*names, inputs, kernel, problem, _conv)
+    return by_platform(_Conv(problem, numbers), inputs, kernel)[0]
 
-    The barrier keeps XLA from taking them back once it knows them: see `xla_conv`. Phases have
-    paddings of their own.
-    """
+
+@dataclasses.dataclass(frozen=True)
+class _Conv(PerPlatform):
+    """A convolution by "auto", its parts as well."""
+
+    problem: ConvProblem
+    numbers: lax.ConvDimensionNumbers | None
+
+    def on(self, platform: str) -> Callable[..., list[Array]]:
+        def auto(inputs: Array, kernel: Array, problem: ConvProblem) -> Array:
+            name = conv_choice(platform, inputs, kernel, problem).algorithm
+            return _conv_by(name, inputs, kernel, problem, auto)
+
+        def compute(inputs: Array, kernel: Array) -> list[Array]:
+            if self.numbers is None or channels_last_pays(platform):
+                return [auto(inputs, kernel, self.problem)]
+            return [_conv_as_it_lay(inputs, kernel, self.problem, self.numbers)]
+
+        return compute
+
+    def outputs(self, inputs: Typed, kernel: Typed) -> list[jax.ShapeDtypeStruct]:
+        shape = (inputs.shape[0], *self.problem.windows.output_shape, kernel.shape[-1])
+        return [jax.ShapeDtypeStruct(shape, self.problem.preferred_element_type or inputs.dtype)]
+
+
+def _conv_by(name: str, inputs: Array, kernel: Array, problem: ConvProblem, inner: Inner) -> Array:
+    """The convolution by one algorithm, its parts, if it splits the problem, by `inner`."""
+    chosen = CONV_ALGORITHMS[name]
+    by_parts = (inner,) * (chosen in SPLITTING)
+    if problem.windows.known:
+        return chosen.conv(inputs, kernel, problem, *by_parts)
+    # Images of unknown size are padded first, for XLA takes amounts that are known. The barrier
+    # keeps it from taking them back once it knows them: see `xla_conv`. Phases have paddings of
+    # their own.
     windows = unknown.with_a_window(problem.windows)
     if chosen is not conv_phases:
         inputs = lax.optimization_barrier(slices.pad_for_windows(inputs, windows, 0))
         windows = windows.fitted()
     enough = dataclasses.replace(problem, windows=windows)
-    inner = (lambda x, k, p: conv(function, x, k, p, "auto"),) * (chosen in SPLITTING)
-    return unknown.resized(chosen.conv(inputs, kernel, enough, *inner), windows, problem.windows)
+    outputs = chosen.conv(inputs, kernel, enough, *by_parts)
+    return unknown.resized(outputs, windows, problem.windows)
 
 
-def _conv_algorithm(inputs: Array, kernel: Array, problem: ConvProblem) -> str:
-    """The algorithm that "auto" stands for, from the platform and what is static."""
-    if jax.default_backend() != "cpu":
-        return "direct"
+def _conv_as_it_lay(
+    inputs: Array, kernel: Array, problem: ConvProblem, numbers: lax.ConvDimensionNumbers
+) -> Array:
+    """XLA's convolution of axes in the order that `numbers` say, of and to channels last."""
+    windows = unknown.with_a_window(problem.windows)
+    last = conv_direct.channels_last(windows.rank)
+    outputs = xla_conv.convolve(
+        moved(inputs, last.lhs_spec, numbers.lhs_spec),
+        moved(kernel, last.rhs_spec, numbers.rhs_spec),
+        windows.strides,
+        windows.padding,
+        input_dilation=windows.input_dilation,
+        kernel_dilation=windows.dilation,
+        numbers=numbers,
+        feature_group_count=problem.feature_group_count,
+        precision=problem.precision,
+        preferred_element_type=problem.preferred_element_type,
+    )
+    return unknown.resized(
+        moved(outputs, numbers.out_spec, last.out_spec), windows, problem.windows
+    )
+
+
+def moved(array: Array, axes: Sequence[int], to: Sequence[int]) -> Array:
+    """Transposes an array with axes as one specification says into the order of another."""
+    order = [0] * array.ndim
+    for axis, place in zip(axes, to, strict=True):
+        order[place] = axis
+    return array if order == sorted(order) else lax.transpose(array, order)
+
+
+def conv_choice(platform: str, inputs: Typed, kernel: Typed, problem: ConvProblem) -> Choice:
+    """What "auto" stands for on a platform, from what has the shapes and dtypes of the arrays."""
+    if platform != "cpu":
+        return Choice("direct", "one convolution of XLA's, whose gradients are convolutions")
     windows = problem.windows
     taps = math.prod(windows.window_shape)
     planes = math.prod(windows.window_shape[:-2])
     features = kernel.shape[-1] // problem.feature_group_count
     few = kernel.shape[-2] == 1 or kernel.shape[-2] * features < FEW_PRODUCTS
-    worthwhile = {
-        "phases": lambda: conv_phases.run_count(windows) <= PHASE_RUNS,
-        "shift": lambda: taps <= SHIFT_TAPS and inputs.shape[-1] > 1,
-        "taps": lambda: inputs.shape[-1] > 1 and few,
-        "groups": lambda: True,
-        "matmul": lambda: True,
-        "canonical": lambda: True,
-        "planes": lambda: planes <= PLANE_TAPS,
+    several = inputs.shape[-1] > 1
+    in_turn: dict[Choice, Callable[[], bool]] = {
+        Choice("phases", "leaves out the zeros between pixels"): lambda: (
+            conv_phases.run_count(windows) <= PHASE_RUNS
+        ),
+        Choice("shift", "one channel a group: shifted slices"): lambda: (
+            several and taps <= SHIFT_TAPS
+        ),
+        Choice("taps", "few channels a group: shifted slices, some taps at a time"): lambda: (
+            several and few
+        ),
+        Choice("groups", "XLA has a fast path for one group, and none for several"): lambda: True,
+        Choice("matmul", "one tap: a product of matrices"): lambda: True,
+        Choice("canonical", "XLA's fast path, for the gradients too"): lambda: True,
+        Choice("planes", "XLA has a fast path for planes, and none for more axes"): lambda: (
+            planes <= PLANE_TAPS
+        ),
     }
-    for name, pays in worthwhile.items():
-        if CONV_ALGORITHMS[name].unsupported(inputs, kernel, problem) is None and pays():
-            return name
-    return "direct"
+    for choice, pays in in_turn.items():
+        algorithm = CONV_ALGORITHMS[choice.algorithm]
+        if algorithm.unsupported(inputs, kernel, problem) is None and pays():
+            return choice
+    return Choice("direct", "nothing faster takes it")
 
 
-def channels_last_pays() -> bool:
+def channels_last_pays(platform: str) -> bool:
     """Whether a convolution with axes in another order is best transposed to channels last.
 
     On a CPU, whose fast path and algorithms are those of channels last. Predicted: the transposes
@@ -181,7 +272,7 @@ def channels_last_pays() -> bool:
         7x7 with stride 2, 3 channels, 4x64x64 3.6 and 3.4      763 and  24
         3x3, 64 channels, one image            2.9 and  11      634 and  16
     """
-    return jax.default_backend() == "cpu"
+    return platform == "cpu"
 
 
 @unknown.spare_no_window
@@ -205,7 +296,7 @@ def max_pool(
 
         fill = extreme(inputs.dtype, lowest=largest)
         return halo.spread(part, split, windows, inputs, fill=fill)
-    name = _max_pool_algorithm(windows) if algorithm == "auto" else algorithm
+    name = max_pool_choice(OTHER, windows).algorithm if algorithm == "auto" else algorithm
     if name == "tree" and not windows.known:
         raise ValueError(
             f"{function}: `algorithm` (='tree') takes spatial sizes that are known when it is "
@@ -226,7 +317,7 @@ def sum_pool(
             return sum_pool(function, inputs, windows, algorithm)
 
         return halo.spread(part, split, windows, inputs)
-    name = _sum_pool_algorithm(windows) if algorithm == "auto" else algorithm
+    name = sum_pool_choice(OTHER, windows).algorithm if algorithm == "auto" else algorithm
     return SUM_POOL_ALGORITHMS[name].sum_pool(inputs, windows)
 
 
@@ -237,7 +328,7 @@ def max_pool_with_indices(
     windows: Windows,
 ) -> tuple[Shaped[Array, "n *out channels"], Integer[Array, "n *out channels"]]:
     """Computes a max pool, and what `plane` holds where each maximum lies."""
-    chosen = pool_tree if _max_pool_algorithm(windows) == "tree" else pool_shift
+    chosen = pool_tree if max_pool_choice(OTHER, windows).algorithm == "tree" else pool_shift
     return chosen.max_pool_with_indices(inputs, plane, windows)
 
 
@@ -266,16 +357,18 @@ def adaptive_max_pool(
     return max_pool(function, widen(inputs), windows, True, "auto").astype(inputs.dtype)
 
 
-def _max_pool_algorithm(windows: Windows) -> str:
-    """Selects over shifted slices, by doubling where windows are long along an axis."""
-    long = any(is_long(windows, axis) for axis in range(windows.rank))
-    return "tree" if long and windows.known else "shift"
+def max_pool_choice(platform: str, windows: Windows) -> Choice:
+    """What "auto" stands for in a max or min pool: the same on every platform."""
+    if windows.known and any(is_long(windows, axis) for axis in range(windows.rank)):
+        return Choice("tree", "long windows: by doubling")
+    return Choice("shift", "selects over shifted slices, whose gradient scatters nothing")
 
 
-def _sum_pool_algorithm(windows: Windows) -> str:
-    """XLA's own where no two windows share a pixel; shifted sums where they do."""
-    overlap = any(map(operator.gt, windows.effective_shape, windows.strides))
-    return "shift" if overlap else "window"
+def sum_pool_choice(platform: str, windows: Windows) -> Choice:
+    """What "auto" stands for in a sum or average pool: the same on every platform."""
+    if any(map(operator.gt, windows.effective_shape, windows.strides)):
+        return Choice("shift", "windows overlap: sums of shifted slices")
+    return Choice("window", "no two windows share a pixel: XLA's own reduction")
 
 
 def _sliding(

@@ -18,12 +18,12 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array, Num
 
-from jaxcnn.lowering.problem import ConvProblem, Inner
+from jaxcnn.lowering.problem import ConvProblem, Inner, Typed
 
 BLOCK_CHANNELS = 32
 
 
-def unsupported(inputs: Array, kernel: Array, problem: ConvProblem) -> str | None:
+def unsupported(inputs: Typed, kernel: Typed, problem: ConvProblem) -> str | None:
     """Why this algorithm can't take the problem."""
     if problem.feature_group_count == 1:
         return "takes two groups of channels or more, not 1"

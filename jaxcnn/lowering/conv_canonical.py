@@ -59,13 +59,13 @@ from jaxtyping import Array, Num
 
 from jaxcnn.geometry import Size, are_known
 from jaxcnn.lowering import conv_direct, xla_conv
-from jaxcnn.lowering.problem import ConvProblem
+from jaxcnn.lowering.problem import ConvProblem, Typed
 
 BLOCK_IMAGES, BLOCK_PIXELS = 8, 1024  # of a block, at least
 FEW_CHANNELS = 16  # up to so many, phases are laid side by side
 
 
-def unsupported(inputs: Array, kernel: Array, problem: ConvProblem) -> str | None:
+def unsupported(inputs: Typed, kernel: Typed, problem: ConvProblem) -> str | None:
     """Why this algorithm can't take the problem."""
     if problem.windows.rank > 2:
         return f"takes one or two spatial axes, not {problem.windows.rank}"

@@ -4,10 +4,10 @@ from jax import lax
 from jaxtyping import Array, Num
 
 from jaxcnn.lowering import xla_conv
-from jaxcnn.lowering.problem import ConvProblem
+from jaxcnn.lowering.problem import ConvProblem, Typed
 
 
-def unsupported(inputs: Array, kernel: Array, problem: ConvProblem) -> str | None:
+def unsupported(inputs: Typed, kernel: Typed, problem: ConvProblem) -> str | None:
     """Why this algorithm can't take the problem: it takes all."""
     return None
 

@@ -24,10 +24,10 @@ from jaxtyping import Array, Num
 
 from jaxcnn.lowering import conv_shift, slices
 from jaxcnn.lowering.dtypes import sum_dtype
-from jaxcnn.lowering.problem import ConvProblem
+from jaxcnn.lowering.problem import ConvProblem, Typed
 
 
-def unsupported(inputs: Array, kernel: Array, problem: ConvProblem) -> str | None:
+def unsupported(inputs: Typed, kernel: Typed, problem: ConvProblem) -> str | None:
     """Why this algorithm can't take the problem: not depthwise, not real, or above three axes."""
     if not jnp.issubdtype(inputs.dtype, jnp.floating):
         return f"needs real floating inputs; received {inputs.dtype}"

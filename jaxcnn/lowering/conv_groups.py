@@ -21,12 +21,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Num
 
-from jaxcnn.lowering.problem import ConvProblem, Inner
+from jaxcnn.lowering.problem import ConvProblem, Inner, Typed
 
 UNROLLED = 8  # up to so many groups are convolutions of their own
 
 
-def unsupported(inputs: Array, kernel: Array, problem: ConvProblem) -> str | None:
+def unsupported(inputs: Typed, kernel: Typed, problem: ConvProblem) -> str | None:
     """Why this algorithm can't take the problem."""
     if problem.feature_group_count == 1:
         return "takes two groups of channels or more, not 1"

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Num
 
-from jaxcnn.lowering.problem import ConvProblem
+from jaxcnn.lowering.problem import ConvProblem, Typed
 
 
-def unsupported(inputs: Array, kernel: Array, problem: ConvProblem) -> str | None:
+def unsupported(inputs: Typed, kernel: Typed, problem: ConvProblem) -> str | None:
     """Why this algorithm can't take the problem."""
     windows = problem.windows
     if any(size != 1 for size in windows.window_shape):

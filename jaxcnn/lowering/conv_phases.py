@@ -25,7 +25,7 @@ from jaxtyping import Array, Num
 
 from jaxcnn.geometry import Size, Windows, are_known, smaller
 from jaxcnn.lowering import conv_direct
-from jaxcnn.lowering.problem import ConvProblem
+from jaxcnn.lowering.problem import ConvProblem, Typed
 
 
 class Run(NamedTuple):
@@ -46,7 +46,7 @@ class Run(NamedTuple):
     dilation: int
 
 
-def unsupported(inputs: Array, kernel: Array, problem: ConvProblem) -> str | None:
+def unsupported(inputs: Typed, kernel: Typed, problem: ConvProblem) -> str | None:
     """Why this algorithm can't take the problem: the input is not dilated, or who knows how far in.
 
     Which taps meet pixels depends on the padding before them.

@@ -17,10 +17,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Num
 
-from jaxcnn.lowering.problem import ConvProblem, Inner
+from jaxcnn.lowering.problem import ConvProblem, Inner, Typed
 
 
-def unsupported(inputs: Array, kernel: Array, problem: ConvProblem) -> str | None:
+def unsupported(inputs: Typed, kernel: Typed, problem: ConvProblem) -> str | None:
     """Why this algorithm can't take the problem."""
     if problem.windows.rank < 3:
         return f"takes three spatial axes or more, not {problem.windows.rank}"

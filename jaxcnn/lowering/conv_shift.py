@@ -40,12 +40,12 @@ from jaxtyping import Array, Inexact, Num
 from jaxcnn.geometry import Size, Windows, are_known
 from jaxcnn.lowering import slices
 from jaxcnn.lowering.dtypes import sum_dtype
-from jaxcnn.lowering.problem import ConvProblem
+from jaxcnn.lowering.problem import ConvProblem, Typed
 
 ROW_ELEMENTS = 8192  # images are taken together until a row of them is about as large
 
 
-def unsupported(inputs: Array, kernel: Array, problem: ConvProblem) -> str | None:
+def unsupported(inputs: Typed, kernel: Typed, problem: ConvProblem) -> str | None:
     """Why this algorithm can't take the problem: it isn't depthwise."""
     if kernel.shape[-2] == 1:
         return None

@@ -52,7 +52,7 @@ from jaxcnn.geometry import Windows
 from jaxcnn.lowering import slices
 from jaxcnn.lowering.conv_shift import images_together, row_starts
 from jaxcnn.lowering.dtypes import sum_dtype
-from jaxcnn.lowering.problem import ConvProblem
+from jaxcnn.lowering.problem import ConvProblem, Typed
 from jaxcnn.lowering.tap_boxes import Start, over_boxes
 
 Pixels = Num[Array, "n *padded groups group_features"]
@@ -63,7 +63,7 @@ TERMS = 36  # products in one expression: more of them compile slowly
 ROW_TERMS = 12  # likewise, with an accumulator each
 
 
-def unsupported(inputs: Array, kernel: Array, problem: ConvProblem) -> str | None:
+def unsupported(inputs: Typed, kernel: Typed, problem: ConvProblem) -> str | None:
     """Why this algorithm can't take the problem: its channels are one group, or sizes unknown."""
     if not problem.windows.known:
         return f"needs spatial sizes that are known when traced, not {problem.windows.sizes}"

@@ -2,7 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array
@@ -17,6 +19,16 @@ Precision = (
     | tuple[lax.Precision, lax.Precision]
     | lax.DotAlgorithmPreset
 )
+
+
+@runtime_checkable
+class Typed(Protocol):
+    """What has a shape and a dtype: an array, or what only stands for one."""
+
+    @property
+    def shape(self) -> tuple[Any, ...]: ...
+    @property
+    def dtype(self) -> np.dtype: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

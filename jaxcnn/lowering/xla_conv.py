@@ -6,15 +6,20 @@ amounts itself, as soon as it transposes a convolution that pads by more than e 
 strides leave pixels unread. `geometry.fitting` gives the amounts from which it never does.
 """
 
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import AxisType
 from jaxtyping import Array, Shaped
 
 from jaxcnn.geometry import Pairs, Size
 from jaxcnn.geometry.fitting import fitted
+from jaxcnn.lowering.by_platform import PerPlatform, by_platform
+from jaxcnn.lowering.problem import Typed
 
 
 def convolve(
@@ -48,42 +53,86 @@ def convolve(
       numbers: which axis is what.
       **options: the rest of what `lax.conv_general_dilated` takes.
     """
-    numbers = lax.conv_dimension_numbers(inputs.shape, kernel.shape, numbers)
-    spatial, kernel_spatial = tuple(numbers.lhs_spec[2:]), tuple(numbers.rhs_spec[2:])
-    rates = (1,) * len(strides) if input_dilation is None else input_dilation
-    if max(rates, default=1) > 1 and jax.default_backend() == "cpu":
-        inputs = _pad(inputs, spatial, [(0, 0, rate - 1) for rate in rates])
-        rates = (1,) * len(strides)
-    fits = [
-        fitted(
-            inputs.shape[axis],
-            kernel.shape[kernel_axis],
-            stride=stride,
-            padding=pair,
-            dilation=dilation,
-            input_dilation=rate,
-        )
-        for axis, kernel_axis, stride, pair, dilation, rate in zip(
-            spatial, kernel_spatial, strides, padding, kernel_dilation, rates, strict=True
-        )
-    ]
-    kernel = _crop(kernel, kernel_spatial, [fit.taps for fit in fits])
-    inputs = _pad(inputs, spatial, [(0, 0, fit.spread - 1) for fit in fits])
-    inputs = _crop(inputs, spatial, [fit.crop for fit in fits])
-    inputs = _pad(inputs, spatial, [(*fit.extra, 0) for fit in fits])
-    return lax.conv_general_dilated(
-        inputs,
-        kernel,
-        strides,
-        [fit.padding for fit in fits],
-        lhs_dilation=[fit.dilation for fit in fits],
-        rhs_dilation=kernel_dilation,
-        dimension_numbers=numbers,
-        **options,
+    plan = _Plan(
+        strides=tuple(strides),
+        padding=tuple(padding),
+        input_dilation=tuple(input_dilation or (1,) * len(strides)),
+        kernel_dilation=tuple(kernel_dilation),
+        numbers=lax.conv_dimension_numbers(inputs.shape, kernel.shape, numbers),
+        options=tuple(options.items()),
     )
+    if max(plan.input_dilation, default=1) == 1:
+        return plan.fitted(inputs, kernel)
+    if AxisType.Explicit in jax.typeof(inputs).sharding.mesh.axis_types:
+        # the types of the outputs are JAX's own to tell: dilated first everywhere
+        return plan.dilated(inputs, kernel)
+    return by_platform(plan, inputs, kernel)[0]
 
 
-def _crop(values: Array, axes: tuple[int, ...], amounts: list[tuple[Size, Size]]) -> Array:
+@dataclasses.dataclass(frozen=True)
+class _Plan(PerPlatform):
+    """What `convolve` takes beside the arrays."""
+
+    strides: tuple[int, ...]
+    padding: Pairs
+    input_dilation: tuple[int, ...]
+    kernel_dilation: tuple[int, ...]
+    numbers: lax.ConvDimensionNumbers
+    options: tuple[tuple[str, Any], ...]
+
+    def on(self, platform: str) -> Callable[..., list[Array]]:
+        convolved = self.dilated if platform == "cpu" else self.fitted
+        return lambda inputs, kernel: [convolved(inputs, kernel)]
+
+    def outputs(self, inputs: Typed, kernel: Typed) -> list[jax.ShapeDtypeStruct]:
+        shapes = (jax.ShapeDtypeStruct(array.shape, array.dtype) for array in (inputs, kernel))
+        return [jax.eval_shape(self.fitted, *shapes)]
+
+    def dilated(self, inputs: Array, kernel: Array) -> Array:
+        """The convolution of inputs that are dilated first."""
+        rates = self.input_dilation
+        inputs = _pad(inputs, self.numbers.lhs_spec[2:], [(0, 0, rate - 1) for rate in rates])
+        return dataclasses.replace(self, input_dilation=(1,) * len(rates)).fitted(inputs, kernel)
+
+    def fitted(self, inputs: Array, kernel: Array) -> Array:
+        """The convolution of what is read of both arrays."""
+        spatial, kernel_spatial = self.numbers.lhs_spec[2:], self.numbers.rhs_spec[2:]
+        fits = [
+            fitted(
+                inputs.shape[axis],
+                kernel.shape[kernel_axis],
+                stride=stride,
+                padding=pair,
+                dilation=dilation,
+                input_dilation=rate,
+            )
+            for axis, kernel_axis, stride, pair, dilation, rate in zip(
+                spatial,
+                kernel_spatial,
+                self.strides,
+                self.padding,
+                self.kernel_dilation,
+                self.input_dilation,
+                strict=True,
+            )
+        ]
+        kernel = _crop(kernel, kernel_spatial, [fit.taps for fit in fits])
+        inputs = _pad(inputs, spatial, [(0, 0, fit.spread - 1) for fit in fits])
+        inputs = _crop(inputs, spatial, [fit.crop for fit in fits])
+        inputs = _pad(inputs, spatial, [(*fit.extra, 0) for fit in fits])
+        return lax.conv_general_dilated(
+            inputs,
+            kernel,
+            self.strides,
+            [fit.padding for fit in fits],
+            lhs_dilation=[fit.dilation for fit in fits],
+            rhs_dilation=self.kernel_dilation,
+            dimension_numbers=self.numbers,
+            **dict(self.options),
+        )
+
+
+def _crop(values: Array, axes: Sequence[int], amounts: list[tuple[Size, Size]]) -> Array:
     """Cuts (low, high) entries off each of some axes, or all that there are."""
     if not any(map(any, amounts)):
         return values
@@ -93,7 +142,7 @@ def _crop(values: Array, axes: tuple[int, ...], amounts: list[tuple[Size, Size]]
     return lax.slice(values, starts, ends)
 
 
-def _pad(inputs: Array, axes: tuple[int, ...], amounts: list[tuple[Size, Size, int]]) -> Array:
+def _pad(inputs: Array, axes: Sequence[int], amounts: list[tuple[Size, Size, int]]) -> Array:
     """Adds zeros along some axes, (low, high, between), kept apart from what reads them."""
     if not any(map(any, amounts)):
         return inputs
