@@ -14,6 +14,7 @@ from jaxcnn.functional import _arguments, _dtypes, _lax_arguments, _meshes
 from jaxcnn.functional._lax_arguments import DimensionNumbers
 from jaxcnn.functional._program import program
 from jaxcnn.lowering import choose, unknown, xla_conv
+from jaxcnn.lowering.conv_by_name import moved
 from jaxcnn.lowering.conv_direct import channels_last
 from jaxcnn.lowering.problem import ConvProblem, Precision
 
@@ -104,14 +105,14 @@ def conv_general_dilated(
     if not by_lax:
         problem = ConvProblem(windows, groups, precision, preferred)
         own = None if numbers == last else numbers
-        lhs = choose.moved(lhs, numbers.lhs_spec, last.lhs_spec)
-        rhs = choose.moved(rhs, numbers.rhs_spec, last.rhs_spec)
+        lhs = moved(lhs, numbers.lhs_spec, last.lhs_spec)
+        rhs = moved(rhs, numbers.rhs_spec, last.rhs_spec)
         outputs = _meshes.on_devices(
             lambda lhs, rhs: choose.conv(_FUNCTION, lhs, rhs, problem, "auto", own),
             {"lhs": lhs, "rhs": rhs},
             lambda: (1, ["lhs"]),
         )
-        return choose.moved(outputs, last.out_spec, numbers.out_spec)
+        return moved(outputs, last.out_spec, numbers.out_spec)
     outputs = xla_conv.convolve(
         lhs,
         rhs,

@@ -32,7 +32,7 @@ import dataclasses
 import itertools
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import ModuleType
 from typing import NamedTuple
 
@@ -44,45 +44,21 @@ from jaxcnn import geometry
 from jaxcnn.geometry import Size, Windows
 from jaxcnn.lowering import (
     adaptive,
-    conv_blocks,
-    conv_canonical,
-    conv_direct,
-    conv_fft,
-    conv_groups,
-    conv_matmul,
     conv_phases,
-    conv_planes,
-    conv_shift,
-    conv_taps,
     halo,
     pool_shift,
     pool_tree,
     pool_window,
-    slices,
     sum_shift,
     sum_window,
     unknown,
-    xla_conv,
 )
 from jaxcnn.lowering.by_platform import OTHER, PLATFORMS, PerPlatform, by_platform
+from jaxcnn.lowering.conv_by_name import CONV_ALGORITHMS, conv_as_it_lay, conv_by
 from jaxcnn.lowering.dtypes import extreme, widen
-from jaxcnn.lowering.problem import ConvProblem, Inner, Typed
+from jaxcnn.lowering.problem import ConvProblem, Typed
 from jaxcnn.lowering.reduce_axis import is_long
 
-CONV_ALGORITHMS: dict[str, ModuleType] = {
-    "direct": conv_direct,
-    "canonical": conv_canonical,
-    "matmul": conv_matmul,
-    "shift": conv_shift,
-    "taps": conv_taps,
-    "fft": conv_fft,
-    "groups": conv_groups,
-    "blocks": conv_blocks,
-    "phases": conv_phases,
-    "planes": conv_planes,
-}
-# their parts are chosen for in turn
-SPLITTING = (conv_blocks, conv_groups, conv_phases, conv_planes)
 MAX_POOL_ALGORITHMS: dict[str, ModuleType] = {
     "shift": pool_shift,
     "tree": pool_tree,
@@ -132,7 +108,7 @@ def conv(
     reason = CONV_ALGORITHMS[algorithm].unsupported(inputs, kernel, problem)
     if reason is not None:
         raise ValueError(f"{function}: `algorithm` (={algorithm!r}) {reason}; use 'auto'")
-    return _conv_by(algorithm, inputs, kernel, problem, _conv)
+    return conv_by(algorithm, inputs, kernel, problem, _conv)
 
 
 def _conv(
@@ -145,7 +121,7 @@ def _conv(
     platforms = (*PLATFORMS, OTHER)
     names = {conv_choice(p, inputs, kernel, problem).algorithm for p in platforms}
     if len(names) == 1 and numbers is None:
-        return _conv_by(*names, inputs, kernel, problem, _conv)
+        return conv_by(*names, inputs, kernel, problem, _conv)
     return by_platform(_Conv(problem, numbers), inputs, kernel)[0]
 
 
@@ -159,67 +135,18 @@ class _Conv(PerPlatform):
     def on(self, platform: str) -> Callable[..., list[Array]]:
         def auto(inputs: Array, kernel: Array, problem: ConvProblem) -> Array:
             name = conv_choice(platform, inputs, kernel, problem).algorithm
-            return _conv_by(name, inputs, kernel, problem, auto)
+            return conv_by(name, inputs, kernel, problem, auto)
 
         def compute(inputs: Array, kernel: Array) -> list[Array]:
             if self.numbers is None or channels_last_pays(platform):
                 return [auto(inputs, kernel, self.problem)]
-            return [_conv_as_it_lay(inputs, kernel, self.problem, self.numbers)]
+            return [conv_as_it_lay(inputs, kernel, self.problem, self.numbers)]
 
         return compute
 
     def outputs(self, inputs: Typed, kernel: Typed) -> list[jax.ShapeDtypeStruct]:
         shape = (inputs.shape[0], *self.problem.windows.output_shape, kernel.shape[-1])
         return [jax.ShapeDtypeStruct(shape, self.problem.preferred_element_type or inputs.dtype)]
-
-
-def _conv_by(name: str, inputs: Array, kernel: Array, problem: ConvProblem, inner: Inner) -> Array:
-    """The convolution by one algorithm, its parts, if it splits the problem, by `inner`."""
-    chosen = CONV_ALGORITHMS[name]
-    by_parts = (inner,) * (chosen in SPLITTING)
-    if problem.windows.known:
-        return chosen.conv(inputs, kernel, problem, *by_parts)
-    # Images of unknown size are padded first, for XLA takes amounts that are known. The barrier
-    # keeps it from taking them back once it knows them: see `xla_conv`. Phases have paddings of
-    # their own.
-    windows = unknown.with_a_window(problem.windows)
-    if chosen is not conv_phases:
-        inputs = lax.optimization_barrier(slices.pad_for_windows(inputs, windows, 0))
-        windows = windows.fitted()
-    enough = dataclasses.replace(problem, windows=windows)
-    outputs = chosen.conv(inputs, kernel, enough, *by_parts)
-    return unknown.resized(outputs, windows, problem.windows)
-
-
-def _conv_as_it_lay(
-    inputs: Array, kernel: Array, problem: ConvProblem, numbers: lax.ConvDimensionNumbers
-) -> Array:
-    """XLA's convolution of axes in the order that `numbers` say, of and to channels last."""
-    windows = unknown.with_a_window(problem.windows)
-    last = conv_direct.channels_last(windows.rank)
-    outputs = xla_conv.convolve(
-        moved(inputs, last.lhs_spec, numbers.lhs_spec),
-        moved(kernel, last.rhs_spec, numbers.rhs_spec),
-        windows.strides,
-        windows.padding,
-        input_dilation=windows.input_dilation,
-        kernel_dilation=windows.dilation,
-        numbers=numbers,
-        feature_group_count=problem.feature_group_count,
-        precision=problem.precision,
-        preferred_element_type=problem.preferred_element_type,
-    )
-    return unknown.resized(
-        moved(outputs, numbers.out_spec, last.out_spec), windows, problem.windows
-    )
-
-
-def moved(array: Array, axes: Sequence[int], to: Sequence[int]) -> Array:
-    """Transposes an array with axes as one specification says into the order of another."""
-    order = [0] * array.ndim
-    for axis, place in zip(axes, to, strict=True):
-        order[place] = axis
-    return array if order == sorted(order) else lax.transpose(array, order)
 
 
 def conv_choice(platform: str, inputs: Typed, kernel: Typed, problem: ConvProblem) -> Choice:

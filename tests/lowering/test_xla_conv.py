@@ -15,7 +15,7 @@ import pytest
 
 import jaxcnn
 from jaxcnn import functional
-from jaxcnn.lowering import choose
+from jaxcnn.lowering import by_platform, choose
 
 # name: inputs, kernel, options of `functional.conv`
 CASES = {
@@ -42,9 +42,14 @@ CASES = {
 
 
 def equations(jaxpr):
-    """All equations, those of programs within equations included."""
+    """All equations, those of programs within equations and of every platform included."""
     for equation in jaxpr.eqns:
         yield equation
+        if equation.primitive.name == "by_platform":
+            avals = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars]
+            for platform in by_platform.PLATFORMS:
+                compute = equation.params["computation"].on(platform)
+                yield from equations(jax.make_jaxpr(compute)(*avals).jaxpr)
         for value in jax.tree.leaves(
             list(equation.params.values()), is_leaf=lambda leaf: hasattr(leaf, "eqns")
         ):
