@@ -36,7 +36,7 @@ import abc
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -146,10 +146,7 @@ class Transposed(PerPlatform):
                 outputs = compute(*_inserted(rest, self.linear, moving))
                 return [outputs[i] for i in self.seen]
 
-            varying = jax.typeof(cotangents[0]).manual_axis_type
-            types = [
-                jax.ShapeDtypeStruct(t.shape, t.dtype, manual_axis_type=varying) for t in self.types
-            ]
+            types = _like(self.types, map(jax.typeof, operands))
             return list(jax.linear_transpose(mapped, *types)(cotangents))
 
         return _without_what_is_unused(transposed)
@@ -204,6 +201,19 @@ def _inserted(values: list[Any], places: Sequence[int], others: Sequence[Any]) -
     return values
 
 
+def _like(arrays: Iterable[Any], operands: Iterable[Any]) -> list[ShapedArray]:
+    """The types of arrays that lie on the devices that the operands lie on, not split."""
+    on_mesh = next((operand for operand in operands if not operand.sharding.mesh.empty), None)
+    if on_mesh is None:
+        return [ShapedArray(array.shape, array.dtype) for array in arrays]
+    whole = NamedSharding(on_mesh.sharding.mesh, PartitionSpec())
+    varying = on_mesh.manual_axis_type
+    return [
+        ShapedArray(array.shape, array.dtype, sharding=whole, manual_axis_type=varying)
+        for array in arrays
+    ]
+
+
 def _moves(value: Any) -> bool:
     """Whether its dtype has tangents."""
     return jnp.issubdtype(value.dtype, jnp.inexact)
@@ -255,21 +265,7 @@ def _run(*operands: Array, computation: PerPlatform, settings: _Settings) -> lis
 
 @_operation.def_abstract_eval
 def _types(*operands: Any, computation: PerPlatform, settings: _Settings) -> list[ShapedArray]:
-    outputs = computation.outputs(*operands)
-    on_mesh = [operand for operand in operands if not operand.sharding.mesh.empty]
-    if not on_mesh:
-        return [ShapedArray(output.shape, output.dtype) for output in outputs]
-    return [
-        ShapedArray(
-            output.shape,
-            output.dtype,
-            sharding=NamedSharding(
-                on_mesh[0].sharding.mesh, PartitionSpec(*[None] * len(output.shape))
-            ),
-            manual_axis_type=on_mesh[0].manual_axis_type,
-        )
-        for output in outputs
-    ]
+    return _like(computation.outputs(*operands), operands)
 
 
 def _jvp(
