@@ -108,7 +108,7 @@ class Tangent(PerPlatform):
 
             return jax.jvp(moved, [still[i] for i in self.moving], tangents)[1]
 
-        return _without_what_is_unused(tangent)
+        return tangent
 
     def outputs(self, *operands: Any) -> list[Any]:
         still, _ = self._parted(operands)
@@ -149,7 +149,7 @@ class Transposed(PerPlatform):
             types = _like(self.types, map(jax.typeof, operands))
             return list(jax.linear_transpose(mapped, *types)(cotangents))
 
-        return _without_what_is_unused(transposed)
+        return transposed
 
     def outputs(self, *operands: Any) -> Sequence[Any]:
         return self.types
@@ -217,18 +217,6 @@ def _like(arrays: Iterable[Any], operands: Iterable[Any]) -> list[ShapedArray]:
 def _moves(value: Any) -> bool:
     """Whether its dtype has tangents."""
     return jnp.issubdtype(value.dtype, jnp.inexact)
-
-
-def _without_what_is_unused(function: Callable[..., list[Array]]) -> Callable[..., list[Array]]:
-    """The function without the values that JAX computes beside its derivative."""
-
-    def pruned(*operands: Array) -> list[Array]:
-        closed = jax.make_jaxpr(function)(*operands)
-        used = [True] * len(closed.jaxpr.outvars)
-        jaxpr, _ = partial_eval.dce_jaxpr(closed.jaxpr, used, instantiate=True)
-        return core.jaxpr_as_fun(core.ClosedJaxpr(jaxpr, closed.consts))(*operands)
-
-    return pruned
 
 
 # The operation itself
@@ -310,10 +298,25 @@ def _batch(
     return outputs, [0] * len(outputs)
 
 
+@functools.partial(jax.jit, static_argnames=("computation", "platform"))
+def _form(*operands: Array, computation: PerPlatform, platform: str) -> Sequence[Array]:
+    """The computation on a platform: as a program, whose trace the next lowering finds again.
+
+    Without the values that JAX computes beside a derivative, which are of no use here.
+    """
+    compute = computation.on(platform)
+    if not isinstance(computation, Tangent | Transposed | Batched):
+        return compute(*operands)
+    closed = jax.make_jaxpr(compute)(*operands)
+    used = [True] * len(closed.jaxpr.outvars)
+    jaxpr, _ = partial_eval.dce_jaxpr(closed.jaxpr, used, instantiate=True)
+    return core.jaxpr_as_fun(core.ClosedJaxpr(jaxpr, closed.consts))(*operands)
+
+
 def _lowered(platform: str) -> mlir.LoweringRule:
     def compute(*operands: Array, computation: PerPlatform, settings: _Settings) -> Sequence[Array]:
         with settings.set():
-            return computation.on(platform)(*operands)
+            return _form(*operands, computation=computation, platform=platform)
 
     return mlir.lower_fun(compute, multiple_results=True)
 
