@@ -28,40 +28,38 @@ Derivatives and batches are such computations too: of a computation f with opera
     Tangent       (x, dx) to J dx, dx for those operands that move       jax.jvp of f.on(platform)
     Transposed    (rest, dy) to M^T dy, M the map in the other operands  jax.linear_transpose
     Batched       f of each element of a batch                           jax.vmap
+    Series        x and terms to f(x) and terms                          jet
 
 so that what is kept for the backward pass are the operands, whichever platform it is for.
 """
 
-import abc
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 from jax.core import ShapedArray
+from jax.experimental import jet
 from jax.extend import core
+from jax.extend.core.primitives import conv_general_dilated_p
 from jax.interpreters import ad, batching, mlir, partial_eval
-from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
-OTHER = "other"  # any platform that is none of these
-
-
-class PerPlatform(abc.ABC):
-    """A computation that takes arrays, and how each platform makes it."""
-
-    @abc.abstractmethod
-    def on(self, platform: str) -> Callable[..., Sequence[Array]]:
-        """The computation as one of `PLATFORMS` or `OTHER` makes it."""
-
-    @abc.abstractmethod
-    def outputs(self, *operands: Any) -> Sequence[Any]:
-        """What has the shapes and dtypes of the outputs, for operands with shapes and dtypes."""
+from jaxcnn.lowering.per_platform import (
+    OTHER,
+    PLATFORMS,
+    Batched,
+    PerPlatform,
+    Series,
+    Tangent,
+    Transposed,
+    like,
+    moves,
+    put,
+)
 
 
 def by_platform(computation: PerPlatform, *operands: Array) -> list[Array]:
@@ -85,141 +83,6 @@ class _Settings:
         with jax.enable_x64(self.x64), jax.default_matmul_precision(self.precision):
             yield
 
-
-@dataclasses.dataclass(frozen=True)
-class Tangent(PerPlatform):
-    """How the outputs move with some operands: takes all operands, then the tangents of those.
-
-    Outputs of dtypes that have no tangents are left out.
-    """
-
-    of: PerPlatform
-    moving: tuple[int, ...]
-
-    def on(self, platform: str) -> Callable[..., list[Array]]:
-        compute = self.of.on(platform)
-
-        def tangent(*operands: Array) -> list[Array]:
-            still, tangents = self._parted(operands)
-
-            def moved(*moving: Array) -> list[Array]:
-                outputs = compute(*_put(still, self.moving, moving))
-                return [output for output in outputs if _moves(output)]
-
-            return jax.jvp(moved, [still[i] for i in self.moving], tangents)[1]
-
-        return tangent
-
-    def outputs(self, *operands: Any) -> list[Any]:
-        still, _ = self._parted(operands)
-        return [output for output in self.of.outputs(*still) if _moves(output)]
-
-    def _parted(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        count = len(operands) - len(self.moving)
-        return list(operands[:count]), list(operands[count:])
-
-
-@dataclasses.dataclass(frozen=True)
-class Transposed(PerPlatform):
-    """The transpose in some operands: takes the others, then cotangents of some outputs.
-
-    Attributes:
-      of: a computation that is linear in those operands.
-      linear: which operands these are.
-      types: shapes and dtypes of these.
-      seen: the outputs that have cotangents.
-    """
-
-    of: PerPlatform
-    linear: tuple[int, ...]
-    types: tuple[jax.ShapeDtypeStruct, ...]
-    seen: tuple[int, ...]
-
-    def on(self, platform: str) -> Callable[..., list[Array]]:
-        compute = self.of.on(platform)
-
-        def transposed(*operands: Array) -> list[Array]:
-            count = len(operands) - len(self.seen)
-            rest, cotangents = list(operands[:count]), list(operands[count:])
-
-            def mapped(*moving: Array) -> list[Array]:
-                outputs = compute(*_inserted(rest, self.linear, moving))
-                return [outputs[i] for i in self.seen]
-
-            types = _like(self.types, map(jax.typeof, operands))
-            return list(jax.linear_transpose(mapped, *types)(cotangents))
-
-        return transposed
-
-    def outputs(self, *operands: Any) -> Sequence[Any]:
-        return self.types
-
-
-@dataclasses.dataclass(frozen=True)
-class Batched(PerPlatform):
-    """The computation of each element of a batch, the outputs along a first axis.
-
-    Attributes:
-      of: the computation of one element.
-      axes: where the batch lies in each operand; None for one that all elements share.
-    """
-
-    of: PerPlatform
-    axes: tuple[int | None, ...]
-
-    def on(self, platform: str) -> Callable[..., Sequence[Array]]:
-        return jax.vmap(self.of.on(platform), in_axes=self.axes)
-
-    def outputs(self, *operands: Any) -> list[jax.ShapeDtypeStruct]:
-        def one(operand: Any, axis: int | None) -> Any:
-            if axis is None:
-                return operand
-            shape = (*operand.shape[:axis], *operand.shape[axis + 1 :])
-            return jax.ShapeDtypeStruct(shape, operand.dtype)
-
-        pairs = list(zip(operands, self.axes, strict=True))
-        (size, *_) = (operand.shape[axis] for operand, axis in pairs if axis is not None)
-        return [
-            jax.ShapeDtypeStruct((size, *output.shape), output.dtype)
-            for output in self.of.outputs(*(one(*pair) for pair in pairs))
-        ]
-
-
-def _put(values: list[Any], places: Sequence[int], others: Sequence[Any]) -> list[Any]:
-    """The values with others at some places."""
-    values = list(values)
-    for place, other in zip(places, others, strict=True):
-        values[place] = other
-    return values
-
-
-def _inserted(values: list[Any], places: Sequence[int], others: Sequence[Any]) -> list[Any]:
-    """The values with others between them, which come to lie at some places."""
-    values = list(values)
-    for place, other in zip(places, others, strict=True):
-        values.insert(place, other)
-    return values
-
-
-def _like(arrays: Iterable[Any], operands: Iterable[Any]) -> list[ShapedArray]:
-    """The types of arrays that lie on the devices that the operands lie on, not split."""
-    on_mesh = next((operand for operand in operands if not operand.sharding.mesh.empty), None)
-    if on_mesh is None:
-        return [ShapedArray(array.shape, array.dtype) for array in arrays]
-    whole = NamedSharding(on_mesh.sharding.mesh, PartitionSpec())
-    varying = on_mesh.manual_axis_type
-    return [
-        ShapedArray(array.shape, array.dtype, sharding=whole, manual_axis_type=varying)
-        for array in arrays
-    ]
-
-
-def _moves(value: Any) -> bool:
-    """Whether its dtype has tangents."""
-    return jnp.issubdtype(value.dtype, jnp.inexact)
-
-
-# The operation itself
 
 _operation = core.Primitive("by_platform")
 _operation.multiple_results = True
@@ -253,7 +116,7 @@ def _run(*operands: Array, computation: PerPlatform, settings: _Settings) -> lis
 
 @_operation.def_abstract_eval
 def _types(*operands: Any, computation: PerPlatform, settings: _Settings) -> list[ShapedArray]:
-    return _like(computation.outputs(*operands), operands)
+    return like(computation.outputs(*operands), operands)
 
 
 def _jvp(
@@ -263,14 +126,14 @@ def _jvp(
     moving = tuple(
         i
         for i, (p, t) in enumerate(zip(primals, tangents, strict=True))
-        if type(t) is not ad.Zero and _moves(p)
+        if type(t) is not ad.Zero and moves(p)
     )
     moved = iter(())
-    if moving and any(map(_moves, outputs)):
+    if moving and any(map(moves, outputs)):
         operands = [*primals, *(tangents[i] for i in moving)]
         moved = iter(_bind(Tangent(computation, moving), settings, operands))
     return outputs, [
-        next(moved) if moving and _moves(output) else ad.Zero(jax.typeof(output).to_tangent_aval())
+        next(moved) if moving and moves(output) else ad.Zero(jax.typeof(output).to_tangent_aval())
         for output in outputs
     ]
 
@@ -288,7 +151,7 @@ def _transpose(
         rest = [operand for operand in operands if not ad.is_undefined_primal(operand)]
         transposed = Transposed(computation, linear, types, seen)
         found = _bind(transposed, settings, [*rest, *(cotangents[i] for i in seen)])
-    return _put([None] * len(operands), linear, found)
+    return put([None] * len(operands), linear, found)
 
 
 def _batch(
@@ -305,7 +168,7 @@ def _form(*operands: Array, computation: PerPlatform, platform: str) -> Sequence
     Without the values that JAX computes beside a derivative, which are of no use here.
     """
     compute = computation.on(platform)
-    if not isinstance(computation, Tangent | Transposed | Batched):
+    if not isinstance(computation, Tangent | Transposed | Batched | Series):
         return compute(*operands)
     closed = jax.make_jaxpr(compute)(*operands)
     used = [True] * len(closed.jaxpr.outvars)
@@ -321,9 +184,33 @@ def _lowered(platform: str) -> mlir.LoweringRule:
     return mlir.lower_fun(compute, multiple_results=True)
 
 
+def _series(
+    primals: Sequence[Array], terms: Any, *, computation: PerPlatform, settings: _Settings
+) -> tuple[list[Array], list[list[Array]]]:
+    series = Series(computation, len(primals), len(terms[0]))
+    found = _bind(series, settings, [*primals, *(term for own in terms for term in own)])
+    count = len(found) // (1 + series.order)
+    return found[:count], series.terms(found[count:])
+
+
+def _remembered(
+    saveable: Any, unknown: Sequence[bool], there: Sequence[bool], equation: Any
+) -> Any:
+    """What a policy of `jax.checkpoint` keeps: to it, such a computation is a convolution."""
+    outputs = len(equation.outvars)
+    needed = [v for v, known in zip(equation.invars, there, strict=True) if not known]
+    if any(unknown):
+        return None, equation, [True] * outputs, [True] * outputs, needed
+    if saveable(conv_general_dilated_p, *(v.aval for v in equation.invars)) is True:
+        return equation, None, [False] * outputs, [False] * outputs, []
+    return equation, equation, [False] * outputs, [True] * outputs, needed
+
+
 ad.primitive_jvps[_operation] = _jvp
 ad.primitive_transposes[_operation] = _transpose
 batching.primitive_batchers[_operation] = _batch
+jet.jet_rules[_operation] = _series
+partial_eval.partial_eval_jaxpr_custom_rules[_operation] = _remembered
 for _platform in PLATFORMS:
     mlir.register_lowering(_operation, _lowered(_platform), platform=_platform)
 mlir.register_lowering(_operation, _lowered(OTHER))

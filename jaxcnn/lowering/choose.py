@@ -53,9 +53,10 @@ from jaxcnn.lowering import (
     sum_window,
     unknown,
 )
-from jaxcnn.lowering.by_platform import OTHER, PLATFORMS, PerPlatform, by_platform
+from jaxcnn.lowering.by_platform import by_platform
 from jaxcnn.lowering.conv_by_name import CONV_ALGORITHMS, conv_as_it_lay, conv_by
 from jaxcnn.lowering.dtypes import extreme, widen
+from jaxcnn.lowering.per_platform import OTHER, PLATFORMS, PerPlatform
 from jaxcnn.lowering.problem import ConvProblem, Typed
 from jaxcnn.lowering.reduce_axis import is_long
 

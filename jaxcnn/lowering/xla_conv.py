@@ -18,7 +18,8 @@ from jaxtyping import Array, Shaped
 
 from jaxcnn.geometry import Pairs, Size
 from jaxcnn.geometry.fitting import fitted
-from jaxcnn.lowering.by_platform import PerPlatform, by_platform
+from jaxcnn.lowering.by_platform import by_platform
+from jaxcnn.lowering.per_platform import PerPlatform
 from jaxcnn.lowering.problem import Typed
 
 

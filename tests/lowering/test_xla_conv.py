@@ -15,7 +15,7 @@ import pytest
 
 import jaxcnn
 from jaxcnn import functional
-from jaxcnn.lowering import by_platform, choose
+from jaxcnn.lowering import choose, per_platform
 
 # name: inputs, kernel, options of `functional.conv`
 CASES = {
@@ -47,7 +47,7 @@ def equations(jaxpr):
         yield equation
         if equation.primitive.name == "by_platform":
             avals = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars]
-            for platform in by_platform.PLATFORMS:
+            for platform in per_platform.PLATFORMS:
                 compute = equation.params["computation"].on(platform)
                 yield from equations(jax.make_jaxpr(compute)(*avals).jaxpr)
         for value in jax.tree.leaves(
