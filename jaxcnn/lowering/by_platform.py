@@ -46,6 +46,7 @@ from jax.experimental import jet
 from jax.extend import core
 from jax.extend.core.primitives import conv_general_dilated_p
 from jax.interpreters import ad, batching, mlir, partial_eval
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from jaxcnn.lowering.per_platform import (
@@ -62,7 +63,7 @@ from jaxcnn.lowering.per_platform import (
 )
 
 
-def by_platform(computation: PerPlatform, *operands: Array) -> list[Array]:
+def by_platform(computation: PerPlatform, *operands: ArrayLike) -> list[Array]:
     """The outputs of a computation, made as the platform does that the program is lowered for."""
     return _bind(computation, _Settings.now(), operands)
 
@@ -88,7 +89,9 @@ _operation = core.Primitive("by_platform")
 _operation.multiple_results = True
 
 
-def _bind(computation: PerPlatform, settings: _Settings, operands: Sequence[Array]) -> list[Array]:
+def _bind(
+    computation: PerPlatform, settings: _Settings, operands: Sequence[ArrayLike]
+) -> list[Array]:
     """The operation of operands that vary alike over the axes of a `shard_map`.
 
     What is made to vary here is summed over these axes in the transpose, as JAX does for all of
@@ -104,12 +107,12 @@ def _bind(computation: PerPlatform, settings: _Settings, operands: Sequence[Arra
 
 
 @functools.partial(jax.jit, static_argnames=("computation", "settings"))
-def _compiled(*operands: Array, computation: PerPlatform, settings: _Settings) -> list[Array]:
+def _compiled(*operands: ArrayLike, computation: PerPlatform, settings: _Settings) -> list[Array]:
     return _operation.bind(*operands, computation=computation, settings=settings)
 
 
 @_operation.def_impl
-def _run(*operands: Array, computation: PerPlatform, settings: _Settings) -> list[Array]:
+def _run(*operands: ArrayLike, computation: PerPlatform, settings: _Settings) -> list[Array]:
     with jax.disable_jit(False):
         return _compiled(*operands, computation=computation, settings=settings)
 
@@ -120,7 +123,11 @@ def _types(*operands: Any, computation: PerPlatform, settings: _Settings) -> lis
 
 
 def _jvp(
-    primals: Sequence[Array], tangents: Sequence[Any], *, computation: PerPlatform, settings: Any
+    primals: Sequence[ArrayLike],
+    tangents: Sequence[Any],
+    *,
+    computation: PerPlatform,
+    settings: Any,
 ) -> tuple[list[Array], list[Any]]:
     outputs = _bind(computation, settings, primals)
     moving = tuple(
@@ -155,7 +162,11 @@ def _transpose(
 
 
 def _batch(
-    operands: Sequence[Array], axes: Sequence[Any], *, computation: PerPlatform, settings: _Settings
+    operands: Sequence[ArrayLike],
+    axes: Sequence[Any],
+    *,
+    computation: PerPlatform,
+    settings: _Settings,
 ) -> tuple[list[Array], list[int]]:
     outputs = _bind(Batched(computation, tuple(axes)), settings, operands)
     return outputs, [0] * len(outputs)
@@ -185,7 +196,7 @@ def _lowered(platform: str) -> mlir.LoweringRule:
 
 
 def _series(
-    primals: Sequence[Array], terms: Any, *, computation: PerPlatform, settings: _Settings
+    primals: Sequence[ArrayLike], terms: Any, *, computation: PerPlatform, settings: _Settings
 ) -> tuple[list[Array], list[list[Array]]]:
     series = Series(computation, len(primals), len(terms[0]))
     found = _bind(series, settings, [*primals, *(term for own in terms for term in own)])
