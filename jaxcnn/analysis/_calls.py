@@ -11,10 +11,10 @@ from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
 
 from jaxcnn import nn
+from jaxcnn._modules.places import told
+from jaxcnn._modules.still import duplicate
 from jaxcnn.analysis import _formulas, _products
 from jaxcnn.functional import _program
-from jaxcnn.nn._places import told
-from jaxcnn.nn._still import duplicate
 
 Path = tuple[Any, ...]
 

@@ -4,6 +4,7 @@ from flax import nnx
 from jaxtyping import Array, Inexact, Int32, Num
 
 from jaxcnn import functional, geometry
+from jaxcnn.geometry.field import After, Field
 
 
 class AdaptivePool(nnx.Module):
@@ -21,6 +22,10 @@ class AdaptivePool(nnx.Module):
             type(self).__name__, "output_shape", output_shape, allow_none=True
         )
         self.output_shape = tuple(None if size < 0 else size for size in sizes)
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """Every output sees every pixel."""
+        return field.everything()
 
 
 class AdaptiveAvgPool(AdaptivePool):

@@ -8,9 +8,10 @@ from flax import nnx
 from jaxtyping import Array, Shaped
 
 from jaxcnn import geometry
+from jaxcnn._modules.remat import rematerialized
+from jaxcnn.geometry.field import After, Field
 from jaxcnn.lowering.halo import whole_rows
 from jaxcnn.nn import _arguments
-from jaxcnn.nn._remat import rematerialized
 
 Layer = Callable[[Array], Array]
 
@@ -73,6 +74,12 @@ class Chain(nnx.Module):
             results[name] = inputs = self._apply(getattr(self, name), inputs)
         return results
 
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The field of the outputs: layer after layer."""
+        for name in self.names:
+            field = after(field, name)
+        return field
+
     def _apply(self, layer: Layer, inputs: Array) -> Array:
         """One layer, its inner values computed anew if asked for."""
         if self.remat and isinstance(layer, nnx.Module):
@@ -112,6 +119,10 @@ class Activation(nnx.Module):
         """Applies the function to every element."""
         function: Any = self.function
         return getattr(nnx, function)(inputs) if isinstance(function, str) else function(inputs)
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The same field, unless a function of the user's sees more."""
+        return field if isinstance(self.function, str) else after(field, "function")
 
 
 class Flatten(nnx.Module):
@@ -155,3 +166,7 @@ class Flatten(nnx.Module):
             inputs = whole_rows(inputs)
         size = math.prod(inputs.shape[start : end + 1])
         return inputs.reshape((*inputs.shape[:start], size, *inputs.shape[end + 1 :]))
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """Every output sees every pixel."""
+        return field.everything()

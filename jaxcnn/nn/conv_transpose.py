@@ -14,6 +14,7 @@ from jaxcnn import functional, geometry
 from jaxcnn.functional import _arguments as _arrays
 from jaxcnn.functional import _dtypes
 from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn.geometry.field import After, Field
 from jaxcnn.lowering.problem import Precision
 from jaxcnn.nn import _arguments
 
@@ -146,6 +147,17 @@ class ConvTranspose(nnx.ConvTranspose):
             transpose_kernel=self.transpose_kernel,
             precision=self.precision,
             preferred_element_type=self.preferred_element_type,
+        )
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The field of the outputs from that of the inputs."""
+        if self.padding == "CIRCULAR":
+            raise NotImplementedError("whose windows run round the edges")
+        return field.transposed_windows(
+            self.kernel_size,
+            strides=self.strides,
+            padding=self._transposed_padding(),
+            dilation=self.kernel_dilation,
         )
 
     def _transposed_padding(self) -> Padding:

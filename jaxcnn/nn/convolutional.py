@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry
-from jaxcnn.nn._places import pointwise, told
+from jaxcnn._modules.places import pointwise, told
 from jaxcnn.nn.adaptive import AdaptiveAvgPool
 from jaxcnn.nn.chain import Activation, Chain, Flatten
 from jaxcnn.nn.dense import dense_to_conv

@@ -7,6 +7,7 @@ from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import functional, geometry
 from jaxcnn.functional import _arguments as _arrays
+from jaxcnn.geometry.field import After, Field
 
 
 class GlobalPool(nnx.Module):
@@ -37,6 +38,10 @@ class GlobalPool(nnx.Module):
             spatial_axes = geometry.whole_number(name, "spatial_axes", spatial_axes)
         self.spatial_axes = spatial_axes
         self.keepdims = _arrays.flag(name, "keepdims", keepdims)
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """Every output sees every pixel."""
+        return field.everything()
 
 
 class GlobalAvgPool(GlobalPool):

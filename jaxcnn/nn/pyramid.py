@@ -7,6 +7,7 @@ from jaxtyping import Array, Num
 
 from jaxcnn import functional, geometry
 from jaxcnn.functional import _arguments as _arrays
+from jaxcnn.geometry.field import After, Field
 
 
 class SpatialPyramidPool(nnx.Module):
@@ -40,3 +41,7 @@ class SpatialPyramidPool(nnx.Module):
     ) -> Num[Array, "*batch features"]:
         """Pools `(*batch, *spatial, channels)` to one vector per image."""
         return functional.spatial_pyramid_pool(inputs, self.levels, reducer=self.reducer)
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """Every output sees every pixel."""
+        return field.everything()

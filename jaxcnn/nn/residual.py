@@ -11,6 +11,7 @@ from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments as _arrays
+from jaxcnn.geometry.field import After, Field
 from jaxcnn.nn import _arguments
 from jaxcnn.nn.block import ConvBlock
 from jaxcnn.nn.chain import Activation, Chain, Layer
@@ -139,6 +140,11 @@ class ResidualBlock(nnx.Module):
         outputs = self.branch(inputs)
         return self.activation(outputs + straight.astype(outputs.dtype))
 
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The field of the outputs: what the branch sees, and what the shortcut does."""
+        straight = field if self.shortcut is None else after(field, "shortcut")
+        return after(after(field, "branch").union(straight), "activation")
+
 
 class BasicBlock(ResidualBlock):
     """Two convolutions of three taps: ResNet-18's and 34's block. Arguments: `ResidualBlock`.
@@ -220,6 +226,11 @@ class PreActivationBlock(ResidualBlock):
         outputs = self.branch(inputs)
         return outputs + straight.astype(outputs.dtype)
 
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The field of the outputs, without an activation in the end."""
+        straight = field if self.shortcut is None else after(field, "shortcut")
+        return after(field, "branch").union(straight)
+
 
 class PaddedShortcut(nnx.Module):
     """Every stride-th pixel, with channels of zeros on both sides: a shortcut without parameters.
@@ -259,3 +270,7 @@ class PaddedShortcut(nnx.Module):
             kept = lax.slice_in_dim(kept, 0, last + 1, s, axis)
         low = self.more // 2
         return jnp.pad(kept, [(0, 0)] * (kept.ndim - 1) + [(low, self.more - low)])
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The field of the outputs: windows of one pixel."""
+        return field.windows((1,) * self.rank, strides=self.strides)

@@ -16,9 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxcnn import geometry
-from jaxcnn.nn._still import still
-from jaxcnn.visualize._figure import axes_of, hide_axes
-from jaxcnn.visualize._gates import gated_gradient, logit
+from jaxcnn._modules.still import still
+from jaxcnn.visualize.figures import axes_of, hide_axes
+from jaxcnn.visualize.gates import gated_gradient, logit
 
 Model = Callable[[jax.Array], jax.Array]
 

@@ -8,7 +8,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from jaxcnn.visualize._figure import axes_of
+from jaxcnn.visualize.figures import axes_of
 
 
 def confusion_matrix(

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from jaxcnn import geometry
-from jaxcnn.nn._still import still
-from jaxcnn.visualize._figure import axes_of, times
+from jaxcnn._modules.still import still
+from jaxcnn.visualize.figures import axes_of, times
 
 _NAME = "receptive_field"
 

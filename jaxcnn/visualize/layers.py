@@ -7,7 +7,7 @@ from jaxtyping import ArrayLike
 from matplotlib.figure import Figure
 
 from jaxcnn import geometry
-from jaxcnn.visualize._figure import hide_axes, times
+from jaxcnn.visualize.figures import hide_axes, times
 
 
 def kernels(

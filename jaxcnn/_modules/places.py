@@ -13,7 +13,7 @@ from flax import nnx
 from flax.errors import TraceContextError
 from jax.extend import core
 
-from jaxcnn.nn._place_rules import (
+from jaxcnn._modules.place_rules import (
     ELEMENTWISE,
     RULES,
     Seen,

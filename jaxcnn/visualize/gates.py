@@ -13,8 +13,8 @@ import jax
 import numpy as np
 from flax import nnx
 
+from jaxcnn._modules.still import evaluating, pure
 from jaxcnn.nn import Activation
-from jaxcnn.nn._still import evaluating, pure
 
 Gate = Callable[[jax.Array, jax.Array], jax.Array]
 
