@@ -58,7 +58,7 @@ def record(model: nnx.Module, *inputs: Any) -> tuple[dict[int, Call], _products.
         children = [child for _, child in nnx.iter_module_children(module)]
         leaf = not (chain or any(isinstance(child, nnx.Module) for child in children))
         if chain:
-            for name, layer in zip(module.names, module.layers(), strict=True):
+            for name, layer in zip(module.names, module.layers, strict=True):
                 if not isinstance(layer, nnx.Module):
                     setattr(module, name, record.function(layer, (*path, name)))
         if callable(module):

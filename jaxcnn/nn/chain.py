@@ -57,12 +57,11 @@ class Chain(nnx.Module):
 
     def __call__(self, inputs: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
         """Hands `inputs` through all layers."""
-        # Not by `layers`: `nnx.tabulate` makes a program of every method that is called, and
-        # modules are nothing that a program gives.
-        for name in self.names:
-            inputs = self._apply(getattr(self, name), inputs)
+        for layer in self.layers:
+            inputs = self._apply(layer, inputs)
         return inputs
 
+    @property  # no method: `nnx.tabulate` would make a program of it, and layers are no outputs
     def layers(self) -> tuple[Layer, ...]:
         """The layers in order."""
         return tuple(getattr(self, name) for name in self.names)
@@ -70,8 +69,8 @@ class Chain(nnx.Module):
     def outputs(self, inputs: Shaped[Array, "..."]) -> dict[str, Array]:
         """What every layer gives, by name, in order."""
         results = {}
-        for name in self.names:
-            results[name] = inputs = self._apply(getattr(self, name), inputs)
+        for name, layer in zip(self.names, self.layers, strict=True):
+            results[name] = inputs = self._apply(layer, inputs)
         return results
 
     def receptive_field(self, field: Field, after: After) -> Field:

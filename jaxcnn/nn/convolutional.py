@@ -87,7 +87,7 @@ def convolutionalize(
     layers: dict[str, Any] = {}
     window: tuple[int, ...] | None = None
     waiting = True  # until the first fully connected layer
-    for key, layer in zip(classifier.names, classifier.layers(), strict=True):
+    for key, layer in zip(classifier.names, classifier.layers, strict=True):
         if isinstance(layer, nnx.Linear):
             if window is None:
                 window = _window(name, features, input_shape)

@@ -104,7 +104,7 @@ class ResidualBlock(nnx.Module):
 
     def _last_norm(self) -> Any:
         """The normalisation that scales what the branch gives."""
-        return self.branch.layers()[-1].norm  # type: ignore[attr-defined]
+        return self.branch.layers[-1].norm  # type: ignore[attr-defined]
 
     def _make_shortcut(self, kind: str, options: dict[str, Any]) -> nnx.Module | None:
         """What the inputs go through before they are added."""
