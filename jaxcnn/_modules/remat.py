@@ -1,4 +1,4 @@
-"""Layers whose inner values the backward pass computes anew."""
+"""Runs a layer so that the backward pass computes its inner values anew."""
 
 from collections.abc import Callable
 from typing import Any
@@ -36,7 +36,10 @@ def rematerialized(layer: Callable[[Array], Any], inputs: Array) -> Any:
 
 
 def _without_references(state: nnx.State) -> Any:
-    """With arrays where `nnx.var_defaults(ref=True)` has references, which no checkpoint returns."""
+    """With arrays in place of the references of `nnx.var_defaults(ref=True)`.
+
+    No checkpoint may return a reference.
+    """
 
     def plain(variable: Any) -> Any:
         return variable.copy(ref=False) if _refers(variable) else variable

@@ -1,4 +1,4 @@
-"""Every call of every layer of a network, written down while shapes alone are worked out."""
+"""Records every call of every layer of a network, which runs on shapes alone."""
 
 import itertools
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
 
 from jaxcnn import nn
-from jaxcnn._modules.places import told
+from jaxcnn._modules.places import name_of
 from jaxcnn._modules.still import duplicate
 from jaxcnn.analysis import _formulas, _products
 from jaxcnn.functional import _program
@@ -97,7 +97,7 @@ class _Record:
 
     def function(self, layer: Callable[..., Any], path: Path) -> Callable[..., Any]:
         """`layer` as a function whose calls are written down."""
-        name = told(layer)
+        name = name_of(layer)
 
         def call(*args: Any) -> Any:
             return self._called(

@@ -1,4 +1,4 @@
-"""What a unit sees of the image, layer by layer, from geometry alone."""
+"""Which pixels of the image each unit sees, layer by layer; nothing is run."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -136,7 +136,7 @@ def _said(layer: Any, field: Field, after: After) -> Field:
 
 def _unknown(layer: Any, why: str) -> TypeError:
     return TypeError(
-        f"{_NAME}: `model` holds {places.told(layer)}, {why}; `visualize.{_NAME}` measures the "
+        f"{_NAME}: `model` holds {places.name_of(layer)}, {why}; `visualize.{_NAME}` measures the "
         "field of any function"
     )
 

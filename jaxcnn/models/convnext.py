@@ -149,7 +149,7 @@ class ConvNeXtTiny(_network.Classifier):
                 f"{name}: `widths` (={sizes}) must have one entry for each of the {len(counts)} "
                 f"stages in `depths` {counts}"
             )
-        rate = _network.share(name, "stochastic_depth", stochastic_depth)
+        rate = _network.fraction(name, "stochastic_depth", stochastic_depth)
         again = _arrays.flag(name, "remat", remat)
         last = max(sum(counts) - 1, 1)
 

@@ -97,7 +97,7 @@ class DilatedContext(nnx.Module):
         wide = geometry.whole_number(name, "hidden_features", hidden_features, 1)
         if context is not None:
             _arrays.choice(name, "context", context, tuple(CONTEXTS))
-        rate = _network.share(name, "dropout", dropout)
+        rate = _network.fraction(name, "dropout", dropout)
         common: dict[str, Any] = dict(norm=None, kernel_init=HE_INIT, **options)
         stages, inside = {}, in_features
         for stage, (count, width) in enumerate(zip(CONVS, sizes, strict=True), 1):

@@ -89,7 +89,7 @@ class UNet(nnx.Module):
         sizes = geometry.axes_tuple("UNet", "widths", widths)
         self.padding = _arrays.choice("UNet", "padding", padding, ("SAME", "VALID"))
         _arrays.choice("UNet", "upsampling", upsampling, tuple(_UPSAMPLING))
-        _network.share("UNet", "dropout", dropout)
+        _network.fraction("UNet", "dropout", dropout)
         if norm is not None:
             options["norm"] = norm
         self.features = UNetFeatures(in_features, sizes, padding, upsampling, options)

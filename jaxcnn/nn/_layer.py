@@ -1,4 +1,4 @@
-"""What the convolutions that Flax has no counterpart of have in common."""
+"""The base class of the convolutions for which Flax has no layer."""
 
 import dataclasses
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""A fully connected layer is a convolution, and a convolution a fully connected layer."""
+"""Turns a fully connected layer into a convolution, and a convolution into such a layer."""
 
 import math
 from collections.abc import Sequence

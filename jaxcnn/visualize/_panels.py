@@ -1,4 +1,4 @@
-"""A sliding window as panels of labelled boxes, for whatever draws them: matplotlib or SVG."""
+"""Lays a sliding window out as panels of labelled boxes; matplotlib or SVG draws them."""
 
 import dataclasses
 from string import ascii_letters

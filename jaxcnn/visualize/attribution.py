@@ -1,7 +1,7 @@
-"""Which pixels a classifier's answer hangs on, by its gradients.
+"""Draws which pixels move the answer of a classifier, by its gradients.
 
-A module is looked at in evaluation, whatever mode it is in, by a copy: the module itself stays as
-it is. Another function is called as it is, and refused where that would change a module it holds.
+A module runs as a copy in evaluation, whatever mode it is in; the module itself stays as it is. Any
+other function is called as it is, and refused where it would change a module that it holds.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Which class is taken for which."""
+"""Draws which class is taken for which."""
 
 from collections.abc import Sequence
 

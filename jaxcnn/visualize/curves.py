@@ -1,4 +1,4 @@
-"""How training went."""
+"""Draws how training went."""
 
 from collections.abc import Mapping, Sequence
 

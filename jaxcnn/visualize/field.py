@@ -1,4 +1,4 @@
-"""The receptive field of a unit: what it can see of the input, and what it looks at."""
+"""Draws the receptive field of a unit: which pixels it can see, and how much each moves it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

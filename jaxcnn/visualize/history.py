@@ -1,4 +1,4 @@
-"""What happens inside a network while it learns."""
+"""Draws what happens inside a network while it learns."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Images side by side."""
+"""Draws images side by side."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a network has learned, and what it makes of an image."""
+"""Draws the kernels that a network has learnt, and the maps that it makes of an image."""
 
 from collections.abc import Mapping
 

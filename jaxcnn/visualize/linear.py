@@ -1,4 +1,4 @@
-"""A convolution as the linear map that it is: its matrix, and how often its transpose writes."""
+"""Draws a convolution as a linear map: its matrix, and how often its transpose writes."""
 
 from collections.abc import Sequence
 

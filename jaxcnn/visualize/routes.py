@@ -1,4 +1,4 @@
-"""Where the gradient of a pool goes."""
+"""Draws where the gradient of a pool goes."""
 
 import itertools
 import math

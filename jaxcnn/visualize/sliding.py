@@ -1,4 +1,4 @@
-"""The window of a convolution or a pool on its way over the input."""
+"""Draws the window of a convolution or a pool on its way over the input."""
 
 import math
 from collections.abc import Sequence

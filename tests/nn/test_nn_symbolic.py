@@ -39,9 +39,13 @@ def built(name, rng):
 def symbolic(name, sizes="h, w"):
     """The inputs of a module with any batch, and any height and width or those of the table."""
     given = MODULES[name][1]
-    texts = (f"b, {sizes or '%d, %d' % each.shape[1:3]}, {each.shape[-1]}" for each in given)
-    shapes = (export.symbolic_shape(text, scope=SCOPE) for text in texts)
-    return [jax.ShapeDtypeStruct(s, each.dtype) for s, each in zip(shapes, given, strict=True)]
+    inputs = []
+    for each in given:
+        _, rows, columns, channels = each.shape
+        text = f"b, {sizes or f'{rows}, {columns}'}, {channels}"
+        shape = export.symbolic_shape(text, scope=SCOPE)
+        inputs.append(jax.ShapeDtypeStruct(shape, each.dtype))
+    return inputs
 
 
 @pytest.mark.parametrize("name", MODULES)
