@@ -166,3 +166,8 @@ class _Everything(Field):
 EVERYTHING = _Everything((), (), (), (), ())
 # Given a field and the names or numbers that lead to a part of a layer: the field after that part.
 After = Callable[..., Field]
+
+
+def sees_everything(layer: object, field: Field, after: After) -> Field:
+    """The method `receptive_field` of layers whose outputs all depend on every pixel."""
+    return field.everything()

@@ -4,7 +4,7 @@ from flax import nnx
 from jaxtyping import Array, Inexact, Int32, Num
 
 from jaxcnn import functional, geometry
-from jaxcnn.geometry.field import After, Field
+from jaxcnn.geometry.field import sees_everything
 
 
 class AdaptivePool(nnx.Module):
@@ -23,9 +23,7 @@ class AdaptivePool(nnx.Module):
         )
         self.output_shape = tuple(None if size < 0 else size for size in sizes)
 
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """Every output sees every pixel."""
-        return field.everything()
+    receptive_field = sees_everything
 
 
 class AdaptiveAvgPool(AdaptivePool):

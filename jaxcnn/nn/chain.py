@@ -9,7 +9,7 @@ from jaxtyping import Array, Shaped
 
 from jaxcnn import geometry
 from jaxcnn._modules.remat import rematerialized
-from jaxcnn.geometry.field import After, Field
+from jaxcnn.geometry.field import After, Field, sees_everything
 from jaxcnn.lowering.halo import whole_rows
 from jaxcnn.nn import _arguments
 
@@ -166,6 +166,4 @@ class Flatten(nnx.Module):
         size = math.prod(inputs.shape[start : end + 1])
         return inputs.reshape((*inputs.shape[:start], size, *inputs.shape[end + 1 :]))
 
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """Every output sees every pixel."""
-        return field.everything()
+    receptive_field = sees_everything

@@ -7,7 +7,7 @@ from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import functional, geometry
 from jaxcnn.functional import _arguments as _arrays
-from jaxcnn.geometry.field import After, Field
+from jaxcnn.geometry.field import sees_everything
 
 
 class GlobalPool(nnx.Module):
@@ -39,9 +39,7 @@ class GlobalPool(nnx.Module):
         self.spatial_axes = spatial_axes
         self.keepdims = _arrays.flag(name, "keepdims", keepdims)
 
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """Every output sees every pixel."""
-        return field.everything()
+    receptive_field = sees_everything
 
 
 class GlobalAvgPool(GlobalPool):

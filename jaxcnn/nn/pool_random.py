@@ -8,8 +8,8 @@ from jaxtyping import Array, Float, Num
 from jaxcnn import functional, geometry
 from jaxcnn.functional import _arguments as _arrays
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.geometry.field import After, Field
 from jaxcnn.nn import _arguments
+from jaxcnn.nn.pool import WindowPool
 
 
 class StochasticPool(nnx.Module):
@@ -79,15 +79,7 @@ class StochasticPool(nnx.Module):
             deterministic=self.deterministic,
         )
 
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """The field of the outputs from that of the inputs."""
-        return field.windows(
-            self.window_shape,
-            strides=self.strides,
-            padding=self.padding,
-            dilation=self.window_dilation,
-            ceil_mode=self.ceil_mode,
-        )
+    receptive_field = WindowPool.receptive_field
 
     def set_view(self, deterministic: bool | None = None) -> None:
         """What `nnx.view` may set.

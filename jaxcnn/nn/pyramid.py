@@ -7,7 +7,7 @@ from jaxtyping import Array, Num
 
 from jaxcnn import functional, geometry
 from jaxcnn.functional import _arguments as _arrays
-from jaxcnn.geometry.field import After, Field
+from jaxcnn.geometry.field import sees_everything
 
 
 class SpatialPyramidPool(nnx.Module):
@@ -42,6 +42,4 @@ class SpatialPyramidPool(nnx.Module):
         """Pools `(*batch, *spatial, channels)` to one vector per image."""
         return functional.spatial_pyramid_pool(inputs, self.levels, reducer=self.reducer)
 
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """Every output sees every pixel."""
-        return field.everything()
+    receptive_field = sees_everything
