@@ -128,10 +128,10 @@ def _said(layer: Any, field: Field, after: After) -> Field:
     axes = range(1, len(field.output_shape) + 1)
     alone = still(_NAME, "model", layer)
     try:
-        sees = places.follow(alone, (2, *field.output_shape), axes, field.axes)
+        sees = places.follow(alone, (2, *field.output_shape), axes, field.sights)
     except places.Unknown as unknown:
         raise NotImplementedError(f"of which is unknown what it sees ({unknown})") from None
-    return EVERYTHING if sees is None else Field.of_axes(sees)
+    return EVERYTHING if sees is None else Field.of_sights(sees)
 
 
 def _unknown(layer: Any, why: str) -> TypeError:

@@ -30,32 +30,32 @@ class Field:
         more units than there are pixels.
       start: the first pixel that the first unit sees; negative in the padding.
       output_shape: units.
-      axes: what each unit sees, axis by axis.
+      sights: what each unit sees along each axis.
     """
 
     size: tuple[int, ...]
     strides: tuple[int | Fraction, ...]
     start: tuple[int, ...]
     output_shape: tuple[int, ...]
-    axes: tuple[Sight, ...] = dataclass_field(repr=False)
+    sights: tuple[Sight, ...] = dataclass_field(repr=False)
 
     @classmethod
     def of_image(cls, sizes: Sequence[int]) -> "Field":
         """Every pixel of an image sees itself."""
-        return cls.of_axes(map(Sight.of_image, sizes))
+        return cls.of_sights(map(Sight.of_image, sizes))
 
     @classmethod
-    def of_axes(cls, axes: Iterable[Sight]) -> "Field":
+    def of_sights(cls, sights: Iterable[Sight]) -> "Field":
         """The field whose units see what is given for each axis."""
-        axes = tuple(axes)
-        hulls = [axis.hull() for axis in axes]
-        strides = (axis.stride() for axis in axes)
+        sights = tuple(sights)
+        hulls = [axis.hull() for axis in sights]
+        strides = (axis.stride() for axis in sights)
         return Field(
             tuple(size for _, size in hulls),
             tuple(int(s) if s.denominator == 1 else s for s in strides),
             tuple(first for first, _ in hulls),
-            tuple(len(axis.real) for axis in axes),
-            axes,
+            tuple(len(axis.real) for axis in sights),
+            sights,
         )
 
     def sees(self, unit: Sequence[int]) -> tuple[tuple[int, int], ...]:
@@ -63,7 +63,7 @@ class Field:
 
         Both are 0 where it sees padding alone.
         """
-        return tuple(axis.real[index] for axis, index in zip(self.axes, unit, strict=True))
+        return tuple(axis.real[index] for axis, index in zip(self.sights, unit, strict=True))
 
     def windows(
         self,
@@ -90,11 +90,11 @@ class Field:
             crop=True,
         )
         steps = zip(
-            *(self.axes, where.window_shape, where.dilation, where.padding),
+            *(self.sights, where.window_shape, where.dilation, where.padding),
             *(where.strides, where.output_shape, where.input_dilation),
             strict=True,
         )
-        return Field.of_axes(
+        return Field.of_sights(
             axis.windows([tap * space - low for tap in range(taps)], stride, units, rate)
             for axis, taps, space, (low, _), stride, units, rate in steps
         )
@@ -118,25 +118,25 @@ class Field:
             crop=True,
         )
         steps = zip(
-            *(self.axes, where.window_shape, where.dilation, where.padding),
+            *(self.sights, where.window_shape, where.dilation, where.padding),
             *(where.strides, where.sizes),
             strict=True,
         )
-        return Field.of_axes(
+        return Field.of_sights(
             axis.windows([low - tap * space for tap in range(taps)], 1, units, stride)
             for axis, taps, space, (low, _), stride, units in steps
         )
 
     def resized(self, scale: IntPerAxis, method: str = "nearest") -> "Field":
         """The field after an upsampling by whole numbers, "nearest" or "linear"."""
-        scales = per_axis(_NAME, "scale", scale, len(self.axes))
-        each = zip(self.axes, scales, strict=True)
-        return Field.of_axes(axis.resized(times, method == "linear") for axis, times in each)
+        scales = per_axis(_NAME, "scale", scale, len(self.sights))
+        each = zip(self.sights, scales, strict=True)
+        return Field.of_sights(axis.resized(times, method == "linear") for axis, times in each)
 
     def cropped(self, like: "Field", *, centre: bool = False) -> "Field":
         """As large as `like`: the beginning of the map, or its middle."""
-        sizes = zip(self.axes, self.output_shape, like.output_shape, strict=True)
-        return Field.of_axes(
+        sizes = zip(self.sights, self.output_shape, like.output_shape, strict=True)
+        return Field.of_sights(
             axis.cropped((before - after) // 2 if centre else 0, after)
             for axis, before, after in sizes
         )
@@ -145,7 +145,7 @@ class Field:
         """What is seen in a sum of two maps, or in maps whose channels are joined."""
         if other is EVERYTHING:
             return other
-        return Field.of_axes(a.union(b) for a, b in zip(self.axes, other.axes, strict=True))
+        return Field.of_sights(a.union(b) for a, b in zip(self.sights, other.sights, strict=True))
 
     def everything(self) -> "Field":
         """The field after a layer whose outputs all depend on every pixel, such as a flattening."""
