@@ -49,7 +49,7 @@ with extra("experiments"):
     from experiments.short import learn
     from experiments.trainer import scale
     from jaxcnn import nn
-    from jaxcnn.visualize._figure import COLOURS
+    from jaxcnn.visualize.figures import COLOURS
 
 STRIDE = 4  # of two layers, each with 2
 UPSAMPLING = {

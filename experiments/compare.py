@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from experiments.data import Dataset
 from experiments.runs import Run
 from experiments.trainer import Network, Programs, Recipe, fit
-from jaxcnn.visualize._figure import COLOURS
+from jaxcnn.visualize.figures import COLOURS
 
 Make = Callable[[nnx.Rngs], nnx.Module]
 Curves = dict[str, list[list[dict[str, Any]]]]  # network -> seed -> the lines of its metrics

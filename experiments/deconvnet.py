@@ -37,8 +37,8 @@ with extra("experiments"):
     from experiments.trainer import scale
     from jaxcnn import analysis, nn
     from jaxcnn.models import LeNet5
-    from jaxcnn.visualize._figure import hide_axes
-    from jaxcnn.visualize._gates import gated_gradient
+    from jaxcnn.visualize.figures import hide_axes
+    from jaxcnn.visualize.gates import gated_gradient
 
 LAYERS = {"conv1": "relu1", "conv2": "relu2"}  # the maps are looked at after their ReLU
 

@@ -49,7 +49,7 @@ with extra("experiments"):
     from experiments.trainer import scale
     from jaxcnn import visualize
     from jaxcnn.models import SimpleCNN
-    from jaxcnn.visualize._figure import COLOURS, hide_axes
+    from jaxcnn.visualize.figures import COLOURS, hide_axes
 
 RATE = 0.06
 KERNELS = {

@@ -11,16 +11,15 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from jaxcnn import nn
+from jaxcnn import geometry, nn
 from jaxcnn.models.speed_net import Scale, Whitening
-from jaxcnn.nn import _arguments
 
 
 class MaxPool(nn.MaxPool):
     """Flax's pool in place of ours."""
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
-        strides = _arguments.spread(self.strides, len(self.window_shape))
+        strides = geometry.per_axis("MaxPool", "strides", self.strides or 1, len(self.window_shape))
         return nnx.max_pool(inputs, self.window_shape, strides, self.padding)
 
 

@@ -10,7 +10,7 @@ from experiments.data import Dataset
 from experiments.runs import Run
 from experiments.trainer.epochs import Tested
 from jaxcnn import visualize
-from jaxcnn.visualize._figure import COLOURS, hide_axes
+from jaxcnn.visualize.figures import COLOURS, hide_axes
 
 _MOST_CLASSES = 40  # that a confusion matrix can show
 _PANELS = 6

@@ -3,12 +3,12 @@
 from jaxcnn.analysis.field import Field, receptive_field
 from jaxcnn.analysis.matrix import conv_matrix
 from jaxcnn.analysis.sizes import output_shape
-from jaxcnn.analysis.summary import Row, Summary, summary
+from jaxcnn.analysis.summary import Summary, SummaryRow, summary
 
 __all__ = [
     "Field",
-    "Row",
     "Summary",
+    "SummaryRow",
     "conv_matrix",
     "output_shape",
     "receptive_field",

@@ -1,4 +1,4 @@
-"""Every call of every layer of a network, written down while shapes alone are worked out."""
+"""Records every call of every layer of a network, which runs on shapes alone."""
 
 import itertools
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
 
 from jaxcnn import nn
+from jaxcnn._modules.places import name_of
+from jaxcnn._modules.still import duplicate
 from jaxcnn.analysis import _formulas, _products
 from jaxcnn.functional import _program
-from jaxcnn.nn._places import told
-from jaxcnn.nn._still import duplicate
 
 Path = tuple[Any, ...]
 
@@ -58,7 +58,7 @@ def record(model: nnx.Module, *inputs: Any) -> tuple[dict[int, Call], _products.
         children = [child for _, child in nnx.iter_module_children(module)]
         leaf = not (chain or any(isinstance(child, nnx.Module) for child in children))
         if chain:
-            for name, layer in zip(module.names, module.layers(), strict=True):
+            for name, layer in zip(module.names, module.layers, strict=True):
                 if not isinstance(layer, nnx.Module):
                     setattr(module, name, record.function(layer, (*path, name)))
         if callable(module):
@@ -97,7 +97,7 @@ class _Record:
 
     def function(self, layer: Callable[..., Any], path: Path) -> Callable[..., Any]:
         """`layer` as a function whose calls are written down."""
-        name = told(layer)
+        name = name_of(layer)
 
         def call(*args: Any) -> Any:
             return self._called(

@@ -1,4 +1,7 @@
-"""Products by formula, for what is lowered to something else than it says."""
+"""Formulas for the products of a call, where its Jaxpr shows something else.
+
+The Jaxpr holds what the call was lowered to, which may multiply more or less than the call means.
+"""
 
 import math
 from typing import Any
@@ -37,8 +40,8 @@ def of_call(call: Any, module: Any, inputs: Any, outputs: Any) -> int | None:
 
 def _conv(options: dict[str, Any], operands: dict[str, Any], outputs: tuple[int, ...]) -> int:
     kernel, rank = operands["kernel"], operands["kernel"].ndim - 2
-    spread = geometry.per_axis("conv", "input_dilation", options.get("input_dilation", 1), rank)
-    if spread == (1,) * rank:
+    between = geometry.per_axis("conv", "input_dilation", options.get("input_dilation", 1), rank)
+    if between == (1,) * rank:
         return _everywhere(options, operands, outputs)
     size = kernel.shape[:rank]
     spacing = geometry.per_axis("conv", "kernel_dilation", options.get("kernel_dilation", 1), rank)
@@ -50,11 +53,11 @@ def _conv(options: dict[str, Any], operands: dict[str, Any], outputs: tuple[int,
     return (
         math.prod(outputs[: -1 - rank])
         * math.prod(kernel.shape[rank:])
-        * _met(sizes, size, strides, padding, spacing, spread)
+        * _met(sizes, size, strides, padding, spacing, between)
     )
 
 
-def _met(sizes: Any, window: Any, strides: Any, padding: Any, spacing: Any, spread: Any) -> int:
+def _met(sizes: Any, window: Any, strides: Any, padding: Any, spacing: Any, between: Any) -> int:
     """Pairs of an output pixel and a tap."""
     where = geometry.windows(
         "conv",
@@ -63,7 +66,7 @@ def _met(sizes: Any, window: Any, strides: Any, padding: Any, spacing: Any, spre
         strides=strides,
         padding=padding,
         dilation=spacing,
-        input_dilation=spread,
+        input_dilation=between,
         crop=True,
     )
     axes = zip(
@@ -83,9 +86,9 @@ def _general(options: dict[str, Any], operands: dict[str, Any], outputs: tuple[i
     if not window:
         return batch * features * inside
     sizes = [lhs.shape[axis] for axis in numbers.lhs_spec[2:]]
-    spacing, spread = (options.get(f"{side}hs_dilation") or 1 for side in "rl")
+    spacing, between = (options.get(f"{side}hs_dilation") or 1 for side in "rl")
     strides, padding = options["window_strides"], options["padding"]
-    return batch * features * inside * _met(sizes, window, strides, padding, spacing, spread)
+    return batch * features * inside * _met(sizes, window, strides, padding, spacing, between)
 
 
 def _everywhere(options: Any, operands: dict[str, Any], outputs: tuple[int, ...]) -> int:

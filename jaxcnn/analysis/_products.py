@@ -1,8 +1,8 @@
-"""Products that are added up, counted in the Jaxpr of what runs, and whose they are.
+"""Counts the products that a Jaxpr adds up, and says to which call of a layer they belong.
 
-Who calls what is told by names in the Jaxpr: a scope around each call, a name for each of its
-outputs, which grow with a batch that `vmap` adds, and the names of programs of `functional`, which
-say what these cost whatever they are lowered to.
+Names in the Jaxpr tell the calls apart: a scope around each call, and a name for each of its
+outputs, whose shapes show the batch that `vmap` adds. A program of `functional` has a name that
+says what it costs, whatever it is lowered to.
 """
 
 import math

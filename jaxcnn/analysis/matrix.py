@@ -9,8 +9,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxcnn import geometry
-from jaxcnn.nn import _affine
-from jaxcnn.nn._still import still
+from jaxcnn._modules.affine import affine
+from jaxcnn._modules.still import still
 
 
 def conv_matrix(
@@ -50,7 +50,7 @@ def conv_matrix(
     name = "conv_matrix"
     run = still(name, "function", function)
     shape = geometry.axes_tuple(name, "input_shape", input_shape)
-    matrix, constant = _affine.affine(run, shape, dtype)
+    matrix, constant = affine(run, shape, dtype)
     probe = np.random.default_rng(0).normal(size=(1, *shape))
     found = run(jax.device_put(probe.astype(np.dtype(dtype))))
     if isinstance(found, jax.core.Tracer):

@@ -75,7 +75,7 @@ def output_shape(
                 f"got {type(value).__name__}"
             )
     dilation = geometry.per_axis(name, "window_dilation", window_dilation, rank)
-    spread = geometry.per_axis(name, "input_dilation", input_dilation, rank)
+    rates = geometry.per_axis(name, "input_dilation", input_dilation, rank)
     extra = geometry.per_axis(name, "output_padding", output_padding, rank, minimum=0)
     if not transposed:
         if any(extra):
@@ -91,11 +91,11 @@ def output_shape(
             strides=strides,
             padding=amounts,
             dilation=dilation,
-            input_dilation=spread,
+            input_dilation=rates,
             ceil_mode=ceil_mode,
             crop=True,
         ).output_shape
-    if ceil_mode or any(rate > 1 for rate in spread):
+    if ceil_mode or any(rate > 1 for rate in rates):
         raise ValueError(
             f"{name}: `transposed` (=True) goes with neither `ceil_mode` (={ceil_mode}) nor "
             f"`input_dilation` (={input_dilation!r}); leave them out"

@@ -18,7 +18,7 @@ _HEADS = ("layer", "kind", "output", "field", "strides", "parameters", "multiply
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Row:
+class SummaryRow:
     """One layer, or one block of layers.
 
     Attributes:
@@ -59,7 +59,7 @@ class Summary:
     """
 
     model: str
-    rows: tuple[Row, ...]
+    rows: tuple[SummaryRow, ...]
     output: Any
     parameters: int
     multiply_adds: int | None
@@ -175,7 +175,7 @@ def summary(
     for path, members in groups.items():
         last = next((c for c in reversed(calls.values()) if c.path == path), calls[members[-1]])
         field = known.get(path)
-        row = Row(
+        row = SummaryRow(
             layer=".".join(map(str, path)) or "(model)",
             kind=last.kind if last.path == path else type(_share.part(model, path)).__name__,
             output=next(

@@ -29,7 +29,7 @@ def head(
       options: dtype, param_dtype and rngs.
     """
     wide = geometry.whole_number(model, "hidden_features", hidden_features, 1)
-    rate = _network.share(model, "dropout", dropout)
+    rate = _network.fraction(model, "dropout", dropout)
     *pooled, channels = sizes
     layers: dict[str, Any] = {
         "fc1": nnx.Linear(sizes[0] * sizes[1] * channels, wide, **options),

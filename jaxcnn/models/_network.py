@@ -73,7 +73,7 @@ def one_of(model: str, argument: str, value: object, allowed: Iterable[int]) -> 
     return number
 
 
-def share(model: str, argument: str, value: object) -> float:
+def fraction(model: str, argument: str, value: object) -> float:
     """Returns a number between 0 and 1."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{model}: `{argument}` (={value!r}) must be a number")

@@ -1,4 +1,4 @@
-"""What is said of weights that do not fit a network, and what to do about them."""
+"""What the errors say about weights that do not fit a network, and what to do about it."""
 
 import re
 from collections.abc import Mapping

@@ -30,8 +30,8 @@ def alexnet(model: AlexNet, names: str) -> Pairs:
 def vgg(model: VGG, names: str) -> Pairs:
     """In timm the first two fully connected layers are convolutions."""
     place = 0
-    for stage in model.features.layers():
-        for layer in stage.layers():  # type: ignore[attr-defined]
+    for stage in model.features.layers:
+        for layer in stage.layers:  # type: ignore[attr-defined]
             if isinstance(layer, nn.MaxPool):
                 place += 1
                 continue
@@ -54,9 +54,9 @@ def resnet(model: ResNet, names: str) -> Pairs:
     """The same in both."""
     yield from _conv_and_norm("conv1", "bn1", model.features.stem)  # type: ignore[attr-defined]
     for stage in range(1, 5):
-        for index, block in enumerate(getattr(model.features, f"stage{stage}").layers()):
+        for index, block in enumerate(getattr(model.features, f"stage{stage}").layers):
             prefix = f"layer{stage}.{index}."
-            for number, layer in enumerate(block.branch.layers(), 1):
+            for number, layer in enumerate(block.branch.layers, 1):
                 yield from _conv_and_norm(f"{prefix}conv{number}", f"{prefix}bn{number}", layer)
             if block.shortcut is not None:
                 where = f"{prefix}downsample."
@@ -71,9 +71,9 @@ def mobilenet(model: MobileNetV2, names: str) -> Pairs:
     yield from _conv_and_norm(*(stem if timm else ("features.0.0", "features.0.1")), features.stem)  # type: ignore[attr-defined]
     place = 0
     for stage in range(len(model.stages)):
-        for index, block in enumerate(getattr(features, f"stage{stage + 1}").layers()):
+        for index, block in enumerate(getattr(features, f"stage{stage + 1}").layers):
             place += 1
-            steps = block.branch.layers()
+            steps = block.branch.layers
             if timm:
                 prefix = f"blocks.{stage}.{index}."
                 kinds = ("conv_pw", "conv_dw", "conv_pwl") if len(steps) == 3 else _SEPARABLE
@@ -96,8 +96,8 @@ def convnext(model: ConvNeXtTiny, names: str) -> Pairs:
     stem: Any = features.stem  # type: ignore[attr-defined]
     yield "stem.0" if timm else "features.0.0", stem.conv
     yield "stem.1" if timm else "features.0.1", stem.norm
-    for number, stage in enumerate(features.layers()[1:]):
-        layers = dict(zip(stage.names, stage.layers(), strict=True))  # type: ignore[attr-defined]
+    for number, stage in enumerate(features.layers[1:]):
+        layers = dict(zip(stage.names, stage.layers, strict=True))  # type: ignore[attr-defined]
         if "norm" in layers:
             where = f"stages.{number}.downsample." if timm else f"features.{2 * number}."
             yield f"{where}0", layers.pop("norm")

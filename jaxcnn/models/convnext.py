@@ -11,6 +11,7 @@ from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry, nn
 from jaxcnn.functional import _arguments as _arrays
+from jaxcnn.geometry.field import After, Field
 from jaxcnn.models import _network
 
 INIT = nnx.initializers.normal(0.02)
@@ -75,6 +76,10 @@ class ConvNeXtBlock(nnx.Module):
         scale = self.layer_scale[...].astype(outputs.dtype)
         outputs = self.drop(outputs * scale.reshape((1,) * (outputs.ndim - 1) + (-1,)))
         return outputs + inputs.astype(outputs.dtype)
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The field of the outputs: what the branch sees, and the inputs."""
+        return after(after(field, "branch"), "drop").union(field)
 
 
 class ConvNeXtTiny(_network.Classifier):
@@ -144,7 +149,7 @@ class ConvNeXtTiny(_network.Classifier):
                 f"{name}: `widths` (={sizes}) must have one entry for each of the {len(counts)} "
                 f"stages in `depths` {counts}"
             )
-        rate = _network.share(name, "stochastic_depth", stochastic_depth)
+        rate = _network.fraction(name, "stochastic_depth", stochastic_depth)
         again = _arrays.flag(name, "remat", remat)
         last = max(sum(counts) - 1, 1)
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Inexact, Num
 from jaxcnn import geometry, nn
 from jaxcnn.functional import _arguments as _arrays
 from jaxcnn.functional._program import program
+from jaxcnn.geometry.field import After, Field
 from jaxcnn.models import _network
 from jaxcnn.nn.residual import HE_INIT
 
@@ -96,7 +97,7 @@ class DilatedContext(nnx.Module):
         wide = geometry.whole_number(name, "hidden_features", hidden_features, 1)
         if context is not None:
             _arrays.choice(name, "context", context, tuple(CONTEXTS))
-        rate = _network.share(name, "dropout", dropout)
+        rate = _network.fraction(name, "dropout", dropout)
         common: dict[str, Any] = dict(norm=None, kernel_init=HE_INIT, **options)
         stages, inside = {}, in_features
         for stage, (count, width) in enumerate(zip(CONVS, sizes, strict=True), 1):
@@ -135,6 +136,11 @@ class DilatedContext(nnx.Module):
         # Eight times as large first, so that scores lie over their pixels; pools rounded up.
         resized = _resized(scores, sizes=(8 * rows, 8 * columns))
         return resized[..., :height, :width, :]
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """Not known behind the scores."""
+        after(after(field, "features"), "classifier")
+        raise NotImplementedError("whose interpolation has windows that are not all alike")
 
     def feature_maps(
         self, inputs: Num[Array, "*batch height width in_features"]

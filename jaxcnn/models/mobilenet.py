@@ -78,7 +78,7 @@ class MobileNetV2(_network.Classifier):
         self.in_features = in_features
         self.stages = _stages(name, stages)
         factor = _factor(name, width_multiplier)
-        rate = _network.share(name, "dropout", dropout)
+        rate = _network.fraction(name, "dropout", dropout)
         again = _arrays.flag(name, "remat", remat)
         common: dict[str, Any] = dict(activation="relu6", kernel_init=HE_INIT, **options)
         inside = _rounded(32 * factor)

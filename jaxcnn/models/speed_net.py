@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Inexact, Num
 
 from jaxcnn import functional, geometry, nn
 from jaxcnn.functional import _arguments as _arrays
+from jaxcnn.geometry.field import After, Field
 from jaxcnn.models import _network
 
 PATCH = (2, 2)
@@ -113,6 +114,10 @@ class Whitening(nnx.Module):
             (inputs, self.kernel[...], self.bias[...]), dtype=self.dtype
         )
         return functional.conv(inputs, kernel, bias, padding="VALID")
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The field of the outputs from that of the inputs."""
+        return field.windows(PATCH)
 
 
 class CifarSpeedNet(_network.Classifier):
@@ -222,6 +227,10 @@ class Scale(nnx.Module):
     def __call__(self, inputs: Inexact[Array, "*axes"]) -> Inexact[Array, "*axes"]:
         """Multiplies every element."""
         return inputs * self.factor
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The same field."""
+        return field
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))

@@ -142,15 +142,15 @@ def save_torch(
         )
     arrays = {n: entry.to_torch(np.asarray(entry.variable[...])) for n, entry in table.items()}
     library = _safetensors("save_torch")
-    beside = f"{target}.{os.getpid()}.part"
+    unfinished = f"{target}.{os.getpid()}.part"
     try:
-        library.numpy.save_file(arrays, beside, metadata={"format": "pt"})
-        os.replace(beside, target)
+        library.numpy.save_file(arrays, unfinished, metadata={"format": "pt"})
+        os.replace(unfinished, target)
     except (library.SafetensorError, OSError) as error:
         raise OSError(f"save_torch: `path` (={target!r}) could not be written: {error}") from error
     finally:
         with contextlib.suppress(FileNotFoundError):
-            os.remove(beside)
+            os.remove(unfinished)
 
 
 def _target(path: Any) -> str:

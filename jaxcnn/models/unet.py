@@ -9,9 +9,10 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry, nn
+from jaxcnn._modules.remat import rematerialized
 from jaxcnn.functional import _arguments as _arrays
+from jaxcnn.geometry.field import After, Field
 from jaxcnn.models import _network
-from jaxcnn.nn._remat import rematerialized
 from jaxcnn.nn.residual import HE_INIT
 
 
@@ -88,7 +89,7 @@ class UNet(nnx.Module):
         sizes = geometry.axes_tuple("UNet", "widths", widths)
         self.padding = _arrays.choice("UNet", "padding", padding, ("SAME", "VALID"))
         _arrays.choice("UNet", "upsampling", upsampling, tuple(_UPSAMPLING))
-        _network.share("UNet", "dropout", dropout)
+        _network.fraction("UNet", "dropout", dropout)
         if norm is not None:
             options["norm"] = norm
         self.features = UNetFeatures(in_features, sizes, padding, upsampling, options)
@@ -171,16 +172,34 @@ class UNetFeatures(nnx.Module):
         if self.dropout is not None:
             inputs = self.dropout(inputs)
         for level in range(len(self.widths) - 1, 0, -1):
-            beside = results[f"down{level}"]
+            skipped = results[f"down{level}"]
             inputs = getattr(self, f"double{level}")(inputs)
             if self.padding == "SAME":  # the pool rounded up, so that a pixel may be too many
-                inputs = inputs[..., : beside.shape[-3], : beside.shape[-2], :]
+                inputs = inputs[..., : skipped.shape[-3], : skipped.shape[-2], :]
             else:
-                beside = _centre(beside, inputs.shape[-3:-1])
+                skipped = _centre(skipped, inputs.shape[-3:-1])
             name = f"up{level}"
-            both = jnp.concatenate([beside, inputs], axis=-1)
+            both = jnp.concatenate([skipped, inputs], axis=-1)
             results[name] = inputs = self._apply(name, both)
         return results
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The field of the outputs, by the steps of `outputs`."""
+        down: dict[int, Field] = {}
+        for level in range(1, len(self.widths) + 1):
+            if level > 1:
+                field = after(field, "pool")
+            down[level] = field = after(field, f"down{level}")
+        if self.dropout is not None:
+            field = after(field, "dropout")
+        for level in range(len(self.widths) - 1, 0, -1):
+            skipped, field = down[level], after(field, f"double{level}")
+            if self.padding == "SAME":
+                field = field.cropped(skipped)
+            else:
+                skipped = skipped.cropped(field, centre=True)
+            field = after(skipped.union(field), f"up{level}")
+        return field
 
     def _apply(self, name: str, inputs: Array) -> Array:
         """One stage, its inner values computed anew if asked for."""

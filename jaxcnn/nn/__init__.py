@@ -1,4 +1,4 @@
-"""Flax modules: parameters and one call into `jaxcnn.functional` each."""
+"""Flax modules. Each holds its parameters and makes one call into `jaxcnn.functional`."""
 
 from jaxcnn.nn.adaptive import (
     AdaptiveAvgPool,

@@ -43,7 +43,7 @@ def per_axis(module: str, argument: str, value: Any, rank: int) -> int | tuple[i
     return entries[0] if isinstance(value, int) else entries
 
 
-def spread(value: Any, rank: int) -> tuple[int, ...]:
+def each_axis(value: Any, rank: int) -> tuple[int, ...]:
     """One int per axis from what `per_axis` kept."""
     if value is None:
         return (1,) * rank

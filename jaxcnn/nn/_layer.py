@@ -1,4 +1,4 @@
-"""What the convolutions that Flax has no counterpart of have in common."""
+"""The base class of the convolutions for which Flax has no layer."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -12,6 +12,7 @@ from jaxcnn import geometry
 from jaxcnn.functional import _arguments as _arrays
 from jaxcnn.functional import _dtypes
 from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn.geometry.field import After, Field
 from jaxcnn.lowering.problem import Precision
 from jaxcnn.nn import _arguments
 
@@ -91,6 +92,15 @@ class ConvLayer(nnx.Module):
         inputs = _arguments.inputs(type(self).__name__, inputs, rank, self.in_features)
         values = (None if p is None else p[...] for p in parameters)
         return dtypes.promote_dtype((inputs, *values), dtype=self.dtype)
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The field of the outputs from that of the inputs, as `analysis.receptive_field` asks."""
+        return field.windows(
+            self.kernel_size,
+            strides=self.strides,
+            padding=self.padding,
+            dilation=self.kernel_dilation,
+        )
 
     def _options(self) -> dict[str, Any]:
         """The options that every function of `functional` takes."""

@@ -4,6 +4,7 @@ from flax import nnx
 from jaxtyping import Array, Inexact, Int32, Num
 
 from jaxcnn import functional, geometry
+from jaxcnn.geometry.field import sees_everything
 
 
 class AdaptivePool(nnx.Module):
@@ -21,6 +22,8 @@ class AdaptivePool(nnx.Module):
             type(self).__name__, "output_shape", output_shape, allow_none=True
         )
         self.output_shape = tuple(None if size < 0 else size for size in sizes)
+
+    receptive_field = sees_everything
 
 
 class AdaptiveAvgPool(AdaptivePool):

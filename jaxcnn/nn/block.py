@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn.geometry.field import After, Field
 from jaxcnn.nn import _arguments
 from jaxcnn.nn.chain import Activation, Layer
 from jaxcnn.nn.conv import Conv
@@ -107,6 +108,12 @@ class ConvBlock(nnx.Module):
         for step in self.order:
             inputs = getattr(self, step)(inputs)
         return inputs
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The field of the outputs: step after step."""
+        for step in self.order:
+            field = after(field, step)
+        return field
 
 
 def _order(order: Any) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from jaxtyping import Array, Inexact, Num
 from jaxcnn import functional, geometry
 from jaxcnn.functional import _arguments as _arrays
 from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn.geometry.field import After, Field
 from jaxcnn.nn import _arguments
 
 
@@ -59,3 +60,10 @@ class BlurPool(nnx.Module):
             self.padding,
             padding_mode=self.padding_mode,
         )
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The field of the outputs from that of the inputs."""
+        padding = self.padding
+        if padding is None:
+            padding = tuple(((taps - 1) // 2, taps // 2) for taps in self.window_shape)
+        return field.windows(self.window_shape, strides=self.strides, padding=padding)

@@ -8,9 +8,10 @@ from flax import nnx
 from jaxtyping import Array, Shaped
 
 from jaxcnn import geometry
+from jaxcnn._modules.remat import rematerialized
+from jaxcnn.geometry.field import After, Field, sees_everything
 from jaxcnn.lowering.halo import whole_rows
 from jaxcnn.nn import _arguments
-from jaxcnn.nn._remat import rematerialized
 
 Layer = Callable[[Array], Array]
 
@@ -56,12 +57,11 @@ class Chain(nnx.Module):
 
     def __call__(self, inputs: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
         """Hands `inputs` through all layers."""
-        # Not by `layers`: `nnx.tabulate` makes a program of every method that is called, and
-        # modules are nothing that a program gives.
-        for name in self.names:
-            inputs = self._apply(getattr(self, name), inputs)
+        for layer in self.layers:
+            inputs = self._apply(layer, inputs)
         return inputs
 
+    @property  # no method: `nnx.tabulate` would make a program of it, and layers are no outputs
     def layers(self) -> tuple[Layer, ...]:
         """The layers in order."""
         return tuple(getattr(self, name) for name in self.names)
@@ -69,9 +69,15 @@ class Chain(nnx.Module):
     def outputs(self, inputs: Shaped[Array, "..."]) -> dict[str, Array]:
         """What every layer gives, by name, in order."""
         results = {}
-        for name in self.names:
-            results[name] = inputs = self._apply(getattr(self, name), inputs)
+        for name, layer in zip(self.names, self.layers, strict=True):
+            results[name] = inputs = self._apply(layer, inputs)
         return results
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The field of the outputs: layer after layer."""
+        for name in self.names:
+            field = after(field, name)
+        return field
 
     def _apply(self, layer: Layer, inputs: Array) -> Array:
         """One layer, its inner values computed anew if asked for."""
@@ -112,6 +118,10 @@ class Activation(nnx.Module):
         """Applies the function to every element."""
         function: Any = self.function
         return getattr(nnx, function)(inputs) if isinstance(function, str) else function(inputs)
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The same field, unless a function of the user's sees more."""
+        return field if isinstance(self.function, str) else after(field, "function")
 
 
 class Flatten(nnx.Module):
@@ -155,3 +165,5 @@ class Flatten(nnx.Module):
             inputs = whole_rows(inputs)
         size = math.prod(inputs.shape[start : end + 1])
         return inputs.reshape((*inputs.shape[:start], size, *inputs.shape[end + 1 :]))
+
+    receptive_field = sees_everything

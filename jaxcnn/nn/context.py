@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry
+from jaxcnn.geometry.field import After, Field
 from jaxcnn.nn import _arguments
 from jaxcnn.nn.chain import Activation, Chain
 from jaxcnn.nn.conv import Conv
@@ -99,6 +100,10 @@ class ContextBlock(nnx.Module):
     ) -> Inexact[Array, "*batch_and_spatial features"]:
         """Takes `(*batch, *spatial, features)` to the same shape."""
         return self.branch(_arguments.inputs("ContextBlock", inputs, self.rank, self.features))
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The field of the outputs: that of the branch."""
+        return after(field, "branch")
 
 
 def identity_init(features: int, noise: float = 0.0) -> Any:

@@ -108,7 +108,7 @@ class Conv(nnx.Conv):
             outside,
             size,
             _arguments.per_axis("Conv", "strides", strides, rank),
-            padding=_arguments.padding("Conv", padding, size, _arguments.spread(spacing, rank)),  # type: ignore[arg-type]
+            padding=_arguments.padding("Conv", padding, size, _arguments.each_axis(spacing, rank)),  # type: ignore[arg-type]
             input_dilation=_arguments.per_axis("Conv", "input_dilation", input_dilation, rank),
             kernel_dilation=spacing,
             feature_group_count=groups,
@@ -158,10 +158,10 @@ class Conv(nnx.Conv):
             inputs,
             kernel,
             bias,
-            strides=_arguments.spread(self.strides, rank),
+            strides=_arguments.each_axis(self.strides, rank),
             padding=self.padding,  # type: ignore[arg-type]
-            input_dilation=_arguments.spread(self.input_dilation, rank),
-            kernel_dilation=_arguments.spread(self.kernel_dilation, rank),
+            input_dilation=_arguments.each_axis(self.input_dilation, rank),
+            kernel_dilation=_arguments.each_axis(self.kernel_dilation, rank),
             feature_group_count=self.feature_group_count,
             precision=self.precision,
             preferred_element_type=self.preferred_element_type,

@@ -14,6 +14,7 @@ from jaxcnn import functional, geometry
 from jaxcnn.functional import _arguments as _arrays
 from jaxcnn.functional import _dtypes
 from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn.geometry.field import After, Field
 from jaxcnn.lowering.problem import Precision
 from jaxcnn.nn import _arguments
 
@@ -110,7 +111,7 @@ class ConvTranspose(nnx.ConvTranspose):
             outside,
             size,
             steps,
-            padding=_padding(padding, size, steps, _arguments.spread(spacing, rank)),  # type: ignore[arg-type]
+            padding=_padding(padding, size, steps, _arguments.each_axis(spacing, rank)),  # type: ignore[arg-type]
             kernel_dilation=spacing,
             use_bias=_arrays.flag(name, "use_bias", use_bias),
             mask=mask,  # type: ignore[arg-type]
@@ -140,12 +141,23 @@ class ConvTranspose(nnx.ConvTranspose):
             inputs,
             kernel,
             bias,
-            strides=_arguments.spread(self.strides, rank),
+            strides=_arguments.each_axis(self.strides, rank),
             padding=self._transposed_padding(),
-            kernel_dilation=_arguments.spread(self.kernel_dilation, rank),
+            kernel_dilation=_arguments.each_axis(self.kernel_dilation, rank),
             transpose_kernel=self.transpose_kernel,
             precision=self.precision,
             preferred_element_type=self.preferred_element_type,
+        )
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The field of the outputs from that of the inputs."""
+        if self.padding == "CIRCULAR":
+            raise NotImplementedError("whose windows run round the edges")
+        return field.transposed_windows(
+            self.kernel_size,
+            strides=self.strides,
+            padding=self._transposed_padding(),
+            dilation=self.kernel_dilation,
         )
 
     def _transposed_padding(self) -> Padding:
@@ -159,7 +171,7 @@ class ConvTranspose(nnx.ConvTranspose):
         spans = map(
             geometry.effective_size,
             self.kernel_size,
-            _arguments.spread(self.kernel_dilation, rank),
+            _arguments.each_axis(self.kernel_dilation, rank),
         )
         return tuple(
             (span - 1 - low, span - 1 - high)
@@ -186,7 +198,7 @@ def _padding(
     checked = _arguments.padding(name, padding, size, spacing)
     small = isinstance(padding, str) and padding != checked
     by_lax = checked == "SAME_LOWER" or (small and checked in ("SAME", "VALID"))
-    if by_lax and set(_arguments.spread(strides, rank)) == {1}:
+    if by_lax and set(_arguments.each_axis(strides, rank)) == {1}:
         # the amounts of stride 1 do not depend on the sizes
         return geometry.resolve_padding(name, checked, (1,) * rank, size, (1,) * rank, spacing)
     if small:

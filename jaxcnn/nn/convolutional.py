@@ -1,4 +1,4 @@
-"""Classifiers that read images of any size, a class for every place."""
+"""A classifier that runs on larger images, made of a trained one: a class for every window."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry
-from jaxcnn.nn._places import pointwise, told
+from jaxcnn._modules.places import name_of, pointwise
 from jaxcnn.nn.adaptive import AdaptiveAvgPool
 from jaxcnn.nn.chain import Activation, Chain, Flatten
 from jaxcnn.nn.dense import dense_to_conv
@@ -87,7 +87,7 @@ def convolutionalize(
     layers: dict[str, Any] = {}
     window: tuple[int, ...] | None = None
     waiting = True  # until the first fully connected layer
-    for key, layer in zip(classifier.names, classifier.layers(), strict=True):
+    for key, layer in zip(classifier.names, classifier.layers, strict=True):
         if isinstance(layer, nnx.Linear):
             if window is None:
                 window = _window(name, features, input_shape)
@@ -105,7 +105,7 @@ def convolutionalize(
             layers[key] = layer
         elif not (isinstance(layer, Flatten) and waiting):
             raise TypeError(
-                f"{name}: can't turn `{key}`, {told(layer)}, of the classifier into a "
+                f"{name}: can't turn `{key}`, {name_of(layer)}, of the classifier into a "
                 "convolution; write its counterpart by hand"
             )
     return FullyConvolutional(nnx.clone(features), Chain(**layers))  # type: ignore[arg-type]

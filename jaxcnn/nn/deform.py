@@ -13,6 +13,7 @@ from jaxtyping import Array, Inexact, Num
 from jaxcnn import functional, geometry
 from jaxcnn.functional import _arguments as _arrays
 from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn.geometry.field import After, Field
 from jaxcnn.lowering.problem import Precision
 from jaxcnn.nn import _arguments
 from jaxcnn.nn._layer import ConvLayer
@@ -154,3 +155,7 @@ class DeformConv(ConvLayer):
             offset_group_count=self.offset_group_count,
             **self._options(),
         )
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """Not known: the inputs themselves say where it looks."""
+        raise NotImplementedError("whose windows move with what it is given")

@@ -1,4 +1,4 @@
-"""A fully connected layer is a convolution, and a convolution a fully connected layer."""
+"""Turns a fully connected layer into a convolution, and a convolution into such a layer."""
 
 import math
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxcnn import geometry
-from jaxcnn.nn._affine import affine
-from jaxcnn.nn._still import still
+from jaxcnn._modules.affine import affine
+from jaxcnn._modules.still import still
 from jaxcnn.nn.conv import Conv
 
 

@@ -7,6 +7,7 @@ from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import functional, geometry
 from jaxcnn.functional import _arguments as _arrays
+from jaxcnn.geometry.field import sees_everything
 
 
 class GlobalPool(nnx.Module):
@@ -37,6 +38,8 @@ class GlobalPool(nnx.Module):
             spatial_axes = geometry.whole_number(name, "spatial_axes", spatial_axes)
         self.spatial_axes = spatial_axes
         self.keepdims = _arrays.flag(name, "keepdims", keepdims)
+
+    receptive_field = sees_everything
 
 
 class GlobalAvgPool(GlobalPool):

@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry
+from jaxcnn.geometry.field import After, Field
 from jaxcnn.nn import _arguments
 from jaxcnn.nn.block import ConvBlock
 from jaxcnn.nn.chain import Chain, Layer
@@ -102,12 +103,20 @@ class InvertedResidual(nnx.Module):
         )
         self.branch = Chain(**layers)
 
+    @property
+    def adds_inputs(self) -> bool:
+        """Whether the inputs are added to what the branch gives: where shapes allow."""
+        return self.strides == 1 and self.in_features == self.out_features
+
     def __call__(
         self, inputs: Num[Array, "*batch_and_spatial in_features"]
     ) -> Inexact[Array, "*batch_and_out out_features"]:
         """Takes `(*batch, *spatial, in_features)` to `(*batch, *out, out_features)`."""
         inputs = _arguments.inputs("InvertedResidual", inputs, self.rank, self.in_features)
         outputs = self.branch(inputs)
-        if self.strides > 1 or self.in_features != self.out_features:
-            return outputs
-        return outputs + inputs.astype(outputs.dtype)
+        return outputs + inputs.astype(outputs.dtype) if self.adds_inputs else outputs
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The field of the outputs: what the branch sees, and what is added to it."""
+        branch = after(field, "branch")
+        return branch.union(field) if self.adds_inputs else branch

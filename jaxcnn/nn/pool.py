@@ -9,6 +9,7 @@ from jaxcnn import functional, geometry
 from jaxcnn.functional import _arguments as _arrays
 from jaxcnn.functional._windows import PADDING_MODES
 from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn.geometry.field import After, Field
 from jaxcnn.lowering import choose
 from jaxcnn.nn import _arguments
 
@@ -55,6 +56,16 @@ class WindowPool(nnx.Module):
         self.padding_mode = _arrays.choice(name, "padding_mode", padding_mode, PADDING_MODES)
         self.ceil_mode = _arrays.flag(name, "ceil_mode", ceil_mode)
         self.algorithm = _arrays.choice(name, "algorithm", algorithm, ("auto", *self._algorithms))
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The field of the outputs from that of the inputs."""
+        return field.windows(
+            self.window_shape,
+            strides=self.strides,
+            padding=self.padding,
+            dilation=self.window_dilation,
+            ceil_mode=self.ceil_mode,
+        )
 
     def _options(self) -> dict[str, Any]:
         """The arguments that the functions take after the inputs."""

@@ -9,6 +9,7 @@ from jaxcnn import functional, geometry
 from jaxcnn.functional import _arguments as _arrays
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.nn import _arguments
+from jaxcnn.nn.pool import WindowPool
 
 
 class StochasticPool(nnx.Module):
@@ -77,6 +78,8 @@ class StochasticPool(nnx.Module):
             key=None if self.deterministic else self.rngs(),
             deterministic=self.deterministic,
         )
+
+    receptive_field = WindowPool.receptive_field
 
     def set_view(self, deterministic: bool | None = None) -> None:
         """What `nnx.view` may set.

@@ -7,6 +7,7 @@ from jaxtyping import Array, Num
 
 from jaxcnn import functional, geometry
 from jaxcnn.functional import _arguments as _arrays
+from jaxcnn.geometry.field import sees_everything
 
 
 class SpatialPyramidPool(nnx.Module):
@@ -40,3 +41,5 @@ class SpatialPyramidPool(nnx.Module):
     ) -> Num[Array, "*batch features"]:
         """Pools `(*batch, *spatial, channels)` to one vector per image."""
         return functional.spatial_pyramid_pool(inputs, self.levels, reducer=self.reducer)
+
+    receptive_field = sees_everything

@@ -11,6 +11,7 @@ from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry
 from jaxcnn.functional import _arguments as _arrays
+from jaxcnn.geometry.field import After, Field
 from jaxcnn.nn import _arguments
 from jaxcnn.nn.block import ConvBlock
 from jaxcnn.nn.chain import Activation, Chain, Layer
@@ -50,6 +51,7 @@ class ResidualBlock(nnx.Module):
     """
 
     expansion = 1
+    ends_in_activation = True
 
     def __init__(
         self,
@@ -103,7 +105,7 @@ class ResidualBlock(nnx.Module):
 
     def _last_norm(self) -> Any:
         """The normalisation that scales what the branch gives."""
-        return self.branch.layers()[-1].norm  # type: ignore[attr-defined]
+        return self.branch.layers[-1].norm  # type: ignore[attr-defined]
 
     def _make_shortcut(self, kind: str, options: dict[str, Any]) -> nnx.Module | None:
         """What the inputs go through before they are added."""
@@ -137,7 +139,14 @@ class ResidualBlock(nnx.Module):
         inputs = _arguments.inputs(name, inputs, self.rank, self.in_features)
         straight = inputs if self.shortcut is None else self.shortcut(inputs)  # type: ignore[operator]
         outputs = self.branch(inputs)
-        return self.activation(outputs + straight.astype(outputs.dtype))
+        outputs = outputs + straight.astype(outputs.dtype)
+        return self.activation(outputs) if self.ends_in_activation else outputs
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The field of the outputs: what the branch sees, and what the shortcut does."""
+        straight = field if self.shortcut is None else after(field, "shortcut")
+        both = after(field, "branch").union(straight)
+        return after(both, "activation") if self.ends_in_activation else both
 
 
 class BasicBlock(ResidualBlock):
@@ -201,6 +210,8 @@ class PreActivationBlock(ResidualBlock):
       K. He, X. Zhang, S. Ren and J. Sun, Identity mappings in deep residual networks, 2016.
     """
 
+    ends_in_activation = False
+
     def _make_branch(self, options: dict[str, Any]) -> Chain:
         options = {**options, "order": ("norm", "activation", "conv"), "use_bias": False}
         return Chain(
@@ -210,15 +221,6 @@ class PreActivationBlock(ResidualBlock):
 
     def _make_shortcut(self, kind: str, options: dict[str, Any]) -> nnx.Module | None:
         return super()._make_shortcut(kind, {**options, "norm": None, "use_bias": False})
-
-    def __call__(
-        self, inputs: Num[Array, "*batch_and_spatial in_features"]
-    ) -> Inexact[Array, "*batch_and_out out_features"]:
-        """Takes `(*batch, *spatial, in_features)` to `(*batch, *out, out_features)`."""
-        inputs = _arguments.inputs("PreActivationBlock", inputs, self.rank, self.in_features)
-        straight = inputs if self.shortcut is None else self.shortcut(inputs)  # type: ignore[operator]
-        outputs = self.branch(inputs)
-        return outputs + straight.astype(outputs.dtype)
 
 
 class PaddedShortcut(nnx.Module):
@@ -259,3 +261,7 @@ class PaddedShortcut(nnx.Module):
             kept = lax.slice_in_dim(kept, 0, last + 1, s, axis)
         low = self.more // 2
         return jnp.pad(kept, [(0, 0)] * (kept.ndim - 1) + [(low, self.more - low)])
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The field of the outputs: windows of one pixel."""
+        return field.windows((1,) * self.rank, strides=self.strides)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Inexact, Num
 from jaxcnn import functional, geometry
 from jaxcnn.functional import _arguments as _arrays
 from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn.geometry.field import After, Field
 from jaxcnn.lowering import resize
 from jaxcnn.lowering.problem import Precision
 from jaxcnn.nn import _arguments
@@ -100,3 +101,7 @@ class ResizeConv(ConvLayer):
         return functional.resize_conv(
             inputs, kernel, bias, scale=self.scale, method=self.method, **options
         )
+
+    def receptive_field(self, field: Field, after: After) -> Field:
+        """The field of the outputs: of the upsampling, then of the windows."""
+        return super().receptive_field(field.resized(self.scale, self.method), after)

@@ -1,4 +1,4 @@
-"""Max pooling that says where its maxima were, and the way back, as modules."""
+"""Max pooling that returns where its maxima lay, and unpooling, as modules."""
 
 from flax import nnx
 from jaxtyping import Array, Int32, Integer, Num

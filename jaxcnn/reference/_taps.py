@@ -37,7 +37,7 @@ def source_index(size: int, low: int, high: int, mode: str) -> np.ndarray:
     return np.where((u >= 0) & (u < size), u, -1)
 
 
-def spread(inputs: np.ndarray, windows: Windows, mode: str = "zeros", fill: float = 0.0):
+def dilate_and_pad(inputs: np.ndarray, windows: Windows, mode: str = "zeros", fill: float = 0.0):
     """Dilates and pads the spatial axes of (n, *spatial, channels)."""
     outputs = inputs
     for axis, n in enumerate(windows.sizes, start=1):
@@ -52,8 +52,8 @@ def spread(inputs: np.ndarray, windows: Windows, mode: str = "zeros", fill: floa
     return outputs
 
 
-def spread_vjp(cotangent: np.ndarray, windows: Windows, mode: str = "zeros") -> np.ndarray:
-    """Transposes `spread`: each padded pixel gives back to the pixel that it shows."""
+def dilate_and_pad_vjp(cotangent: np.ndarray, windows: Windows, mode: str = "zeros") -> np.ndarray:
+    """Transposes `dilate_and_pad`: each padded pixel gives back to the pixel that it shows."""
     for axis, n in reversed(list(enumerate(windows.sizes, start=1))):
         rate = windows.input_dilation[axis - 1]
         shape = list(cotangent.shape)

@@ -92,7 +92,7 @@ def reduce_windows(
     return out
 
 
-def spread_windows(
+def scatter_windows(
     x: np.ndarray,
     cotangent: np.ndarray,
     windows: Windows,

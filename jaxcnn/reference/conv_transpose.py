@@ -59,7 +59,7 @@ def conv_transpose(
     for channels, features in _groups(x.shape[-1], per_group, feature_group_count):
         for tap, where in _taps.taps(windows):
             canvas[where][..., features] += x[..., channels] @ w[tap][:, channels].T
-    out = _taps.spread_vjp(canvas, windows, mode)
+    out = _taps.dilate_and_pad_vjp(canvas, windows, mode)
     if bias is not None:
         out = out + _taps.as_float(bias)
     return _taps.restore_batch(out, batch)
@@ -129,7 +129,7 @@ def conv_transpose_vjp(
     )  # fmt: skip
     g = _taps.flatten_batch(_taps.as_float(cotangent), windows.rank)
     dtype = np.result_type(x, w, g)
-    padded = _taps.spread(g, windows, mode)
+    padded = _taps.dilate_and_pad(g, windows, mode)
     every = tuple(range(x.ndim - 1))
     d_x, d_w = np.zeros(x.shape, dtype), np.zeros(w.shape, dtype)
     for channels, features in _groups(x.shape[-1], w.shape[-2], feature_group_count):

@@ -110,7 +110,7 @@ def _prepare(
     m = np.asarray(mask) != 0
     x = np.where(m, _taps.as_float(inputs), 0)
     flat, windows, mode = lay_windows("partial_conv", m, kernel_size, **geometry)
-    padded = _taps.spread(flat, windows, mode)
+    padded = _taps.dilate_and_pad(flat, windows, mode)
     count = sum(padded[where] for _, where in _taps.taps(windows))
     count = _taps.restore_batch(np.asarray(count), batch_shape(m, rank))
     taps = np.prod(kernel_size)

@@ -1,11 +1,11 @@
-"""A sliding window as panels of labelled boxes, for whatever draws them: matplotlib or SVG."""
+"""Lays a sliding window out as panels of labelled boxes; matplotlib or SVG draws them."""
 
 import dataclasses
 from string import ascii_letters
 
-from jaxcnn.visualize._figure import times
 from jaxcnn.visualize._scene import POOLS, Scene
 from jaxcnn.visualize._window_values import Values, text
+from jaxcnn.visualize.figures import times
 
 # Face, edge, dashes and colour of the label of every kind of cell. Taps and outputs are told apart
 # by lightness too, so that they differ in grey.

@@ -1,4 +1,4 @@
-"""The plane that a window slides over, cell by cell, and where its taps lie at each step."""
+"""The plane that a window slides over: its cells, and where the taps lie at each step."""
 
 import dataclasses
 import itertools

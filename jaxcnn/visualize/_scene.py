@@ -1,7 +1,7 @@
-"""A sliding window as data: from the options of a primitive to every step.
+"""A sliding window as data: every step of a primitive, from its options.
 
-Everything is worked out by `jaxcnn.geometry`, whose integers the primitives are computed with, and
-nothing here draws or knows an array.
+`jaxcnn.geometry` works everything out, as it does for the primitives. Nothing here draws, and
+nothing here knows an array.
 """
 
 import dataclasses

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from jaxcnn.visualize._figure import hide_axes
 from jaxcnn.visualize._panels import STYLES, Panel, Panels
+from jaxcnn.visualize.figures import hide_axes
 
 _INCH = 0.44  # a cell
 _GAP = 1.5  # cells between panels

@@ -1,7 +1,7 @@
-"""Which pixels a classifier's answer hangs on, by its gradients.
+"""Draws which pixels move the answer of a classifier, by its gradients.
 
-A module is looked at in evaluation, whatever mode it is in, by a copy: the module itself stays as
-it is. Another function is called as it is, and refused where that would change a module it holds.
+A module runs as a copy in evaluation, whatever mode it is in; the module itself stays as it is. Any
+other function is called as it is, and refused where it would change a module that it holds.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxcnn import geometry
-from jaxcnn.nn._still import still
-from jaxcnn.visualize._figure import axes_of, hide_axes
-from jaxcnn.visualize._gates import gated_gradient, logit
+from jaxcnn._modules.still import still
+from jaxcnn.visualize.figures import axes_of, hide_axes
+from jaxcnn.visualize.gates import gated_gradient, logit
 
 Model = Callable[[jax.Array], jax.Array]
 

@@ -1,4 +1,4 @@
-"""Which class is taken for which."""
+"""Draws which class is taken for which."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from jaxcnn.visualize._figure import axes_of
+from jaxcnn.visualize.figures import axes_of
 
 
 def confusion_matrix(

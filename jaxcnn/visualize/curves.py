@@ -1,4 +1,4 @@
-"""How training went."""
+"""Draws how training went."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
-from jaxcnn.visualize._figure import COLOURS
+from jaxcnn.visualize.figures import COLOURS
 
 _MARKS = ("o", "s", "^", "D", "v", "P", "X")
 

@@ -1,4 +1,4 @@
-"""The receptive field of a unit: what it can see of the input, and what it looks at."""
+"""Draws the receptive field of a unit: which pixels it can see, and how much each moves it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from jaxcnn import geometry
-from jaxcnn.nn._still import still
-from jaxcnn.visualize._figure import axes_of, times
+from jaxcnn._modules.still import still
+from jaxcnn.visualize.figures import axes_of, times
 
 _NAME = "receptive_field"
 

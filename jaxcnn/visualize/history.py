@@ -1,4 +1,4 @@
-"""What happens inside a network while it learns."""
+"""Draws what happens inside a network while it learns."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from jaxtyping import ArrayLike
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxcnn.visualize._figure import COLOURS, axes_of
+from jaxcnn.visualize.figures import COLOURS, axes_of
 
 
 def activation_histograms(

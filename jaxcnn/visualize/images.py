@@ -1,4 +1,4 @@
-"""Images side by side."""
+"""Draws images side by side."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from jaxcnn.visualize._figure import hide_axes
+from jaxcnn.visualize.figures import hide_axes
 
 
 def image_grid(

@@ -1,4 +1,4 @@
-"""What a network has learned, and what it makes of an image."""
+"""Draws the kernels that a network has learnt, and the maps that it makes of an image."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from jaxtyping import ArrayLike
 from matplotlib.figure import Figure
 
 from jaxcnn import geometry
-from jaxcnn.visualize._figure import hide_axes, times
+from jaxcnn.visualize.figures import hide_axes, times
 
 
 def kernels(

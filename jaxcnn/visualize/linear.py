@@ -1,4 +1,4 @@
-"""A convolution as the linear map that it is: its matrix, and how often its transpose writes."""
+"""Draws a convolution as a linear map: its matrix, and how often its transpose writes."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from jaxcnn import functional
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.visualize._figure import axes_of, times
 from jaxcnn.visualize._scene import shapes
 from jaxcnn.visualize._window_values import text
+from jaxcnn.visualize.figures import axes_of, times
 
 
 def conv_matrix(

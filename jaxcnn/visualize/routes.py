@@ -1,4 +1,4 @@
-"""Where the gradient of a pool goes."""
+"""Draws where the gradient of a pool goes."""
 
 import itertools
 import math
@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 
 from jaxcnn import functional
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.visualize._figure import COLOURS, hide_axes, times
 from jaxcnn.visualize._scene import POOLS
 from jaxcnn.visualize._window_values import text
+from jaxcnn.visualize.figures import COLOURS, hide_axes, times
 
 _PALE = 0.30  # share of its colour in an output cell
 

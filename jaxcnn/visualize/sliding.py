@@ -1,4 +1,4 @@
-"""The window of a convolution or a pool on its way over the input."""
+"""Draws the window of a convolution or a pool on its way over the input."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 from jaxcnn import geometry
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.visualize import _animation
-from jaxcnn.visualize._figure import axes_of, times
 from jaxcnn.visualize._panels import Panels, panels_of
 from jaxcnn.visualize._scene import Scene, gradient_scene, sliding_scene
 from jaxcnn.visualize._window_figure import (
@@ -23,6 +22,7 @@ from jaxcnn.visualize._window_figure import (
     wrapped,
 )
 from jaxcnn.visualize._window_values import Values, checked
+from jaxcnn.visualize.figures import axes_of, times
 
 _MOST_IN_STRIP = 100
 

@@ -67,7 +67,7 @@ class Blocks(nn.Chain):
 
 
 class Ups(nn.Chain):
-    """Transposed convolutions and copied or blended pixels, between windows of other strides."""
+    """Transposed convolutions, dilated inputs and copied or blended pixels, between strides."""
 
     def __init__(self, *, rngs):
         super().__init__(
@@ -76,6 +76,7 @@ class Ups(nn.Chain):
             average=nn.AvgPool((2, 3), strides=(3, 2)),
             blended=nn.ResizeConv(2, 2, (1, 2), scale=(2, 3), method="linear", rngs=rngs),
             dilated=nn.ConvTranspose(2, 1, (3, 2), (2, 1), kernel_dilation=(3, 2), rngs=rngs),
+            spaced=nn.Conv(1, 1, (5, 4), (3, 2), input_dilation=(2, 3), padding="VALID", rngs=rngs),
         )
 
 
@@ -115,7 +116,41 @@ class WithFunctions(nn.Chain):
         )
 
 
+class Own(nnx.Module):
+    """A user's own block, which says itself what it sees: two branches, one of blocks in a list."""
+
+    def __init__(self, *, rngs):
+        pools = [nn.AvgPool((2, 3), (2, 1)), nnx.Conv(2, 2, (1, 3), padding="VALID", rngs=rngs)]
+        self.blocks = nnx.List(pools)
+        self.up = nn.ConvTranspose(2, 2, (2, 1), (2, 1), rngs=rngs)
+        self.wide = OwnWindows()
+
+    def __call__(self, inputs):
+        outputs = inputs
+        for block in self.blocks:
+            outputs = block(outputs)
+        outputs = self.up(outputs)
+        wide = self.wide(inputs)
+        rows, columns = outputs.shape[-3:-1]
+        return wide[..., :rows, :columns, :] + outputs
+
+    def receptive_field(self, field, after):
+        outputs = after(after(after(field, "blocks", 0), "blocks", 1), "up")
+        return after(field, "wide").cropped(outputs).union(outputs)
+
+
+class OwnWindows(nnx.Module):
+    """A user's own layer of windows."""
+
+    def __call__(self, inputs):
+        return functional.sum_pool(inputs, (1, 5), padding=((0, 0), (2, 0)))
+
+    def receptive_field(self, field, after):
+        return field.windows((1, 5), padding=((0, 0), (2, 0)))
+
+
 BUILD = {
+    "own": (Own, (24, 31, 2)),
     "functions": (WithFunctions, (26, 31, 2)),
     "blocks": (Blocks, (41, 46, 2)),
     "layers": (Layers, (27, 23, 2)),
@@ -218,11 +253,43 @@ def test_what_has_no_field_is_refused():
         layer = nnx.eval_shape(lambda build=build: build(rngs=nnx.Rngs(0)))
         with pytest.raises(TypeError, match="receptive_field: `model` holds ConvTranspose, whose"):
             analysis.receptive_field(layer, (8, 8))
-    dilated = nnx.eval_shape(lambda: nn.Conv(3, 3, (2, 2), input_dilation=2, rngs=nnx.Rngs(0)))
-    with pytest.raises(TypeError, match="receptive_field: `model` holds Conv, whose windows"):
-        analysis.receptive_field(dilated, (8, 8))
-    with pytest.raises(TypeError, match="receptive_field: `input_shape` .=8. must be a tuple"):
-        analysis.receptive_field(dilated, 8)
+    gaps = nnx.eval_shape(lambda: nn.Conv(3, 3, (2, 2), input_dilation=3, rngs=nnx.Rngs(0)))
+    with pytest.raises(TypeError, match="receptive_field: `model` holds Conv, whose windows leave"):
+        analysis.receptive_field(gaps, (8, 8))
+    deform = nnx.eval_shape(lambda: nn.DeformConv(3, 3, (2, 2), rngs=nnx.Rngs(0)))
+    with pytest.raises(TypeError, match="holds DeformConv, whose windows move"):
+        analysis.receptive_field(deform, (8, 8))
     pool = nn.AvgPool((9, 9))
+    with pytest.raises(TypeError, match="receptive_field: `input_shape` .=8. must be a tuple"):
+        analysis.receptive_field(pool, 8)
     with pytest.raises(ValueError, match="receptive_field: `window_shape`.*spans 9 pixels"):
         analysis.receptive_field(pool, (8, 8))
+
+
+class Speechless(nnx.Module):
+    """Says nothing, raises or returns something else."""
+
+    def __call__(self, inputs):
+        return inputs
+
+
+def test_what_a_module_does_not_say_is_unknown():
+    with pytest.raises(TypeError, match="holds Speechless, which has no method `receptive_field`;"):
+        analysis.receptive_field(nn.Chain(first=Speechless()), (8, 8))
+
+    class Refusing(Speechless):
+        def receptive_field(self, field, after):
+            raise NotImplementedError("whose windows are drawn at random")
+
+    with pytest.raises(TypeError, match="holds Refusing, whose windows are drawn at random;"):
+        analysis.receptive_field(nn.Chain(first=Refusing()), (8, 8))
+
+    class Wrong(Speechless):
+        def receptive_field(self, field, after):
+            return field.size
+
+    with pytest.raises(TypeError, match="Wrong, whose `receptive_field` returns tuple in place of"):
+        analysis.receptive_field(nn.Chain(first=Wrong()), (8, 8))
+    # Behind what sees every pixel, a layer sees every pixel too, whatever it is.
+    chain = nn.Chain(pool=nn.GlobalAvgPool(keepdims=True), first=Speechless(), second=Refusing())
+    assert analysis.receptive_field(chain, (8, 8)) is None

@@ -77,7 +77,7 @@ def test_stochastic_depth_drops_whole_branches(filled, rng):
     np.testing.assert_allclose(kept[~dropped], 2 * branch[~dropped], rtol=1e-4, atol=1e-4)
     rates = nnx.eval_shape(lambda: ConvNeXtTiny(depths=(2, 3), widths=(8, 8), rngs=nnx.Rngs(0)))
     stages = rates.features.stage1, rates.features.stage2
-    found = [layer.drop.rate for s in stages for layer in s.layers() if hasattr(layer, "drop")]
+    found = [layer.drop.rate for s in stages for layer in s.layers if hasattr(layer, "drop")]
     np.testing.assert_allclose(found, [0, 0.025, 0.05, 0.075, 0.1])
 
 

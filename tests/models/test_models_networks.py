@@ -120,7 +120,7 @@ def test_the_pattern_is_the_pattern():
     assert model.features.stage1.names == ("conv1", "relu1", "conv2", "relu2", "pool")
     assert model.features.stage2.names == ("conv1", "relu1", "conv2", "relu2")
     assert model.classifier.names == ("flatten", "fc1", "relu1", "fc2", "relu2", "fc3")
-    assert [s.conv2.out_features for s in model.features.layers()] == [4, 8, 16]
+    assert [s.conv2.out_features for s in model.features.layers] == [4, 8, 16]
     assert model.classifier.fc1.in_features == 3 * 5 * 16
     signal = nnx.eval_shape(
         lambda: PatternCNN((16, 2), hidden=0, features=(3, 4), kernel_size=5, rngs=nnx.Rngs(0))

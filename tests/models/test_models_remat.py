@@ -190,3 +190,22 @@ def test_what_a_layer_sows_comes_out():
     outputs, seen = nnx.capture(chain, nnx.Intermediate)(jnp.zeros(()))
     assert outputs == 2
     assert [float(leaf) for leaf in jax.tree.leaves(seen)] == [0, 2]
+
+
+def test_variables_may_be_references(filled, images):
+    """Of `nnx.var_defaults(ref=True)`: what changed is written into them, and they stay."""
+    x = images(5, 4, 3)
+    results = []
+    for remat in (False, True):
+        with nnx.var_defaults(ref=True):
+            model = Small(remat=remat, rngs=nnx.Rngs(0))
+        before = jax.tree.leaves(nnx.state(model))
+        value = model(x)
+        assert all(a is b for a, b in zip(before, jax.tree.leaves(nnx.state(model)), strict=True))
+        keys, rest = nnx.state(model, nnx.RngKey, ...)
+        results.append(jax.device_get((value, jax.tree.map(lambda leaf: leaf[...], rest))))
+        model.eval()
+        results[-1] += (np.asarray(jax.grad(lambda x, m=model: m(x).sum())(x)),)
+        counts = nnx.state(model, nnx.RngCount)
+        assert {int(count[...]) for count in jax.tree.leaves(counts)} == {1}
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(b, a, **CLOSE), *results)

@@ -41,7 +41,7 @@ def test_networks_of_several_seeds_train_in_a_scan(name, filled):
     images = rng.normal(size=(3, 4, *shape)).astype(np.float32)
     models_ = [filled(build), filled(build)]
     for number, model in enumerate(models_):
-        model.classifier.layers()[-1].bias[...] = np.full((3,), 0.1 * number, np.float32)
+        model.classifier.layers[-1].bias[...] = np.full((3,), 0.1 * number, np.float32)
 
     def step(model, batch):
         def loss(model):

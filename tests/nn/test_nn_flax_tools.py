@@ -8,6 +8,7 @@ import pytest
 import treescope
 from flax import nnx
 
+from jaxcnn import nn
 from tests.flax_tables import table
 from tests.nn.initializers import drawn
 from tests.nn.modules import LEARNT, MODULES
@@ -59,3 +60,20 @@ def test_prints_and_copies(name, capsys):
     assert repr(abstract).startswith(kind)
     nnx.update(abstract, nnx.state(layer))
     assert outputs(abstract, inputs) == expected
+
+
+class Own(nnx.Module):
+    """A user's own module, whose call goes through the layers of a chain."""
+
+    def __init__(self, *, rngs):
+        self.chain = nn.Chain(conv=nn.Conv(4, 3, (3, 2), rngs=rngs), relu=nnx.relu)
+
+    def __call__(self, inputs):
+        for layer in self.chain.layers:
+            inputs = layer(inputs)
+        return inputs
+
+
+def test_tables_of_a_module_that_goes_through_the_layers_of_a_chain():
+    told = table(Own(rngs=nnx.Rngs(0)), (jax.ShapeDtypeStruct((2, 5, 6, 4), "float32"),))
+    assert "chain/conv" in told and "[2,5,6,3]" in told

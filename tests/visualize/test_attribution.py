@@ -79,7 +79,7 @@ def layerwise(model, image, target):
 
 def pulled_back(model, image, target, gate):
     """The gradient pulled back layer by layer, cut at each ReLU: the textbook way."""
-    layers = [*model.features.layers(), *model.classifier.layers()]
+    layers = [*model.features.layers, *model.classifier.layers]
     x, pulls = image[None], []
     for layer in layers:
         entering = x

@@ -1,9 +1,9 @@
-"""Gradients with another rule at every ReLU, by autodiff alone.
+"""Gradients in which each ReLU follows another rule, by automatic differentiation alone.
 
-The rules wanted here look at the sign of the gradient that arrives, so that no linear tangent has
-them as its transpose. But once that sign is known, what a ReLU lets through is a mask like any
-other. So the masks are found one after the other, from the last ReLU to the first: the gradient
-that arrives at a ReLU depends on the masks after it alone.
+The rules depend on the sign of the gradient that arrives at a ReLU, so that no linear tangent has
+them as its transpose. Once the sign is known, the rule is a fixed mask. The masks are found one by
+one, from the last ReLU to the first: the gradient that arrives at a ReLU depends on the masks
+behind it alone.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ import jax
 import numpy as np
 from flax import nnx
 
+from jaxcnn._modules.still import evaluating, pure
 from jaxcnn.nn import Activation
-from jaxcnn.nn._still import evaluating, pure
 
 Gate = Callable[[jax.Array, jax.Array], jax.Array]
 

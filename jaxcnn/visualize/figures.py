@@ -1,4 +1,4 @@
-"""What the pictures share."""
+"""What all pictures share: colours, axes, and how sizes are written."""
 
 from collections.abc import Iterable
 

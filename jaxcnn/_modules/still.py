@@ -1,4 +1,4 @@
-"""Models run without being changed: what looks at a model leaves it as it found it."""
+"""Runs a model without changing it: whoever looks at a model leaves it as it was."""
 
 from collections.abc import Callable
 from types import MethodType

@@ -48,24 +48,22 @@ class Sight:
         size = max(past - first - i * stride for i, (_, past) in enumerate(self.phases))
         return first, math.ceil(size)
 
-    def windows(self, taps: Sequence[int], stride: int, units: int) -> "Sight":
-        """Unit j sees what units j*stride + tap of this map see."""
-        count = len(self.phases)
-        period = count // math.gcd(count, stride)
-        step = self.step * period * stride // count
-        return self._after(lambda j: [j * stride + tap for tap in taps], period, step, units)
-
-    def transposed(self, taps: Sequence[int], stride: int, units: int) -> "Sight":
-        """Unit j sees what those units i of this map see for which j = i*stride + tap.
+    def windows(
+        self, taps: Sequence[int], stride: int, units: int, input_dilation: int = 1
+    ) -> "Sight":
+        """Unit j sees the units i with i*input_dilation = j*stride + tap for one of the taps.
 
         Raises:
-          ValueError: some unit sees none.
+          NotImplementedError: some unit sees none.
         """
 
         def sources(j: int) -> list[int]:
-            return [(j - tap) // stride for tap in taps if (j - tap) % stride == 0]
+            places = (j * stride + tap for tap in taps)
+            return [place // input_dilation for place in places if place % input_dilation == 0]
 
-        return self._after(sources, stride * len(self.phases), self.step, units)
+        count = len(self.phases) * input_dilation
+        period = count // math.gcd(count, stride)
+        return self._after(sources, period, self.step * period * stride // count, units)
 
     def resized(self, scale: int, linear: bool) -> "Sight":
         """Unit j sees what unit j // scale sees, or those between whose centres it lies."""
@@ -93,7 +91,7 @@ class Sight:
         """The map whose units see what their sources see."""
         phases = tuple(_hull(map(self.at, sources(j))) for j in range(period))
         if any(first == past for first, past in phases):
-            raise ValueError("a unit sees nothing")
+            raise NotImplementedError("whose windows leave gaps")
         there = range(len(self.real))
         real = (_hull(self.real[i] for i in sources(j) if i in there) for j in range(units))
         return _shortest(phases, step, tuple(real))

@@ -1,7 +1,7 @@
-"""What one equation of a Jaxpr makes of the places that its inputs see.
+"""Rules that say, for one equation of a Jaxpr, what its outputs see of the input.
 
-A rule takes the equation and what its first operand sees, when no other operand depends on the
-input; what is named in no rule is unknown.
+A rule takes the equation and what its first operand sees, where no other operand depends on the
+input. A primitive without a rule is unknown.
 """
 
 import math

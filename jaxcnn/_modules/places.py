@@ -1,8 +1,7 @@
-"""Which places of its input an output of a function sees, from its Jaxpr.
+"""Reads in the Jaxpr of a function which places of its input each output sees.
 
-Some axes of the input are followed: an output at place i of such an axis may see place i alone, or
-the places of a window, or all of them. What an array has of the followed axes, and what each of its
-places sees, goes from equation to equation.
+Some axes of the input are followed from equation to equation. An output at place i of such an axis
+may see place i alone, the places of a window, or all of them.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from flax import nnx
 from flax.errors import TraceContextError
 from jax.extend import core
 
-from jaxcnn.nn._place_rules import (
+from jaxcnn._modules.place_rules import (
     ELEMENTWISE,
     RULES,
     Seen,
@@ -102,7 +101,7 @@ def pointwise(function: Callable[..., Any], shape: Sequence[int]) -> bool:
         return False
 
 
-def told(layer: Any) -> str:
+def name_of(layer: Any) -> str:
     """The name of a module's class, or of a function."""
     if isinstance(layer, nnx.Module):
         return type(layer).__name__

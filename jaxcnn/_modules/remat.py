@@ -1,4 +1,4 @@
-"""Layers whose inner values the backward pass computes anew."""
+"""Runs a layer so that the backward pass computes its inner values anew."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,17 +21,44 @@ def rematerialized(layer: Callable[[Array], Any], inputs: Array) -> Any:
     6.0 MiB in place of 17.0 on a CPU under JAX 0.12. Under 0.10 they take 17.0 still, as with any
     `jax.checkpoint`: XLA for CPUs finds there what is computed twice, and keeps it.
     """
-    graph, state = nnx.split(layer)
+    graph, held = nnx.split(layer)
+    state = _without_references(held)
 
     @jax.checkpoint
     def call(inputs: Array) -> tuple[Any, nnx.State]:
         copy: Any = nnx.merge(graph, state, copy=True)
         outputs = copy(inputs)
-        return outputs, _changed(state, nnx.state(copy))
+        return outputs, _changed(state, _without_references(nnx.state(copy)))
 
     outputs, changed = call(inputs)
-    nnx.update(layer, changed)
+    nnx.update(layer, _for_references(held, changed))
     return outputs
+
+
+def _without_references(state: nnx.State) -> Any:
+    """With arrays in place of the references of `nnx.var_defaults(ref=True)`.
+
+    No checkpoint may return a reference.
+    """
+
+    def plain(variable: Any) -> Any:
+        return variable.copy(ref=False) if _refers(variable) else variable
+
+    return jax.tree.map(plain, state, is_leaf=_refers)
+
+
+def _for_references(held: nnx.State, changed: nnx.State) -> Any:
+    """Arrays alone for the variables that are references, into which `nnx.update` writes them."""
+    there = {path for path, leaf in nnx.to_flat_state(held) if _refers(leaf)}
+    return nnx.from_flat_state(
+        (path, leaf.get_raw_value() if path in there else leaf)
+        for path, leaf in nnx.to_flat_state(changed)
+    )
+
+
+def _refers(variable: Any) -> bool:
+    """Whether this is a variable whose value is a reference of JAX."""
+    return isinstance(variable, nnx.Variable) and variable.get_metadata().get("ref", False)
 
 
 def _changed(before: nnx.State, after: nnx.State) -> Any:
