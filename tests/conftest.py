@@ -77,12 +77,12 @@ def rng() -> np.random.Generator:
 @pytest.fixture
 def own_registry():
     """Lets a test register what it likes for the comparison of gradients."""
-    from experiments.gradients import registry
+    from jaxcnn.testing import primitives
 
-    before = dict(registry.PRIMITIVES)
+    before = dict(primitives())
     yield
-    registry.PRIMITIVES.clear()
-    registry.PRIMITIVES.update(before)
+    primitives().clear()
+    primitives().update(before)
 
 
 @pytest.fixture(scope="module", autouse=True)

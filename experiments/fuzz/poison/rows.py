@@ -11,36 +11,36 @@ import numpy as np
 from experiments.fuzz.calls import Values
 from experiments.fuzz.checking import as_tuple, compare, value_and_vjp
 from experiments.fuzz.poison.repeated import Repeated
-from experiments.gradients import comparison, devices, registry
 from jaxcnn import functional, reference
 from jaxcnn.lowering import choose
+from jaxcnn.testing import Case, primitives
+from jaxcnn.testing.algorithms import by_algorithm
 
 FAMILIES = (choose.CONV_ALGORITHMS, choose.MAX_POOL_ALGORITHMS)
 
 
-def cases(part: str, name: str = "") -> Iterator[registry.Case]:
+def cases(part: str, name: str = "") -> Iterator[Case]:
     """The rows of some primitives, those first that are likeliest to leave their arrays.
 
     Args:
       part: "all", "one" of each primitive and algorithm, or "none".
       name: any part of the primitive's.
     """
-    comparison.load()
-    for entry in registry.PRIMITIVES.values():
+    for entry in primitives().values():
         seen = set()
         if part == "none" or name not in entry.name:
             continue
         for case in sorted(entry.cases.values(), key=risk, reverse=True):
             if part == "one" and any(seen >= {"auto", *family} for family in FAMILIES):
                 break  # tracing them all is a fifth of the time
-            for way in (case, *devices.by_algorithm(case, drawn(case))):
+            for way in (case, *by_algorithm(case, drawn(case))):
                 algorithm = way.fn.keywords.get("algorithm", "auto")
                 if part == "all" or algorithm not in seen:
                     seen.add(algorithm)
                     yield way
 
 
-def risk(case: registry.Case) -> tuple[bool, bool, int]:
+def risk(case: Case) -> tuple[bool, bool, int]:
     """Whether it crops, whether its padding is unequal, how many options it has."""
     padding = case.fn.keywords.get("padding", 0)
     entries = padding if isinstance(padding, tuple) else ()
@@ -52,14 +52,13 @@ def _unequal(pair: tuple[int, int]) -> bool:
     return pair[0] != pair[1]
 
 
-def drawn(case: registry.Case) -> list[np.ndarray]:
+def drawn(case: Case) -> list[np.ndarray]:
     """Its arrays, in 32 bits."""
-    rng = np.random.default_rng(zlib.crc32(f"{case.primitive}: {case.name}".encode()))
     dtype = "complex64" if case.dtypes[0] == "complex128" else "float32"
-    return [np.asarray(draw(rng, np.dtype(dtype))) for draw in case.draws]
+    return case.arrays(dtype, seed=zlib.crc32(f"{case.primitive}: {case.name}".encode()))
 
 
-def agree(case: registry.Case, *, calls: int, second_order: bool) -> None:
+def agree(case: Case, *, calls: int, second_order: bool) -> None:
     """Holds a row against the derivation by hand, and the bits of its calls against one another.
 
     Raises:
@@ -85,8 +84,8 @@ def agree(case: registry.Case, *, calls: int, second_order: bool) -> None:
     dtypes = [str(a.dtype) for a in arrays.values()]
     by_name = getattr(functional, case.primitive, None)
     if case.fn.func is by_name and hasattr(reference, case.primitive):
-        options = {k: v for k, v in case.fn.keywords.items() if k not in registry.COMPUTING}
-        expected = as_tuple(getattr(reference, case.primitive)(*wide, **options))
+        forward = getattr(reference, case.primitive)
+        expected = as_tuple(forward(*wide, **case.reference_options))
         for number, (got, want) in enumerate(zip(as_tuple(outputs), expected, strict=True)):
             compare(f"output {number}", got, want, dtypes)
     by_hand = as_tuple(case.vjp(cotangent.astype(wide[0].dtype), *wide))

@@ -1,7 +1,7 @@
 """Cases of grey-scale dilation and erosion."""
 
-from experiments.gradients.registry import register, tied
 from jaxcnn import functional, reference
+from jaxcnn.testing.registry import register, tied
 
 KINKS = {"differences": False}  # ties have no difference quotient
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from experiments.gradients.registry import distinct, register, tied
 from jaxcnn import functional, reference
+from jaxcnn.testing.registry import distinct, register, tied
 
 KINKS = {"differences": False}
 

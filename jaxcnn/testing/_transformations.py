@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 import jax
 import numpy as np
 
-from jaxcnn._testing.comparison import Comparison, Tolerance, compare
-from jaxcnn._testing.flat_function import Arrays, FlatFunction, draw, pull
+from jaxcnn.testing._comparison import Comparison, Tolerance, compare
+from jaxcnn.testing._flat_function import Arrays, FlatFunction, draw, pull
 
 TRANSFORMS = ("jit", "vmap", "checkpoint", "scan")
 

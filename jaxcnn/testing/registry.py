@@ -4,7 +4,7 @@ Ten lines add a function of one's own. In `my_module.py`, on the path or in the 
 
 >>> import numpy as np
 >>> import jax.numpy as jnp
->>> from experiments.gradients import register
+>>> from jaxcnn.testing import register
 >>> def softplus(x, *, sharpness=1.0):
 ...     return jnp.logaddexp(0, sharpness * x) / sharpness
 >>> def softplus_vjp(cotangent, x, *, sharpness=1.0):
@@ -12,16 +12,22 @@ Ten lines add a function of one's own. In `my_module.py`, on the path or in the 
 >>> entry = register("softplus", softplus, softplus_vjp)
 >>> entry = entry.case("plain", (3, 4)).case("sharp", (3, 4), sharpness=5.0)
 
-and `python -m experiments.gradients --module my_module --filter softplus` prints its rows.
+and `python -m experiments.gradients --module my_module --filter softplus` prints its rows, or a
+test takes them from `select("softplus")`.
 """
 
 import dataclasses
 import functools
+import importlib
 import math
+import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+
+from jaxcnn.testing import cases
 
 # Draws one argument: (generator, dtype of the row) -> array.
 Draw = Callable[[np.random.Generator, np.dtype], np.ndarray]
@@ -51,6 +57,17 @@ class Case:
     draws: tuple[Draw, ...]
     dtypes: tuple[str, ...]
     checks: Mapping[str, Any]
+
+    def arrays(self, dtype: str | None = None, seed: int = 0) -> list[np.ndarray]:
+        """Draws the arguments, in the first of `dtypes` unless told otherwise."""
+        rng = np.random.default_rng(seed)
+        return [draw(rng, jnp.dtype(dtype or self.dtypes[0])) for draw in self.draws]
+
+    @property
+    def reference_options(self) -> dict[str, Any]:
+        """Those keyword arguments of `fn` that its hand-derived gradient takes too."""
+        options = self.fn.keywords if isinstance(self.fn, functools.partial) else {}
+        return {name: value for name, value in options.items() if name not in COMPUTING}
 
 
 @dataclasses.dataclass
@@ -90,20 +107,38 @@ class Primitive:
         """
         if name in self.cases:
             raise ValueError(f"register: {self.name} has a case {name!r} already; rename one")
-        shared = {key: value for key, value in options.items() if key not in COMPUTING}
-        self.cases[name] = Case(
+        case = Case(
             primitive=self.name,
             name=name,
             fn=functools.partial(self.fn, **options),
-            vjp=None if self.vjp is None else functools.partial(self.vjp, **shared),
+            vjp=self.vjp,
             draws=tuple(array if callable(array) else normal(*array) for array in arrays),
             dtypes=tuple(dtypes or self.dtypes),
             checks={**self.checks, **(checks or {})},
         )
+        if self.vjp is not None:
+            by_hand = functools.partial(self.vjp, **case.reference_options)
+            case = dataclasses.replace(case, vjp=by_hand)
+        self.cases[name] = case
         return self
 
 
-PRIMITIVES: dict[str, Primitive] = {}
+_PRIMITIVES: dict[str, Primitive] = {}
+
+
+def primitives() -> dict[str, Primitive]:
+    """The table of primitives, filled at the first call.
+
+    Returns:
+      Name -> primitive: those of the library, and those that `register` added.
+
+    Example:
+      >>> list(primitives()["blur_pool"].cases)
+      ['2-D', '1-D, replicate', 'explicit padding']
+    """
+    for module in pkgutil.iter_modules(cases.__path__):
+        importlib.import_module(f"{cases.__name__}.{module.name}")
+    return _PRIMITIVES
 
 
 def register(
@@ -129,14 +164,18 @@ def register(
     Raises:
       ValueError: the name is taken.
     """
-    if name in PRIMITIVES:
+    if name in _PRIMITIVES:
         raise ValueError(f"register: {name!r} is registered already; choose another name")
-    PRIMITIVES[name] = Primitive(name, fn, vjp, tuple(dtypes), {"order": 2, **checks})
-    return PRIMITIVES[name]
+    _PRIMITIVES[name] = Primitive(name, fn, vjp, tuple(dtypes), {"order": 2, **checks})
+    return _PRIMITIVES[name]
 
 
 def normal(*shape: int) -> Draw:
-    """Standard normal numbers, in both parts of a complex dtype."""
+    """Standard normal numbers of `shape`, in both parts of a complex dtype.
+
+    Returns:
+      What draws them, for `Primitive.case`.
+    """
 
     def draw(rng: np.random.Generator, dtype: np.dtype) -> np.ndarray:
         values = rng.standard_normal(shape)
@@ -148,12 +187,20 @@ def normal(*shape: int) -> Draw:
 
 
 def uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> Draw:
-    """Numbers between `low` and `high`."""
+    """Numbers of `shape` between `low` and `high`.
+
+    Returns:
+      What draws them, for `Primitive.case`.
+    """
     return lambda rng, dtype: rng.uniform(low, high, shape).astype(dtype)
 
 
 def distinct(*shape: int) -> Draw:
-    """Numbers from -1 to 1, no two of them close: in float64 a maximum has no rival nearby."""
+    """Numbers of `shape` from -1 to 1, no two of them close: no maximum has a rival nearby.
+
+    Returns:
+      What draws them, for `Primitive.case`.
+    """
 
     def draw(rng: np.random.Generator, dtype: np.dtype) -> np.ndarray:
         return rng.permutation(np.linspace(-1, 1, math.prod(shape))).reshape(shape).astype(dtype)
@@ -162,11 +209,19 @@ def distinct(*shape: int) -> Draw:
 
 
 def tied(*shape: int) -> Draw:
-    """Whole numbers from -2 to 2, so that windows have ties; there are no differences at them."""
+    """Whole numbers of `shape` from -2 to 2: windows have ties, at which there are no differences.
+
+    Returns:
+      What draws them, for `Primitive.case`.
+    """
     return lambda rng, dtype: rng.integers(-2, 3, shape).astype(dtype)
 
 
 def fixed(values: Any) -> Draw:
-    """The same values in each row. Whole numbers keep their dtype, others take the row's."""
+    """The same `values` in each row. Whole numbers keep their dtype, others take the row's.
+
+    Returns:
+      What draws them, for `Primitive.case`.
+    """
     array = np.asarray(values)
     return lambda rng, dtype: array if array.dtype.kind in "iub" else array.astype(dtype)

@@ -1,7 +1,7 @@
 """Cases of transposed convolution."""
 
-from experiments.gradients.registry import register
 from jaxcnn import functional, reference
+from jaxcnn.testing.registry import register
 
 (
     register("conv_transpose", functional.conv_transpose, reference.conv_transpose_vjp, linear=True)

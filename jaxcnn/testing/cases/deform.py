@@ -1,7 +1,7 @@
 """Cases of deformable convolution."""
 
-from experiments.gradients.registry import register, uniform
 from jaxcnn import functional, reference
+from jaxcnn.testing.registry import register, uniform
 
 # `bias` and `mask` are arrays, and the comparison hands arrays on by position.
 

@@ -1,45 +1,20 @@
-"""A case with its batch split among devices, and by each algorithm of its primitive."""
+"""A case with its batch split among devices."""
 
-import dataclasses
 import functools
-import inspect
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from experiments.gradients.registry import Case
-from jaxcnn._testing.comparison import Report, Tolerance, compare, conclude, default_rtol
-from jaxcnn._testing.flat_function import draw
-from jaxcnn.lowering import choose
-
-ALGORITHMS = (*choose.CONV_ALGORITHMS, *(choose.MAX_POOL_ALGORITHMS | choose.SUM_POOL_ALGORITHMS))
+from jaxcnn.testing._comparison import Report, Tolerance, compare, conclude, default_rtol
+from jaxcnn.testing._flat_function import draw
+from jaxcnn.testing.registry import Case
 
 # Two programs that wait for one another's devices would wait for ever.
 _ONE_AT_A_TIME = threading.Lock()
-
-
-def by_algorithm(case: Case, arrays: Sequence[np.ndarray]) -> Iterator[Case]:
-    """The case by each algorithm that does not refuse it; none where there is no choice."""
-    try:
-        names = inspect.signature(case.fn).parameters
-    except ValueError:  # of a builtin
-        return
-    chosen = case.fn.keywords if isinstance(case.fn, functools.partial) else {}
-    if "algorithm" not in names or "algorithm" in chosen:
-        return
-    for name in dict.fromkeys(ALGORITHMS):
-        by_name = functools.partial(case.fn, algorithm=name)
-        try:
-            jax.eval_shape(by_name, *arrays)
-        except ValueError:  # refused: it does not take such a kernel, or the primitive not the name
-            continue
-        except Exception:  # a fault, which its row will show
-            pass
-        yield dataclasses.replace(case, name=f"{case.name} by {name}", fn=by_name)
 
 
 def can_split(arrays: Sequence[jax.Array]) -> bool:
@@ -97,7 +72,11 @@ def check_split(
     Args:
       case: what is computed, its first output alone.
       arrays: its arguments.
-      argnums, rtol, atol, seed, name: as in `check_transforms`.
+      argnums: as in `check_transforms`, like what follows.
+      rtol: relative tolerance.
+      atol: absolute tolerance.
+      seed: of the cotangent.
+      name: of the function in messages.
     Returns:
       A report with the one check `"sharded"`.
     Raises:

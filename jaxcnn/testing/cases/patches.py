@@ -1,7 +1,7 @@
 """Cases of what moves pixels: dilate, unfold, fold, space and depth."""
 
-from experiments.gradients.registry import register
 from jaxcnn import functional, reference
+from jaxcnn.testing.registry import register
 
 (
     register("dilate", functional.dilate, reference.dilate_vjp, linear=True)

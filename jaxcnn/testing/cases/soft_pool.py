@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.gradients.registry import distinct, fixed, register, uniform
 from jaxcnn import functional, reference
+from jaxcnn.testing.registry import distinct, fixed, register, uniform
 
 KINKS = {"differences": False}
 

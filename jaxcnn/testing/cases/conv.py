@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from experiments.gradients.registry import register
 from jaxcnn import functional, reference
+from jaxcnn.testing.registry import register
 
 EVERY_DTYPE = ("float64", "float32", "float16", "bfloat16", "complex128", "complex64")
 

@@ -10,20 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from jaxcnn._testing.comparison import (
+from jaxcnn.testing._comparison import (
     Comparison,
-    GradientError,
     Report,
     Tolerance,
     compare,
     conclude,
     default_rtol,
 )
-from jaxcnn._testing.derivatives import against_differences, against_gradient, second_order
-from jaxcnn._testing.flat_function import FlatFunction, draw
-from jaxcnn._testing.transformations import TRANSFORMS, transformed
-
-__all__ = ["Comparison", "GradientError", "Report", "check_gradients", "check_transforms"]
+from jaxcnn.testing._derivatives import against_differences, against_gradient, second_order
+from jaxcnn.testing._flat_function import FlatFunction, draw
+from jaxcnn.testing._transformations import TRANSFORMS, transformed
 
 
 def check_gradients(

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcnn._testing.comparison import Comparison, Tolerance, compare, default_rtol
-from jaxcnn._testing.flat_function import Arrays, FlatFunction, draw, wide
+from jaxcnn.testing._comparison import Comparison, Tolerance, compare, default_rtol
+from jaxcnn.testing._flat_function import Arrays, FlatFunction, draw, wide
 
 # The error of a central difference is about step**2 from the third derivative and eps / step from
 # rounding; the cube root of eps balances the two. A map that is linear in the argument has no third

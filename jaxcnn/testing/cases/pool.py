@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from experiments.gradients.registry import distinct, fixed, register, tied
 from jaxcnn import functional, reference
+from jaxcnn.testing.registry import distinct, fixed, register, tied
 
 KINKS = {"differences": False}  # ties, NaN and infinities have no difference quotient
 

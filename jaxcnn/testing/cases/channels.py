@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from experiments.gradients.registry import fixed, register
 from jaxcnn import functional, reference
+from jaxcnn.testing.registry import fixed, register
 
 (
     register("depthwise_conv", functional.depthwise_conv, reference.depthwise_conv_vjp, linear=True)
