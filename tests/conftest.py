@@ -2,6 +2,8 @@
 
 import gc
 import os
+import runpy
+import sys
 from importlib.metadata import version
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -83,6 +85,19 @@ def own_registry():
     yield
     primitives().clear()
     primitives().update(before)
+
+
+@pytest.fixture
+def run_module(monkeypatch):
+    """Runs a module as `python -m` does, in this process: (name, *arguments) -> exit code."""
+
+    def run(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        with pytest.raises(SystemExit) as exit_:
+            runpy.run_module(name, run_name="__main__")
+        return exit_.value.code
+
+    return run
 
 
 @pytest.fixture(scope="module", autouse=True)

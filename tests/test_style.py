@@ -14,7 +14,7 @@ from jaxcnn import analysis, functional, models, nn, reference, testing, visuali
 
 ROOT = pathlib.Path(__file__).parents[1]
 FILES = sorted((ROOT / "jaxcnn").rglob("*.py"))
-SCRIPTS = sorted((ROOT / "experiments").rglob("*.py"))
+SCRIPTS = sorted([*(ROOT / "experiments").rglob("*.py"), *(ROOT / "tests/fuzz").rglob("*.py")])
 PACKAGES = (analysis, functional, models, nn, reference, visualize, testing)
 FUNCTIONS = [
     pytest.param(getattr(package, name), id=f"{package.__name__}.{name}")

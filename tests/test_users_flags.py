@@ -13,9 +13,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.fuzz.poison import memory
 from jaxcnn import reference
 from jaxcnn.testing import primitives
+from tests.fuzz.poison import memory
 
 FLAGS = ("XLA_FLAGS", "JAX_ENABLE_X64")
 
@@ -24,7 +24,7 @@ def test_every_primitive_and_algorithm_in_poisoned_memory():
     """Values and gradients are the reference's, with the same bits in each of 20 calls."""
     environment = {name: value for name, value in os.environ.items() if name not in FLAGS}
     done = subprocess.run(
-        [sys.executable, "-m", "experiments.fuzz", "poison", "--rows", "one", "--draws", "0"],
+        [sys.executable, "-m", "tests.fuzz", "poison", "--rows", "one", "--draws", "0"],
         env={**environment, "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,

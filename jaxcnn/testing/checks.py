@@ -92,6 +92,7 @@ def check_gradients(
 
     Example:
       >>> import jax.numpy as jnp
+      >>> from jaxcnn.testing import GradientError, check_gradients
       >>> x = jnp.linspace(0.1, 2.0, 5)
       >>> report = check_gradients(jnp.log1p, (x,), vjp=lambda c, x: c / (1 + x), order=2)
       >>> report.checks

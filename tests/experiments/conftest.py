@@ -1,8 +1,6 @@
 """What the tests of the experiments share: prepared data and a run of a very small classifier."""
 
 import contextlib
-import runpy
-import sys
 from pathlib import Path
 
 import jax
@@ -83,19 +81,6 @@ def as_users_run():
         jax.numpy_rank_promotion("allow"),
     ):
         yield
-
-
-@pytest.fixture
-def run_module(monkeypatch):
-    """Runs a module as `python -m` does, in this process: (name, *arguments) -> exit code."""
-
-    def run(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [name, *arguments])
-        with pytest.raises(SystemExit) as exit_:
-            runpy.run_module(name, run_name="__main__")
-        return exit_.value.code
-
-    return run
 
 
 class TinyModel(nnx.Module):

@@ -3,9 +3,9 @@
 import math
 from typing import Any
 
-from experiments.fuzz.calls import Call, Traced, Values
-from experiments.fuzz.choices import Choices
-from experiments.fuzz.primitives import Plan
+from tests.fuzz.calls import Call, Traced, Values
+from tests.fuzz.choices import Choices
+from tests.fuzz.primitives import Plan
 
 nan = math.nan
 NO_NAME = ("zero", "", None, 3, ["zeros"], "Zeros")

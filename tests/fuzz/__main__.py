@@ -14,12 +14,12 @@ with extra("experiments"):
 
     import jax
 
-    from experiments.fuzz import peers, report
-    from experiments.fuzz.machine import Session
-    from experiments.fuzz.poison import memory
-    from experiments.fuzz.poison.repeated import CALLS
-    from experiments.fuzz.poison.run import Run
-    from experiments.fuzz.primitives import PRIMITIVES
+    from tests.fuzz import peers, report
+    from tests.fuzz.machine import Session
+    from tests.fuzz.poison import memory
+    from tests.fuzz.poison.repeated import CALLS
+    from tests.fuzz.poison.run import Run
+    from tests.fuzz.primitives import PRIMITIVES
 
 EVERY = 500  # draws from one line of progress to the next
 
@@ -112,7 +112,5 @@ def main(options: Options) -> int:
 
 if __name__ == "__main__":
     sys.exit(
-        command.run(
-            "python -m experiments.fuzz", {"draw": (Options, main), "poison": (Poison, poison)}
-        )
+        command.run("python -m tests.fuzz", {"draw": (Options, main), "poison": (Poison, poison)})
     )

@@ -6,7 +6,7 @@ It shares no line with `jaxcnn.geometry`: a mistake there must not hide itself h
 import math
 from typing import Any
 
-from experiments.fuzz.choices import entries
+from tests.fuzz.choices import entries
 
 FILLS = ("zeros", "reflect", "replicate", "circular")
 

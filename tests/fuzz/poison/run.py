@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import jax
 
-from experiments.fuzz.calls import Call
-from experiments.fuzz.checking import Checker, Disagreement
-from experiments.fuzz.poison import risky, rows
-from experiments.fuzz.poison.repeated import Repeated
-from experiments.fuzz.primitives import PRIMITIVES
+from tests.fuzz.calls import Call
+from tests.fuzz.checking import Checker, Disagreement
+from tests.fuzz.poison import risky, rows
+from tests.fuzz.poison.repeated import Repeated
+from tests.fuzz.primitives import PRIMITIVES
 
 KEPT = 100  # compiled programs; more of them fill the memory
 

@@ -2,9 +2,9 @@
 
 import functools
 
-from experiments.fuzz.calls import FINITE, Call
-from experiments.fuzz.choices import Choices, entries
-from experiments.fuzz.primitives import (
+from tests.fuzz.calls import FINITE, Call
+from tests.fuzz.choices import Choices, entries
+from tests.fuzz.primitives import (
     COMPLEX,
     FLOATS,
     INTEGERS,
@@ -24,7 +24,7 @@ from experiments.fuzz.primitives import (
     steps,
     window,
 )
-from experiments.fuzz.rules import (
+from tests.fuzz.rules import (
     FILLS,
     fill_of,
     names_a_fill,

@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from experiments.fuzz import peers
 from jaxcnn import reference
+from tests.fuzz import peers
 
 
 @pytest.fixture
 def run(run_module):
     """The command line's options -> its exit code."""
-    return functools.partial(run_module, "experiments.fuzz")
+    return functools.partial(run_module, "tests.fuzz")
 
 
 def test_a_good_run(run, tmp_path, capsys):

@@ -1,8 +1,8 @@
 """Pools over windows, morphology, and cutting into patches."""
 
-from experiments.fuzz.calls import REDUCERS, Call
-from experiments.fuzz.choices import Choices, entries
-from experiments.fuzz.primitives import (
+from tests.fuzz.calls import REDUCERS, Call
+from tests.fuzz.choices import Choices, entries
+from tests.fuzz.primitives import (
     COMPLEX,
     FLOATS,
     INTEGERS,
@@ -25,7 +25,7 @@ from experiments.fuzz.primitives import (
     steps,
     window,
 )
-from experiments.fuzz.rules import (
+from tests.fuzz.rules import (
     FILLS,
     amounts,
     pads,

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from experiments.fuzz import peers, replay
-from experiments.fuzz.calls import Call, Values
-from experiments.fuzz.checking import Checker, Disagreement, refusal
-from experiments.fuzz.machine import Session
-from experiments.fuzz.primitives import PRIMITIVES
 from jaxcnn import functional, reference
+from tests.fuzz import peers, replay
+from tests.fuzz.calls import Call, Values
+from tests.fuzz.checking import Checker, Disagreement, refusal
+from tests.fuzz.machine import Session
+from tests.fuzz.primitives import PRIMITIVES
 
 DILATE = Call("dilate", {"inputs": Values((2, 3, 1), "float32", seed=7), "rate": (2,)})
 

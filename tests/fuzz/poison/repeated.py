@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.fuzz.calls import Values
-from experiments.fuzz.checking import Disagreement
-from experiments.fuzz.poison import memory
+from tests.fuzz.calls import Values
+from tests.fuzz.checking import Disagreement
+from tests.fuzz.poison import memory
 
 CALLS = 20
 

@@ -5,8 +5,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from experiments.fuzz.calls import FINITE, Call, Values
-from experiments.fuzz.choices import Choices
+from tests.fuzz.calls import FINITE, Call, Values
+from tests.fuzz.choices import Choices
 
 Plan = dict[str, Any]
 Field = Callable[[Choices, Plan], Any]

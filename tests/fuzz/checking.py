@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.fuzz.calls import REDUCERS, Call, Traced, Values
-from experiments.fuzz.primitives import PRIMITIVES
 from jaxcnn import functional, reference
+from tests.fuzz.calls import REDUCERS, Call, Traced, Values
+from tests.fuzz.primitives import PRIMITIVES
 
 # What rounding may do, as a share of 1 + the largest magnitude of the array. The arguments are
 # rounded before the reference sees them, so this is the error of the sums alone: terms of a few

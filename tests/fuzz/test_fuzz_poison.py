@@ -8,23 +8,22 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.fuzz import replay
-from experiments.fuzz.checking import Disagreement
-from experiments.fuzz.poison import memory, risky, rows
-from experiments.fuzz.poison.repeated import Repeated
-from experiments.fuzz.poison.run import Run
-from experiments.fuzz.primitives import PRIMITIVES
-from experiments.gradients import comparison, registry
 from jaxcnn import functional, reference
+from jaxcnn.testing import primitives
+from tests.fuzz import replay
+from tests.fuzz.checking import Disagreement
+from tests.fuzz.poison import memory, risky, rows
+from tests.fuzz.poison.repeated import Repeated
+from tests.fuzz.poison.run import Run
+from tests.fuzz.primitives import PRIMITIVES
 
-comparison.load()
 ARRAY = np.arange(7.0, dtype=np.float32)
 
 
 @pytest.fixture
 def run(run_module):
     """The command line's options -> its exit code."""
-    return functools.partial(run_module, "experiments.fuzz", "poison")
+    return functools.partial(run_module, "tests.fuzz", "poison")
 
 
 @pytest.mark.parametrize("poison", memory.POISONS)
@@ -95,7 +94,7 @@ def test_one_row_of_each_primitive_and_algorithm():
 
 
 def test_rows_that_crop_come_first():
-    assert max(registry.PRIMITIVES["conv"].cases.values(), key=rows.risk).name == "cropping"
+    assert max(primitives()["conv"].cases.values(), key=rows.risk).name == "cropping"
 
 
 def test_a_wrong_row_and_a_wrong_call_are_reported(monkeypatch):

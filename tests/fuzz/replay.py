@@ -1,6 +1,6 @@
-"""Makes one call again and checks it: `from experiments.fuzz.replay import *`, then paste the line.
+"""Makes one call again and checks it: `from tests.fuzz.replay import *`, then paste the line.
 
->>> from experiments.fuzz.replay import *
+>>> from tests.fuzz.replay import *
 >>> replay("dilate", {"inputs": Values(shape=(2, 3, 1), dtype="float32", seed=7), "rate": (2,)})
 'valid: agrees with the reference'
 >>> replay("dilate", {"inputs": Values(shape=(2, 3, 1), dtype="float32", seed=7), "rate": (0,)})
@@ -13,23 +13,23 @@ from typing import Any
 
 import jax
 
-from experiments.fuzz import (  # noqa: F401  these register what is drawn
+from tests.fuzz import (  # noqa: F401  these register what is drawn
     drawn_convolutions,
     drawn_others,
     drawn_pools,
     drawn_transposed,
     peers,
 )
-from experiments.fuzz.calls import Call, Traced, Values
-from experiments.fuzz.checking import Checker, Disagreement, refusal
-from experiments.fuzz.poison import memory
-from experiments.fuzz.poison.repeated import Repeated
+from tests.fuzz.calls import Call, Traced, Values
+from tests.fuzz.checking import Checker, Disagreement, refusal
+from tests.fuzz.poison import memory
+from tests.fuzz.poison.repeated import Repeated
 
 __all__ = ["Traced", "Values", "inf", "nan", "poisoned", "replay"]
 
 
 def replay(primitive: str, arguments: Mapping[str, Any], **expected: Any) -> str:
-    """Checks a call as `python -m experiments.fuzz` does, with 64 bits and strict promotion.
+    """Checks a call as `python -m tests.fuzz` does, with 64 bits and strict promotion.
 
     Args:
       primitive: a function of `jaxcnn.functional`.
@@ -54,7 +54,7 @@ def replay(primitive: str, arguments: Mapping[str, Any], **expected: Any) -> str
 
 
 def poisoned(primitive: str, arguments: Mapping[str, Any], **expected: Any) -> str:
-    """Checks a call as `python -m experiments.fuzz poison` does; name it first in a program.
+    """Checks a call as `python -m tests.fuzz poison` does; name it first in a program.
 
     Args:
       primitive: a function of `jaxcnn.functional`.

@@ -1,8 +1,8 @@
 """Transposed convolution, and convolution under the signature of `lax`."""
 
-from experiments.fuzz.calls import Call
-from experiments.fuzz.choices import Choices, entries
-from experiments.fuzz.drawn_convolutions import (
+from tests.fuzz.calls import Call
+from tests.fuzz.choices import Choices, entries
+from tests.fuzz.drawn_convolutions import (
     ALGORITHM,
     GROUPS,
     KERNELS,
@@ -14,7 +14,7 @@ from experiments.fuzz.drawn_convolutions import (
     only,
     with_bias,
 )
-from experiments.fuzz.primitives import (
+from tests.fuzz.primitives import (
     Plan,
     Primitive,
     arguments,
@@ -26,7 +26,7 @@ from experiments.fuzz.primitives import (
     seldom,
     sizes,
 )
-from experiments.fuzz.rules import (
+from tests.fuzz.rules import (
     amounts,
     fill_of,
     names_a_fill,

@@ -10,15 +10,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from experiments.fuzz import (  # noqa: F401  these register what they draw
+from tests.fuzz import (  # noqa: F401  these register what they draw
     drawn_convolutions,
     drawn_others,
     drawn_pools,
     drawn_transposed,
 )
-from experiments.fuzz.calls import Call, Values
-from experiments.fuzz.choices import Choices
-from experiments.fuzz.primitives import (
+from tests.fuzz.calls import Call, Values
+from tests.fuzz.choices import Choices
+from tests.fuzz.primitives import (
     PRIMITIVES,
     Field,
     Plan,

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.fuzz.calls import Values
-from experiments.fuzz.checking import as_tuple, compare, value_and_vjp
-from experiments.fuzz.poison.repeated import Repeated
 from jaxcnn import functional, reference
 from jaxcnn.lowering import choose
 from jaxcnn.testing import Case, primitives
 from jaxcnn.testing.algorithms import by_algorithm
+from tests.fuzz.calls import Values
+from tests.fuzz.checking import as_tuple, compare, value_and_vjp
+from tests.fuzz.poison.repeated import Repeated
 
 FAMILIES = (choose.CONV_ALGORITHMS, choose.MAX_POOL_ALGORITHMS)
 

@@ -8,8 +8,8 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
-from experiments.fuzz.machine import Failure, Session
-from experiments.fuzz.poison.run import Run
+from tests.fuzz.machine import Failure, Session
+from tests.fuzz.poison.run import Run
 
 COLUMNS = {
     "valid": "valid",

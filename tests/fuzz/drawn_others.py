@@ -1,9 +1,9 @@
 """Pools whose windows follow from the size, and what only moves pixels."""
 
-from experiments.fuzz.calls import Call
-from experiments.fuzz.choices import Choices
-from experiments.fuzz.drawn_pools import ANY, COPIES, INDEXED, MAXIMA, NUMBERS, REAL, SUMS
-from experiments.fuzz.primitives import (
+from tests.fuzz.calls import Call
+from tests.fuzz.choices import Choices
+from tests.fuzz.drawn_pools import ANY, COPIES, INDEXED, MAXIMA, NUMBERS, REAL, SUMS
+from tests.fuzz.primitives import (
     Plan,
     Primitive,
     arguments,

@@ -17,18 +17,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from experiments.fuzz import (  # noqa: F401  these register what they draw
+from tests.fuzz import (  # noqa: F401  these register what they draw
     drawn_convolutions,
     drawn_others,
     drawn_pools,
     drawn_transposed,
     peers,
 )
-from experiments.fuzz.breaking import broken
-from experiments.fuzz.calls import FINITE, Call
-from experiments.fuzz.checking import Checker, Disagreement, refusal
-from experiments.fuzz.choices import Choices
-from experiments.fuzz.primitives import PRIMITIVES, Plan
+from tests.fuzz.breaking import broken
+from tests.fuzz.calls import FINITE, Call
+from tests.fuzz.checking import Checker, Disagreement, refusal
+from tests.fuzz.choices import Choices
+from tests.fuzz.primitives import PRIMITIVES, Plan
 
 # A round draws calls of one primitive by some machines of some steps each, fewer in a short run.
 # It has a seed of its own: in long rounds Hypothesis comes back to what it drew before.

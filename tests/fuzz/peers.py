@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fuzz.calls import Call
-from experiments.fuzz.checking import Checker, as_tuple, compare
-from experiments.fuzz.choices import entries
-from experiments.fuzz.rules import amounts, dilated, span
+from tests.fuzz.calls import Call
+from tests.fuzz.checking import Checker, as_tuple, compare
+from tests.fuzz.choices import entries
+from tests.fuzz.rules import amounts, dilated, span
 
 INSTALLED = importlib.util.find_spec("torch") is not None
 if INSTALLED:
