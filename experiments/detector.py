@@ -16,8 +16,8 @@ References: P. Sermanet, D. Eigen, X. Zhang, M. Mathieu, R. Fergus and Y. LeCun,
 integrated recognition, localization and detection using convolutional networks, 2014.
 """
 
-from experiments import command
-from experiments.command import extra, require
+from experiments.commands import command
+from experiments.commands.command import extra, require
 
 with extra("experiments"):
     import dataclasses
@@ -35,9 +35,9 @@ with extra("experiments"):
     from matplotlib.patches import Rectangle
 
     from experiments.data import DATA_DIR, load
-    from experiments.runs import Run, new_folder
-    from experiments.short import accuracy, learn, moved
-    from experiments.trainer import scale
+    from experiments.training.network import scale
+    from experiments.training.runs import Run, new_folder
+    from experiments.training.short import accuracy, learn, moved
     from jaxcnn import nn
     from jaxcnn.models import LeNet5
 

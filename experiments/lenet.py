@@ -9,8 +9,8 @@ same bits as one that was never stopped: all that is random in a step follows fr
 number of the step.
 """
 
-from experiments import command
-from experiments.command import UserError, extra, fail, printable, require
+from experiments.commands import command
+from experiments.commands.command import UserError, extra, fail, printable, require
 
 with extra("experiments"):
     import dataclasses
@@ -21,12 +21,14 @@ with extra("experiments"):
     import tyro
     from flax import nnx
 
-    from experiments.augment import Augmentation
-    from experiments.digits import read_digit
-    from experiments.runs import Run, newest
-    from experiments.trainer import Recipe, restore, scale
-    from experiments.trainer.session import Session, Subject
-    from experiments.trainer.session import train as train_runs
+    from experiments.data.digits import read_digit
+    from experiments.training.augment import Augmentation
+    from experiments.training.network import scale
+    from experiments.training.recipe import Recipe
+    from experiments.training.restore import restore
+    from experiments.training.runs import Run, newest
+    from experiments.training.session import Session, Subject
+    from experiments.training.session import train as train_runs
     from jaxcnn.models import LeNet5
 
 SUBJECT = Subject(data="mnist5k", model="lenet5")

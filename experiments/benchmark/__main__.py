@@ -1,7 +1,7 @@
 """Measures the rows, prints and draws the ratios, and keeps the results."""
 
-from experiments import command
-from experiments.command import UserError, extra, require
+from experiments.commands import command
+from experiments.commands.command import UserError, extra, require
 
 with extra("experiments"):
     import dataclasses

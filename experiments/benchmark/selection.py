@@ -5,7 +5,7 @@ import pkgutil
 
 from experiments import benchmark
 from experiments.benchmark.registry import ROWS, Row
-from experiments.command import UserError
+from experiments.commands.command import UserError
 
 
 def load_rows(suite: str) -> None:

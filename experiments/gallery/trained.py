@@ -13,9 +13,10 @@ import optax
 from experiments import lenet
 from experiments.data import load
 from experiments.gallery.pictures import Picture, Section
-from experiments.runs import Run, new_folder
-from experiments.short import learn
-from experiments.trainer import restore, scale
+from experiments.training.network import scale
+from experiments.training.restore import restore
+from experiments.training.runs import Run, new_folder
+from experiments.training.short import learn
 
 Examples = tuple[np.ndarray, np.ndarray]
 """Images `(n, 28, 28, 1)`, bytes, and labels `(n,)`."""

@@ -1,7 +1,7 @@
 """Compares every gradient of the library with the one derived by hand, and prints the table."""
 
-from experiments import command
-from experiments.command import UserError, extra, require
+from experiments.commands import command
+from experiments.commands.command import UserError, extra, require
 
 with extra("experiments"):
     import importlib

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments.augment import Augmentation
 from experiments.data import Dataset, Split, load
 from experiments.data.split import Layout
-from experiments.runs import Run
-from experiments.trainer import Programs, Recipe, fit, pictures
+from experiments.training import pictures
+from experiments.training.augment import Augmentation
+from experiments.training.loop import fit
+from experiments.training.programs import Programs
+from experiments.training.recipe import Recipe
+from experiments.training.runs import Run
 
 TINY = Recipe(
     epochs=5,

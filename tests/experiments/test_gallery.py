@@ -15,7 +15,7 @@ from flax import nnx
 from matplotlib.figure import Figure
 from PIL import Image
 
-from experiments.command import UserError
+from experiments.commands.command import UserError
 from experiments.gallery import __main__ as gallery
 from experiments.gallery import page, trained
 from experiments.gallery.pictures import SECTIONS

@@ -21,11 +21,14 @@ import numpy as np
 import grain
 import orbax.checkpoint
 from flax import nnx
-from experiments.augment import Augmentation
+from experiments.training.augment import Augmentation
 from experiments.data import Dataset, Split
 from experiments.data.split import Layout
-from experiments.runs import Run
-from experiments.trainer import Programs, Recipe, Watch, epochs, fit, pictures
+from experiments.training.runs import Run
+from experiments.training.programs import Programs
+from experiments.training.recipe import Recipe
+from experiments.training.loop import Watch, fit
+from experiments.training import epochs, pictures
 
 parent = Path(sys.argv[1])
 pictures.draw = lambda *arguments: None

@@ -14,9 +14,11 @@ from flax import nnx
 from jax.experimental.compilation_cache import compilation_cache
 from PIL import Image
 
-from experiments import command, lenet
+from experiments import lenet
+from experiments.commands import command
 from experiments.data import load
-from experiments.trainer import Programs, pictures, session
+from experiments.training import pictures, session
+from experiments.training.programs import Programs
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
 
@@ -35,7 +37,7 @@ Split.__init__ = make_few
 """
 # And is told to stop while the first epoch is being noted.
 STOPPED = """
-from experiments.runs import Run
+from experiments.training.runs import Run
 add_metrics = Run.add_metrics
 
 def add_and_stop(self, epoch, **values):

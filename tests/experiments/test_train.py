@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments import cifar10, command, imagenet, lenet, train
-from experiments.augment import Augmentation
-from experiments.command import UserError
+from experiments import cifar10, imagenet, lenet, train
+from experiments.commands import command
+from experiments.commands.command import UserError
 from experiments.data import Split, load, scenes, signals
-from experiments.runs import Run
-from experiments.trainer import Recipe, restore, session, zoo
+from experiments.training import session, zoo
+from experiments.training.augment import Augmentation
+from experiments.training.recipe import Recipe
+from experiments.training.restore import restore
+from experiments.training.runs import Run
 from jaxcnn import models
 
 pytestmark = pytest.mark.usefixtures("plain_jax")

@@ -1,7 +1,7 @@
 """Draws random calls of every primitive, checks them, and prints what was found."""
 
-from experiments import command
-from experiments.command import extra, require
+from experiments.commands import command
+from experiments.commands.command import extra, require
 
 with extra("test"):
     import hypothesis  # noqa: F401
