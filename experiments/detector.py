@@ -35,9 +35,10 @@ with extra("experiments"):
     from matplotlib.patches import Rectangle
 
     from experiments.data import DATA_DIR, load
+    from experiments.training.augment import move
     from experiments.training.network import scale
     from experiments.training.runs import Run, new_folder
-    from experiments.training.short import accuracy, learn, moved
+    from experiments.training.short import accuracy, learn
     from jaxcnn import nn
     from jaxcnn.models import LeNet5
 
@@ -112,7 +113,8 @@ def examples(
     images: np.ndarray, labels: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Windows of canvases around a digit, up to 2 pixels away, and as many that show none."""
-    shown, classes = [moved(images, 2, rng)], [labels]
+    (near_the_middle,) = move(jax.random.key(int(rng.integers(2**31))), images, pixels=2)
+    shown, classes = [np.asarray(near_the_middle)], [labels]
     wanted = {True: len(images), False: len(images)}
     while any(wanted.values()):
         sheet, places = canvas(images, labels, (160, 352), rng)

@@ -48,7 +48,7 @@ def main(options: Options) -> None:
     advances, times = {}, {"stop": [], "ignore": []}
     for nonfinite in times:
         recipe = dataclasses.replace(lenet.RECIPE, nonfinite=nonfinite)
-        programs = Programs(lenet.make_model, data, recipe)
+        programs = Programs(lenet.network(), data, recipe)
         programs.compile()
         advances[nonfinite] = programs.batches.advance, programs.initial_state(0), programs.key(0)
     order = np.random.default_rng(options.seed)

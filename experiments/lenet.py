@@ -15,6 +15,7 @@ from experiments.commands.command import UserError, extra, fail, printable, requ
 with extra("experiments"):
     import dataclasses
     import sys
+    from collections.abc import Callable
     from pathlib import Path
 
     import jax
@@ -27,9 +28,9 @@ with extra("experiments"):
     from experiments.training.recipe import Recipe
     from experiments.training.restore import restore
     from experiments.training.runs import Run, newest
-    from experiments.training.session import Session, Subject
+    from experiments.training.session import Session, Subject, saved_subject
     from experiments.training.session import train as train_runs
-    from jaxcnn.models import LeNet5
+    from experiments.training.zoo import build
 
 SUBJECT = Subject(data="mnist5k", model="lenet5")
 RECIPE = Recipe(
@@ -67,15 +68,21 @@ def train(options: Train) -> None:
     train_runs(options, SUBJECT, options.recipe, name="lenet")
 
 
-def make_model(rngs: nnx.Rngs) -> nnx.Module:
-    """The network of this experiment."""
-    return LeNet5(num_classes=10, rngs=rngs)
+def network(recipe: Recipe = RECIPE) -> Callable[[nnx.Rngs], nnx.Module]:
+    """What makes the network of this experiment."""
+    return build(SUBJECT.model, recipe, classes=10, image_shape=(28, 28, 1))
+
+
+def trained(run: Run) -> nnx.Module:
+    """The network of a run, built as it was trained."""
+    _, recipe = saved_subject(run.folder)
+    return restore(run, network(recipe))
 
 
 def predict(options: Predict) -> int:
     """Prints a line a file; returns 2 if one could not be read, else 0."""
     run = Run(options.run or newest("lenet"))
-    network = restore(run, make_model)
+    model = trained(run)
     code = 0
     for path in options.files:
         try:
@@ -83,7 +90,7 @@ def predict(options: Predict) -> int:
         except UserError as error:
             code = fail(str(error)).code
             continue
-        probabilities = jax.nn.softmax(network(scale(image[None])))[0]
+        probabilities = jax.nn.softmax(model(scale(image[None])))[0]
         digit = int(probabilities.argmax())
         print(f"{printable(str(path))}: {digit} ({float(probabilities[digit]):.2%})", flush=True)
     return code

@@ -7,7 +7,6 @@ import numpy as np
 import optax
 
 from experiments.commands.command import require
-from experiments.training import memory
 from experiments.training.programs import Programs
 from experiments.training.recipe import Recipe
 from experiments.training.runs import Run, new_folder
@@ -40,7 +39,7 @@ def find_rate(
     programs = make_programs(subject, recipe, session, schedule=growing)
     run = Run.create(session.run or new_folder("find"), config(subject, recipe))
     programs.compile()
-    with memory.explained(programs, "training"):
+    with programs.memory_explained("training"):
         losses = sweep(programs, steps, recipe.seed)
     figure = visualize.learning_rate_finder(rates, losses, title=f"{subject.model}, {subject.data}")
     run.save_picture("rates", figure)

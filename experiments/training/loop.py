@@ -10,12 +10,12 @@ import jax
 
 from experiments.commands.command import NotFinite, UserError, require
 from experiments.data.split import first_line
-from experiments.training import memory, pictures
+from experiments.training import pictures
 from experiments.training.checkpoints import Checkpoints
 from experiments.training.epochs import Frozen, Tested
 from experiments.training.evaluation import results
 from experiments.training.interruption import Interruption, agreed
-from experiments.training.processes import is_first
+from experiments.training.processes import is_first, say
 from experiments.training.programs import Programs
 from experiments.training.progress import EpochProgress
 from experiments.training.records import Records
@@ -26,7 +26,7 @@ _TOGETHER = 32  # steps between two agreements of several processes
 
 
 @dataclasses.dataclass(frozen=True)
-class Watch:
+class Monitoring:
     """How a run is watched and saved; none of it changes the result."""
 
     save_seconds: float = 600.0
@@ -50,7 +50,7 @@ def fit(
     seed: int,
     resume: bool = False,
     again: str = "",
-    watch: Watch | None = None,
+    monitoring: Monitoring | None = None,
 ) -> tuple[TrainState, dict[str, float]]:
     """Trains to the last epoch and draws the pictures.
 
@@ -63,7 +63,7 @@ def fit(
       seed: of the initial parameters, the order, the augmentation and dropout.
       resume: whether to go on from the newest whole checkpoint of `run`.
       again: the command that goes on with this run, told when it is stopped.
-      watch: how it is watched and saved.
+      monitoring: how it is watched and saved.
     Returns:
       The last state, and its test: "loss", "accuracy" and "iou", see `results`.
     Raises:
@@ -77,8 +77,10 @@ def fit(
         with checkpoints:
             begun = _begin(programs, run, checkpoints, seed, resume)
             try:
-                with memory.explained(programs, "training"):
-                    return _fit(programs, run, checkpoints, *begun, seed, again, watch or Watch())
+                with programs.memory_explained("training"):
+                    return _fit(
+                        programs, run, checkpoints, *begun, seed, again, monitoring or Monitoring()
+                    )
             except UserError as known:
                 error = known
             except Frozen as frozen:
@@ -96,7 +98,7 @@ def _begin(
         return programs.initial_state(seed), 0, None
     with writing(run.folder):  # damaged checkpoints are set aside
         done, items = checkpoints.restore_newest(to_items(programs.like))
-    _say(f"goes on after {_place(done, programs.batches.steps, programs.recipe.epochs)}")
+    say(f"goes on after {_place(done, programs.batches.steps, programs.recipe.epochs)}")
     return from_items(items), done, items["facts"].get("position", {})
 
 
@@ -109,22 +111,22 @@ def _fit(
     position: Any,
     seed: int,
     again: str,
-    watch: Watch,
+    monitoring: Monitoring,
 ) -> tuple[TrainState, dict[str, float]]:
     """`fit`, alone in its folder."""
     batches, epochs = programs.batches, programs.recipe.epochs
     if is_first():
         run.begin()
-    batches.patience = watch.data_seconds
+    batches.patience = monitoring.data_seconds
     batches.start(seed, position)
     key, start, total = programs.key(seed), time.perf_counter(), epochs * batches.steps
     saved = mark = start
     begun, tested, skipped = done, None, 0
     with (
         Interruption() as interruption,
-        Records(run, tensorboard=watch.tensorboard) as records,
+        Records(run, tensorboard=monitoring.tensorboard) as records,
         EpochProgress(epochs, done / batches.steps) as progress,
-        _Profile(run.folder / "profile", watch.profile * batches.traced) as profile,
+        _Profile(run.folder / "profile", monitoring.profile * batches.traced) as profile,
     ):
         while done < total:
             state, done, _ = batches.advance(state, done, key)
@@ -143,7 +145,7 @@ def _fit(
                 score = measured.get("test_iou", measured["test_accuracy"])
                 mark, begun = time.perf_counter(), done
             stop = interruption.signal is not None and done < total
-            due = time.perf_counter() - saved > watch.save_seconds
+            due = time.perf_counter() - saved > monitoring.save_seconds
             if jax.process_count() > 1:
                 together = ended or done % _TOGETHER == 0
                 stop, due = agreed(stop, due) if together else (False, False)
@@ -156,13 +158,13 @@ def _fit(
             if stop:
                 with writing(run.folder):
                     checkpoints.wait()
-                _say(f"stopped after {_place(done, batches.steps, epochs)}; go on with: {again}")
+                say(f"stopped after {_place(done, batches.steps, epochs)}; go on with: {again}")
                 raise SystemExit(interruption.code)
     with writing(run.folder):
         checkpoints.wait()
-    _say(f"training time {time.perf_counter() - start:.1f} s")
+    say(f"training time {time.perf_counter() - start:.1f} s")
     if skipped:
-        _say(f"{skipped} updates were not finite and left out")
+        say(f"{skipped} updates were not finite and left out")
     tested = tested or batches.test(state.tested)  # a run resumed at its end took no step
     if is_first():
         pictures.draw(run, programs.dataset, tested, batches.pictured())
@@ -265,8 +267,3 @@ def _place(done: int, steps: int, epochs: int, within: bool = False) -> str:
     if since:
         return f"step {since} of {steps} of epoch {epoch + 1} of {epochs}"
     return f"epoch {epoch} of {epochs}"
-
-
-def _say(line: str) -> None:
-    if is_first():
-        print(line, flush=True)

@@ -1,32 +1,95 @@
-"""Running out of memory, explained: what takes the most of it, and which options lower that."""
+"""Running out of memory is explained: what takes the most of it, and which options lower that."""
 
 import contextlib
+import dataclasses
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from experiments.commands.command import UserError
 from experiments.data.split import first_line
+from experiments.training.network import Network
+from experiments.training.recipe import Recipe
+from experiments.training.step import TrainState
 from jaxcnn import analysis
-
-if TYPE_CHECKING:
-    from experiments.training.programs import Programs
 
 # What XLA, its allocators and the C++ library say.
 _SIGNS = ("RESOURCE_EXHAUSTED", "OUT OF MEMORY", "BAD_ALLOC", "FAILED TO ALLOCATE")
 _TOLD = 4  # buffers that are named
 
 
+@dataclasses.dataclass(frozen=True)
+class Needs:
+    """What takes memory in a training.
+
+    Attributes:
+      network: that is trained.
+      state: shapes and dtypes.
+      recipe: of the run.
+      mesh: over which the batch is split.
+      image_shape: as the network sees them.
+      images: how many of them each device holds; None where they are streamed.
+    """
+
+    network: Network
+    state: TrainState
+    recipe: Recipe
+    mesh: Mesh
+    image_shape: tuple[int, ...]
+    images: int | None
+
+    def buffers(self) -> dict[str, int]:
+        """Bytes that a device needs for a step, by what they are; the largest first.
+
+        Outputs of layers are counted one by one, as a backward pass may keep them.
+        """
+        held = {
+            "the parameters": _bytes(self.state.model),
+            "their gradients": _bytes(self.state.model["params"]),
+            "the state of the optimiser": _bytes(self.state.optimizer),
+            "the moving average": _bytes(self.state.average),
+            "all images": (self.images or 0) * math.prod(self.image_shape),
+        }
+        parts = self.recipe.accumulate * math.prod(self.mesh.shape.values())
+        size = max(self.recipe.batch_size // parts, 1)
+        inputs = jax.ShapeDtypeStruct((size, *self.image_shape), np.float32)
+        network = self.network.join(self.network.shapes)
+        network.train()
+        for row in analysis.summary(network, inputs, depth=None, show=False).rows:
+            held[f"the output of `{row.layer}` for {size} images"] = row.memory
+        return dict(sorted(((k, v) for k, v in held.items() if v), key=lambda item: -item[1]))
+
+    def remedies(self, largest: str) -> str:
+        """The options that lower it, where `largest` is the name of the largest buffer."""
+        recipe = self.recipe
+        options = [
+            f"--batch-size (={recipe.batch_size})",
+            f"--test-batch-size (={recipe.test_batch_size})",
+        ]
+        if self.images is None:
+            options.append("--image-size")
+        if "output of" not in largest:
+            options.insert(0, "the widths of the network (another --model)")
+        extra = [f"a larger --accumulate (={recipe.accumulate})"]
+        if not recipe.remat:
+            extra.append("--remat")
+        if recipe.precision == "float32":
+            extra.append("--precision bfloat16")
+        return f"{', '.join(options)}, or take {' or '.join(extra)}"
+
+
 @contextlib.contextmanager
-def explained(programs: "Programs", doing: str) -> Iterator[None]:
+def explained(doing: str, needs: Callable[[], Needs], compiled: Any = None) -> Iterator[None]:
     """Turns running out of memory into a message with the largest buffers and what to lower.
 
     Args:
-      programs: what is computed.
       doing: in words, such as "training".
+      needs: gives what takes the memory.
+      compiled: the step or the epoch; None before it is compiled.
     """
     try:
         yield
@@ -34,67 +97,18 @@ def explained(programs: "Programs", doing: str) -> Iterator[None]:
         text = first_line(error)
         if not (isinstance(error, MemoryError) or any(sign in text.upper() for sign in _SIGNS)):
             raise
-        held = buffers(programs)
+        held = needs().buffers()
         listed = ", ".join(f"{name} {_size(held[name])}" for name in list(held)[:_TOLD])
+        found = compiled.memory_analysis() if compiled else None
+        rest = f"; all that it computes with {_size(found.temp_size_in_bytes)}" if found else ""
         raise UserError(
             f"out of memory while {doing} ({text[:120]}); the largest buffers of a device: "
-            f"{listed}{_temporary(programs)}; lower {_remedies(programs, next(iter(held)))}"
+            f"{listed}{rest}; lower {needs().remedies(next(iter(held)))}"
         ) from None
-
-
-def buffers(programs: "Programs") -> dict[str, int]:
-    """Bytes that a device needs for a step, by what they are; the largest first.
-
-    Outputs of layers are counted one by one, as a backward pass may keep them.
-    """
-    recipe, mesh, data = programs.recipe, programs.mesh.shape, programs.dataset
-    state = programs.like
-    held = {
-        "the parameters": _bytes(state.model),
-        "their gradients": _bytes(state.model["params"]),
-        "the state of the optimiser": _bytes(state.optimizer),
-        "the moving average": _bytes(state.average),
-    }
-    if not programs.streamed:
-        images = len(data.train) + len(data.test)
-        held["all images"] = images * math.prod(programs.image_shape)
-    devices = mesh["data"] * mesh["space"]
-    size = max(recipe.batch_size // recipe.accumulate // devices, 1)
-    inputs = jax.ShapeDtypeStruct((size, *programs.image_shape), np.float32)
-    network = programs.network.join(programs.network.shapes)
-    network.train()
-    for row in analysis.summary(network, inputs, depth=None, show=False).rows:
-        held[f"the output of `{row.layer}` for {size} images"] = row.memory
-    return dict(sorted(((k, v) for k, v in held.items() if v), key=lambda item: -item[1]))
 
 
 def _bytes(tree: Any) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-
-
-def _temporary(programs: "Programs") -> str:
-    """What the compiled step, or epoch, needs at once; "" before it is compiled."""
-    compiled = getattr(getattr(programs, "batches", None), "compiled", None)
-    found = compiled.memory_analysis() if compiled else None
-    return f"; all that it computes with {_size(found.temp_size_in_bytes)}" if found else ""
-
-
-def _remedies(programs: "Programs", largest: str) -> str:
-    recipe = programs.recipe
-    options = [
-        f"--batch-size (={recipe.batch_size})",
-        f"--test-batch-size (={recipe.test_batch_size})",
-    ]
-    if programs.streamed:
-        options.append("--image-size")
-    if "output of" not in largest:
-        options.insert(0, "the widths of the network (another --model)")
-    extra = [f"a larger --accumulate (={recipe.accumulate})"]
-    if not recipe.remat:
-        extra.append("--remat")
-    if recipe.precision == "float32":
-        extra.append("--precision bfloat16")
-    return f"{', '.join(options)}, or take {' or '.join(extra)}"
 
 
 def _size(count: int) -> str:

@@ -36,3 +36,9 @@ def start_processes() -> None:
 def is_first() -> bool:
     """Whether this process is the one that prints and writes."""
     return jax.process_index() == 0
+
+
+def say(line: str) -> None:
+    """Prints a line, once for all processes."""
+    if is_first():
+        print(line, flush=True)

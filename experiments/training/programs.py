@@ -1,5 +1,6 @@
 """What is compiled for a network, a data set and a recipe."""
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable
@@ -84,10 +85,11 @@ class Programs:
         recipe.augmentation.check(self.image_shape, is_mask=dataset.task == "segmentation")
         self._check_network()
         self.streamed = dataset.streamed or self.image_shape != dataset.image_shape
+        self.batches: OnDevice | Streamed | None = None
         if self.streamed:
             self.batches = Streamed(*parts, size)
         else:
-            with memory.explained(self, "placing the images on the device"):
+            with self.memory_explained("placing the images on the device"):
                 self.batches = OnDevice(*parts)
 
     def compile(self) -> None:
@@ -97,7 +99,7 @@ class Programs:
           UserError: the memory does not suffice.
         """
         start = time.perf_counter()
-        with memory.explained(self, "compiling"):
+        with self.memory_explained("compiling"):
             self.batches.compile(self.like, self.key(0))
         self.compile_seconds = time.perf_counter() - start
 
@@ -114,6 +116,21 @@ class Programs:
             self.network.shapes,
         )
         return on(replicated(self.mesh), state)
+
+    def memory_explained(self, doing: str) -> contextlib.AbstractContextManager[None]:
+        """Turns running out of memory into a message with what takes the most of it.
+
+        Args:
+          doing: in words, such as "training".
+        """
+        return memory.explained(doing, self._needs, getattr(self.batches, "compiled", None))
+
+    def _needs(self) -> memory.Needs:
+        data = self.dataset
+        images = None if self.streamed else len(data.train) + len(data.test)
+        return memory.Needs(
+            self.network, self.like, self.recipe, self.mesh, self.image_shape, images
+        )
 
     def key(self, seed: int) -> jax.Array:
         """From which all follows that is random in a run."""

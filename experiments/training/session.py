@@ -14,9 +14,9 @@ from jax.sharding import Mesh
 from experiments.commands.command import UserError, require
 from experiments.data import DATA_DIR, Dataset, load
 from experiments.data.decoding import MOST_PIXELS
-from experiments.training.loop import Watch, fit
+from experiments.training.loop import Monitoring, fit
 from experiments.training.mesh import make_mesh
-from experiments.training.processes import is_first, start_processes
+from experiments.training.processes import is_first, say, start_processes
 from experiments.training.programs import Programs
 from experiments.training.recipe import Recipe, check_unchanged, from_config
 from experiments.training.runs import Run, new_folder
@@ -41,10 +41,10 @@ class Session(Place):
     """And how often, or which run is gone on with."""
 
     repeat: int = 1
-    """Runs, with the seeds `seed`, `seed` + 1, ...; the mean and the spread are reported."""
+    """Runs, with the seeds `seed`, `seed` + 1, ...; their mean and standard deviation are told."""
     resume: Path | None = None
     """Run folder to go on with; its own recipe holds, but for --nonfinite where that is given."""
-    watch: tyro.conf.OmitArgPrefixes[Watch] = Watch()
+    monitoring: tyro.conf.OmitArgPrefixes[Monitoring] = Monitoring()
 
     def __post_init__(self):
         require(self.repeat >= 1, "repeat", self.repeat, "must be 1 or more")
@@ -124,23 +124,22 @@ def train(
     programs = make_programs(subject, recipes[0], session)
     runs = [Run(session.resume)] if session.resume else _make_runs(session, name, subject, recipes)
     programs.compile()
-    _say(f"compile time {programs.compile_seconds:.1f} s")
+    say(f"compile time {programs.compile_seconds:.1f} s")
     tests = []
     for recipe, run in zip(recipes, runs, strict=True):
-        _say(f"seed {recipe.seed}, run folder {run.folder}")
+        say(f"seed {recipe.seed}, run folder {run.folder}")
         again = f"python -m experiments.{name} --resume {run.folder}"
-        options = {"seed": recipe.seed, "resume": bool(session.resume), "watch": session.watch}
-        tests.append(fit(programs, run, again=again, **options)[1])
+        options = {"resume": bool(session.resume), "monitoring": session.monitoring}
+        tests.append(fit(programs, run, seed=recipe.seed, again=again, **options)[1])
     _report(tests, programs.dataset)
     return tests
 
 
 def make_programs(subject: Subject, recipe: Recipe, session: Place, **options: Any) -> Programs:
     """The programs of a subject, not compiled yet."""
-    say = print if is_first() else lambda *_: None
     dataset = load(subject.data, data_dir=session.data_dir, say=say)
     images, tested = len(dataset.train), len(dataset.test)
-    _say(f"data: {dataset.name}, {images:,} images to train on and {tested:,} to test with")
+    say(f"data: {dataset.name}, {images:,} images to train on and {tested:,} to test with")
     return Programs(
         make_model(subject.model, dataset, recipe, dataset.shape_at(subject.image_size)),
         dataset,
@@ -159,7 +158,7 @@ def _mesh(spec: str, recipe: Recipe) -> Mesh:
     size, there = recipe.batch_size // recipe.accumulate, jax.device_count()
     used = most_devices(size, there)
     if used < there:
-        _say(f"devices: {used} of {there}, so that a batch of {size} divides")
+        say(f"devices: {used} of {there}, so that a batch of {size} divides")
     return make_mesh(f"data={used}")
 
 
@@ -191,13 +190,8 @@ def _report(tests: list[Mapping[str, float]], dataset: Dataset) -> None:
         values = [100 * test[kind] for test in tests]
         if len(values) > 1:
             listed = " ".join(f"{value:.2f}" for value in values)
-            _say(
+            say(
                 f"{len(values)} seeds: {listed} %, mean {np.mean(values):.2f} %, "
                 f"standard deviation {np.std(values, ddof=1):.2f} points"
             )
-        _say(f"{title} {np.mean(values):.2f} %")
-
-
-def _say(line: str) -> None:
-    if is_first():
-        print(line, flush=True)
+        say(f"{title} {np.mean(values):.2f} %")

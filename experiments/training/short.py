@@ -14,7 +14,6 @@ from experiments.training.network import Network, arrays, scale
 from jaxcnn import functional
 
 Loss = Callable[[nnx.Module, jax.Array, jax.Array], jax.Array]
-Watch = Callable[[nnx.Module, jax.Array], Any]
 
 
 def cross_entropy(network: nnx.Module, images: jax.Array, labels: jax.Array) -> jax.Array:
@@ -33,7 +32,7 @@ def learn(
     batch_size: int,
     seed: int = 0,
     loss: Loss = cross_entropy,
-    watch: Watch = lambda network, images: (),
+    watch: Callable[[nnx.Module, jax.Array], Any] = lambda network, images: (),
 ) -> tuple[nnx.Module, np.ndarray, Any]:
     """Trains a fresh network on batches drawn at random.
 
@@ -90,16 +89,6 @@ def accuracy(network: nnx.Module, images: np.ndarray, labels: np.ndarray) -> flo
 def _classified(network: nnx.Module, images: jax.Array) -> jax.Array:
     logits: Any = network(scale(images))
     return logits.argmax(-1)
-
-
-def moved(images: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray:
-    """Each image moved by its own whole number of pixels on both axes; zeros come in."""
-    n, height, width, _ = images.shape
-    wide = np.pad(images, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)))
-    corners = rng.integers(0, 2 * pixels + 1, (n, 2))
-    return np.stack(
-        [image[y : y + height, x : x + width] for image, (y, x) in zip(wide, corners, strict=True)]
-    )
 
 
 def edges(images: jax.Array, kernels: np.ndarray) -> jax.Array:

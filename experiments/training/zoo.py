@@ -1,8 +1,8 @@
-"""The networks of `jaxcnn.models` by name, made for a data set."""
+"""The networks of `jaxcnn.models` by name, made for a data set or a trained run."""
 
-import functools
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -46,6 +46,7 @@ SEGMENTERS = {
     "unet": (models.UNet, {"norm": nn.batch_norm}),
     "unet-small": (models.UNet, {"norm": nn.batch_norm, "widths": (16, 32, 64, 128)}),
 }
+_ALL = {**CLASSIFIERS, **SEGMENTERS}
 
 
 def make_model(
@@ -64,31 +65,45 @@ def make_model(
     known = SEGMENTERS if dataset.task == "segmentation" else CLASSIFIERS
     rule = f"must be one of {', '.join(known)} for {dataset.task}"
     require(name in known, "model", name, rule)
-    options = {
-        "num_classes": len(dataset.classes),
-        "in_features": image_shape[-1],
-        "input_shape": image_shape,
-        "remat": recipe.remat,
-        "dtype": None if recipe.precision == "float32" else jnp.bfloat16,
-    }
-    network, fixed = known[name]
-    taken = inspect.signature(network.__init__).parameters
-    fixed = {**{key: value for key, value in options.items() if key in taken}, **fixed}
-    make = functools.partial(network, **fixed)
+    make = build(name, recipe, classes=len(dataset.classes), image_shape=image_shape)
     if name != "cifar-speed-net":
-        return lambda rngs: make(rngs=rngs)
+        return make
     rows = range(min(_WHITENED, len(dataset.train)))
     images = scale(jnp.asarray(np.stack([dataset.train[row][0] for row in rows])))
 
     def whitened(rngs: nnx.Rngs) -> nnx.Module:
-        model = make(rngs=rngs)
+        model: Any = make(rngs)
         model.whiten(images)
         return model
 
     return whitened
 
 
+def build(
+    name: str, recipe: Recipe, *, classes: int, image_shape: tuple[int, ...]
+) -> Callable[[nnx.Rngs], nnx.Module]:
+    """What makes a network, to be trained or to be restored.
+
+    Args:
+      name: in `CLASSIFIERS` or `SEGMENTERS`.
+      recipe: its precision and remat are the network's.
+      classes: how many the network tells apart.
+      image_shape: `(height, width, channels)`, as the network is to see them.
+    """
+    network, fixed = _ALL[name]
+    options = {
+        "num_classes": classes,
+        "in_features": image_shape[-1],
+        "input_shape": image_shape,
+        "remat": recipe.remat,
+        "dtype": None if recipe.precision == "float32" else jnp.bfloat16,
+    }
+    taken = inspect.signature(network.__init__).parameters
+    known = {key: value for key, value in options.items() if key in taken}
+    return lambda rngs: network(**{**known, **fixed}, rngs=rngs)
+
+
 def has_remat(name: str) -> bool:
     """Whether a network has its own option for `Recipe.remat`."""
-    network, _ = {**CLASSIFIERS, **SEGMENTERS}[name]
+    network, _ = _ALL[name]
     return "remat" in inspect.signature(network.__init__).parameters

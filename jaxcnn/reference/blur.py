@@ -34,11 +34,11 @@ def blur_pool(
       `(*batch, *out, channels)` in float64, or complex128.
     """
     x, windows = _prepare(inputs, window_shape, strides, padding)
-    padded = _taps.spread(x, windows, padding_mode)
+    padded = _taps.dilate_and_pad(x, windows, padding_mode)
     out = np.zeros((len(x), *windows.output_shape, x.shape[-1]), x.dtype)
     for tap, where in _taps.taps(windows):
         out += _weight(tap, window_shape) * padded[where]
-    return _taps.restore_batch(out, np.shape(inputs)[: np.ndim(inputs) - windows.rank - 1])
+    return _taps.restore_batch(out, _taps.batch_shape(inputs, windows.rank))
 
 
 def blur_pool_vjp(
@@ -73,7 +73,7 @@ def blur_pool_vjp(
     padded = np.zeros((len(x), *windows.padded().sizes, x.shape[-1]), np.result_type(x, g))
     for tap, where in _taps.taps(windows):
         padded[where] += _weight(tap, window_shape) * g
-    return (_taps.spread_vjp(padded, windows, padding_mode).reshape(np.shape(inputs)),)
+    return (_taps.dilate_and_pad_vjp(padded, windows, padding_mode).reshape(np.shape(inputs)),)
 
 
 def _prepare(inputs, window_shape, strides, padding) -> tuple[np.ndarray, Windows]:

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from jaxcnn import geometry
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.reference import _taps
 
@@ -41,28 +40,31 @@ def conv(
     Returns:
       `(*batch, *out, out_features)` in float64, or complex128 for complex arguments.
     """
-    x, kernel, windows, mode = _prepare(
+    kernel = _taps.as_float(kernel)
+    x, windows, mode = _taps.lay_windows(
+        "conv",
         inputs,
-        kernel,
-        strides,
-        padding,
-        padding_mode,
-        input_dilation,
-        kernel_dilation,
+        kernel.shape[:-2],
+        strides=strides,
+        padding=padding,
+        padding_mode=padding_mode,
+        input_dilation=input_dilation,
+        kernel_dilation=kernel_dilation,
     )
-    batch = np.shape(inputs)[: np.ndim(inputs) - windows.rank - 1]
     if flip_kernel:
         kernel = np.flip(kernel, tuple(range(windows.rank)))
-    padded = _taps.spread(x, windows, mode)
+    padded = _taps.dilate_and_pad(x, windows, mode)
     dtype = np.result_type(x, kernel)
     out = np.zeros((len(x), *windows.output_shape, kernel.shape[-1]), dtype)
-    for group_in, group_out in _groups(x.shape[-1], kernel.shape[-1], feature_group_count):
+    for group_in, group_out in _taps.channel_groups(
+        x.shape[-1], kernel.shape[-1], feature_group_count
+    ):
         for tap, where in _taps.taps(windows):
             pixels = padded[where][..., group_in]
             out[..., group_out] += pixels @ kernel[tap][:, group_out]
     if bias is not None:
         out = out + _taps.as_float(bias)
-    return _taps.restore_batch(out, batch)
+    return _taps.restore_batch(out, _taps.batch_shape(inputs, windows.rank))
 
 
 def conv_vjp(
@@ -126,54 +128,35 @@ def conv_vjp(
       The gradients of inputs, kernel and bias (None without one). Complex arguments are pulled back
       by the transpose, without conjugation, as JAX does.
     """
-    x, kernel, windows, mode = _prepare(
-        inputs, kernel, strides, padding, padding_mode, input_dilation, kernel_dilation
+    kernel = _taps.as_float(kernel)
+    x, windows, mode = _taps.lay_windows(
+        "conv",
+        inputs,
+        kernel.shape[:-2],
+        strides=strides,
+        padding=padding,
+        padding_mode=padding_mode,
+        input_dilation=input_dilation,
+        kernel_dilation=kernel_dilation,
     )
     axes = tuple(range(windows.rank))
     if flip_kernel:
         kernel = np.flip(kernel, axes)
     g = _taps.flatten_batch(_taps.as_float(cotangent), windows.rank)
-    padded = _taps.spread(x, windows, mode)
+    padded = _taps.dilate_and_pad(x, windows, mode)
     dtype = np.result_type(x, kernel, g)
     every = tuple(range(g.ndim - 1))
     d_padded, d_kernel = np.zeros(padded.shape, dtype), np.zeros(kernel.shape, dtype)
-    for group_in, group_out in _groups(x.shape[-1], kernel.shape[-1], feature_group_count):
+    for group_in, group_out in _taps.channel_groups(
+        x.shape[-1], kernel.shape[-1], feature_group_count
+    ):
         for tap, where in _taps.taps(windows):
             g_group = g[..., group_out]
             d_padded[where][..., group_in] += g_group @ kernel[tap][:, group_out].T
             pixels = padded[where][..., group_in]
             d_kernel[tap][:, group_out] += np.tensordot(pixels, g_group, axes=(every, every))
-    d_inputs = _taps.spread_vjp(d_padded, windows, mode).reshape(np.shape(inputs))
+    d_inputs = _taps.dilate_and_pad_vjp(d_padded, windows, mode).reshape(np.shape(inputs))
     if flip_kernel:
         d_kernel = np.flip(d_kernel, axes)
     d_bias = None if bias is None else g.sum(axis=every)
     return d_inputs, d_kernel, d_bias
-
-
-def _prepare(
-    inputs, kernel, strides, padding, padding_mode, input_dilation, kernel_dilation
-) -> tuple[np.ndarray, np.ndarray, geometry.Windows, str]:
-    """Flattens the batch and works out where the windows lie and what fills the padding."""
-    x, kernel = _taps.as_float(inputs), _taps.as_float(kernel)
-    rank = kernel.ndim - 2
-    x = _taps.flatten_batch(x, rank)
-    kernel_size = kernel.shape[:-2]
-    dilation = geometry.per_axis("conv", "kernel_dilation", kernel_dilation, rank)
-    padding, mode = geometry.fill_and_amounts("conv", padding, padding_mode, kernel_size, dilation)
-    windows = geometry.windows(
-        "conv",
-        x.shape[1:-1],
-        kernel_size,
-        strides=strides,
-        padding=padding,
-        dilation=dilation,
-        input_dilation=input_dilation,
-        crop=True,
-    )
-    return x, kernel, windows, mode
-
-
-def _groups(in_features: int, out_features: int, count: int) -> list[tuple[slice, slice]]:
-    """The input and output channels of each group."""
-    a, b = in_features // count, out_features // count
-    return [(slice(q * a, q * a + a), slice(q * b, q * b + b)) for q in range(count)]

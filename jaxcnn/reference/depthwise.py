@@ -4,7 +4,6 @@ import numpy as np
 
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.reference import _taps
-from jaxcnn.reference._lay import batch_shape, lay_windows
 
 
 def depthwise_conv(
@@ -40,7 +39,7 @@ def depthwise_conv(
       `(*batch, *out, in_features * multiplier)` in float64, or complex128 for complex arguments.
     """
     kernel = _taps.as_float(kernel)
-    x, windows, mode = lay_windows(
+    x, windows, mode = _taps.lay_windows(
         "depthwise_conv",
         inputs,
         kernel.shape[:-2],
@@ -52,14 +51,14 @@ def depthwise_conv(
     )
     if flip_kernel:
         kernel = np.flip(kernel, tuple(range(windows.rank)))
-    padded = _taps.spread(x, windows, mode)
+    padded = _taps.dilate_and_pad(x, windows, mode)
     out = np.zeros((len(x), *windows.output_shape, *kernel.shape[-2:]), np.result_type(x, kernel))
     for tap, where in _taps.taps(windows):
         out += padded[where][..., None] * kernel[tap]
     out = out.reshape((*out.shape[:-2], kernel.shape[-2] * kernel.shape[-1]))
     if bias is not None:
         out = out + _taps.as_float(bias)
-    return _taps.restore_batch(out, batch_shape(inputs, windows.rank))
+    return _taps.restore_batch(out, _taps.batch_shape(inputs, windows.rank))
 
 
 def depthwise_conv_vjp(
@@ -109,7 +108,7 @@ def depthwise_conv_vjp(
       by the transpose, without conjugation, as JAX does.
     """
     kernel = _taps.as_float(kernel)
-    x, windows, mode = lay_windows(
+    x, windows, mode = _taps.lay_windows(
         "depthwise_conv",
         inputs,
         kernel.shape[:-2],
@@ -126,13 +125,13 @@ def depthwise_conv_vjp(
     every = tuple(range(g.ndim - 1))
     d_bias = None if bias is None else g.sum(axis=every)
     g = g.reshape((*g.shape[:-1], *kernel.shape[-2:]))
-    padded = _taps.spread(x, windows, mode)
+    padded = _taps.dilate_and_pad(x, windows, mode)
     dtype = np.result_type(x, kernel, g)
     d_padded, d_kernel = np.zeros(padded.shape, dtype), np.zeros(kernel.shape, dtype)
     for tap, where in _taps.taps(windows):
         d_padded[where] += (g * kernel[tap]).sum(axis=-1)
         d_kernel[tap] += (padded[where][..., None] * g).sum(axis=every)
-    d_inputs = _taps.spread_vjp(d_padded, windows, mode).reshape(np.shape(inputs))
+    d_inputs = _taps.dilate_and_pad_vjp(d_padded, windows, mode).reshape(np.shape(inputs))
     if flip_kernel:
         d_kernel = np.flip(d_kernel, axes)
     return d_inputs, d_kernel, d_bias

@@ -6,7 +6,6 @@ import numpy as np
 
 from jaxcnn.geometry import IntPerAxis, Padding, Windows
 from jaxcnn.reference import _taps
-from jaxcnn.reference._lay import batch_shape, lay_windows
 
 
 def conv_local(
@@ -40,7 +39,7 @@ def conv_local(
       `(*batch, *out, out_features)` in float64, or complex128 for complex arguments.
     """
     kernel = _taps.as_float(kernel)
-    x, windows, mode = lay_windows(
+    x, windows, mode = _taps.lay_windows(
         "conv_local",
         inputs,
         kernel.shape[kernel.ndim // 2 - 1 : -2],
@@ -50,7 +49,7 @@ def conv_local(
         input_dilation=input_dilation,
         kernel_dilation=kernel_dilation,
     )
-    padded = _taps.spread(x, windows, mode)
+    padded = _taps.dilate_and_pad(x, windows, mode)
     shape = (len(x), *windows.output_shape, kernel.shape[-1])
     out = np.zeros(shape, np.result_type(x, kernel))
     for place, window in _places(windows):
@@ -59,7 +58,7 @@ def conv_local(
         out[:, *place] = np.tensordot(pixels, kernel[place], axes=(every, range(len(every))))
     if bias is not None:
         out = out + _taps.as_float(bias)
-    return _taps.restore_batch(out, batch_shape(inputs, windows.rank))
+    return _taps.restore_batch(out, _taps.batch_shape(inputs, windows.rank))
 
 
 def conv_local_vjp(
@@ -105,7 +104,7 @@ def conv_local_vjp(
       The gradients of inputs, kernel and bias (None without one).
     """
     kernel = _taps.as_float(kernel)
-    x, windows, mode = lay_windows(
+    x, windows, mode = _taps.lay_windows(
         "conv_local",
         inputs,
         kernel.shape[kernel.ndim // 2 - 1 : -2],
@@ -116,14 +115,14 @@ def conv_local_vjp(
         kernel_dilation=kernel_dilation,
     )
     g = _taps.flatten_batch(_taps.as_float(cotangent), windows.rank)
-    padded = _taps.spread(x, windows, mode)
+    padded = _taps.dilate_and_pad(x, windows, mode)
     dtype = np.result_type(x, kernel, g)
     d_padded, d_kernel = np.zeros(padded.shape, dtype), np.zeros(kernel.shape, dtype)
     for place, window in _places(windows):
         g_here = g[:, *place]
         d_padded[window] += np.tensordot(g_here, kernel[place], axes=(1, -1))
         d_kernel[place] = np.tensordot(padded[window], g_here, axes=(0, 0))
-    d_inputs = _taps.spread_vjp(d_padded, windows, mode).reshape(np.shape(inputs))
+    d_inputs = _taps.dilate_and_pad_vjp(d_padded, windows, mode).reshape(np.shape(inputs))
     if bias is None:
         return d_inputs, d_kernel, None
     d_bias = g.sum(axis=0 if np.ndim(bias) > 1 else tuple(range(g.ndim - 1)))

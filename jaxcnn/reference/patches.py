@@ -32,7 +32,7 @@ def unfold(
     x = _taps.as_float(inputs)
     batch, sizes = x.shape[: x.ndim - rank - 1], x.shape[x.ndim - rank - 1 : -1]
     windows = _windows("unfold", sizes, window_shape, strides, padding, window_dilation)
-    padded = _taps.spread(_taps.flatten_batch(x, rank), windows)
+    padded = _taps.dilate_and_pad(_taps.flatten_batch(x, rank), windows)
     shape = (len(padded), *windows.output_shape, *window_shape, x.shape[-1])
     out = np.zeros(shape, x.dtype)
     for tap, where in _taps.taps(windows):
@@ -101,7 +101,7 @@ def fold(
     padded = np.zeros((len(p), *windows.padded().sizes, p.shape[-1]), p.dtype)
     for tap, where in _taps.taps(windows):
         padded[where] += p[_patch(rank, tap)]
-    return _taps.restore_batch(_taps.spread_vjp(padded, windows), batch)
+    return _taps.restore_batch(_taps.dilate_and_pad_vjp(padded, windows), batch)
 
 
 def fold_vjp(

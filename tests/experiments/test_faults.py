@@ -17,7 +17,7 @@ import pytest
 
 from experiments.commands import command
 from experiments.commands.command import Stuck, UserError
-from experiments.training import memory, pictures
+from experiments.training import pictures
 from experiments.training.checkpoints import Checkpoints
 from experiments.training.loop import fit
 from experiments.training.reading import Reader
@@ -299,7 +299,7 @@ def test_out_of_memory_while_compiling(tiny_programs, monkeypatch):
     with pytest.raises(UserError, match="out of memory while compiling .*lower"):
         tiny_programs.compile()
     with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
-        with memory.explained(tiny_programs, "training"):
+        with tiny_programs.memory_explained("training"):
             raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
 

@@ -126,7 +126,7 @@ def runs(few_digits_as_users_run, tmp_path_factory):
 
 
 def parameters(folder):
-    model = lenet.restore(lenet.Run(folder), lenet.make_model)
+    model = lenet.trained(lenet.Run(folder))
     return lenet.jax.tree.leaves(nnx.state(model, nnx.Param))
 
 

@@ -147,7 +147,7 @@ def test_what_may_be_typed_on_resuming(resume, tmp_path):
     same = ("--epochs", "7", "--model", "unet-small", "--shift", "2", "--image-size", "32", "48")
     subject, recipe, options = resume(train, UNET, *same, "--data-dir", "/data", "--tensorboard")
     assert (subject, recipe) == (UNET, KEPT)
-    assert str(options.data_dir) == "/data" and options.watch.tensorboard
+    assert str(options.data_dir) == "/data" and options.monitoring.tensorboard
 
 
 def test_nonfinite_may_be_typed_on_resuming(resume):

@@ -21,13 +21,13 @@ OPTIONAL = ("bias", "mask", "key")  # None leaves them out, except `partial_conv
 
 def broken(c: Choices, plan: Plan, call: Call) -> tuple[str, Call]:
     """Returns the argument that is wrong now, and the call."""
-    name = c.pick(*call.arguments)
+    name = c.one_of(*call.arguments)
     value = call.arguments[name]
     if isinstance(value, Values):
         options = wrong_arrays(call, name, value)
     else:
         options = wrong_options(plan, call, name)
-    return name, call.changed(**{name: c.pick(*options)})
+    return name, call.changed(**{name: c.one_of(*options)})
 
 
 def wrong_options(plan: Plan, call: Call, name: str) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ class Choices:
         """A whole number from `low` to `high`."""
         return low + (self._below(high - low + 1) if high > low else 0)
 
-    def pick(self, *options: Any) -> Any:
+    def one_of(self, *options: Any) -> Any:
         """One of `options`, the first of which is the simplest; one named twice is likelier."""
         return options[self.integer(0, len(options) - 1)]
 
@@ -26,8 +26,8 @@ class Choices:
     def per_axis(self, rank: int, *options: int) -> int | tuple[int, ...]:
         """An int for all axes, or one for each."""
         if self.integer(0, 1):
-            return tuple(self.pick(*options) for _ in range(rank))
-        return self.pick(*options)
+            return tuple(self.one_of(*options) for _ in range(rank))
+        return self.one_of(*options)
 
     def seed(self) -> int:
         """Of the numbers in an array."""

@@ -105,8 +105,8 @@ def apart(plan: Plan) -> bool:
 
     NumPy's complex infinity times a real number is not XLA's.
     """
-    spread = plan.get("algorithm", "auto") in ("fft", "blocks")
-    return not (spread or plan["dtype"] in COMPLEX)
+    mixes = plan.get("algorithm", "auto") in ("fft", "blocks")
+    return not (mixes or plan["dtype"] in COMPLEX)
 
 
 def valid(plan: Plan) -> bool:

@@ -169,7 +169,7 @@ def general_padding(c: Choices, plan: Plan):
     if c.integer(0, 1):
         low = -1 if c.chance(3) else 0
         return tuple((c.integer(low, 3), c.integer(low, 2)) for _ in range(plan["rank"]))
-    return c.pick("SAME", "VALID", "SAME_LOWER")
+    return c.one_of("SAME", "VALID", "SAME_LOWER")
 
 
 def more_pixels(c: Choices, plan: Plan):
@@ -181,7 +181,7 @@ def transposed_padding(c: Choices, plan: Plan):
     """Every name, and amounts of either sign."""
     if c.integer(0, 1):
         return pair_padding(c, plan, -1 if c.chance(3) else 0)
-    return c.pick("SAME", "VALID", "SAME_LOWER", "FULL", "CIRCULAR", "REFLECT", "CAUSAL", "valid")
+    return c.one_of("SAME", "VALID", "SAME_LOWER", "FULL", "CIRCULAR", "REFLECT", "CAUSAL", "valid")
 
 
 register(

@@ -208,7 +208,7 @@ class Machine(RuleBasedStateMachine):
         """Up to three, of the same primitive."""
         choices = _choices(data)
         fields = [name for name in self.primitive.fields if name not in ("rank", "sizes")]
-        names = [choices.pick(*fields) for _ in range(choices.integer(1, 3))]
+        names = [choices.one_of(*fields) for _ in range(choices.integer(1, 3))]
         # A wider dtype is one of this dtype.
         also = self._own("preferred") if "dtype" in names else []
         self._check(self._redrawn(data, *names, *also))
@@ -225,7 +225,7 @@ class Machine(RuleBasedStateMachine):
         """Ties, NaN, infinities, numbers below the normal ones: the same compiled program."""
         choices = _choices(data)
         self.plan = {**(self.plan or {}), "seed": choices.seed()}
-        call, kind = self.primitive.call(self.plan), choices.pick(*self.primitive.kinds)
+        call, kind = self.primitive.call(self.plan), choices.one_of(*self.primitive.kinds)
         if kind not in FINITE and not self.primitive.apart(self.plan):
             kind = "normal"
         changed = {

@@ -78,12 +78,12 @@ def register(*primitives: Primitive) -> None:
 
 def rank(c: Choices, plan: Plan) -> int:
     """Spatial axes."""
-    return c.pick(1, 2, 2, 1, 3)
+    return c.one_of(1, 2, 2, 1, 3)
 
 
 def batch(c: Choices, plan: Plan) -> tuple[int, ...]:
     """Batch axes: none, one or two, now and then empty."""
-    return c.pick((2,), (), (1,), (2, 1), (3,), (1, 2), (2,), (0,))
+    return c.one_of((2,), (), (1,), (2, 1), (3,), (1, 2), (2,), (0,))
 
 
 def sizes(c: Choices, plan: Plan) -> tuple[int, ...]:
@@ -94,7 +94,7 @@ def sizes(c: Choices, plan: Plan) -> tuple[int, ...]:
 
 def channels(c: Choices, plan: Plan) -> int:
     """Channels; once in a while none, which is refused."""
-    return 0 if c.chance(40) else c.pick(1, 2, 3)
+    return 0 if c.chance(40) else c.one_of(1, 2, 3)
 
 
 def window(c: Choices, plan: Plan) -> tuple[int, ...]:
@@ -132,7 +132,7 @@ def pool_padding(c: Choices, plan: Plan) -> Any:
     """Padding of a pool; once in a while a negative amount, which is refused."""
     if c.integer(0, 1):
         return pair_padding(c, plan, -1 if c.chance(8) else 0)
-    return c.pick("VALID", "SAME", "SAME_LOWER", "FULL", "CAUSAL", "same")
+    return c.one_of("VALID", "SAME", "SAME_LOWER", "FULL", "CAUSAL", "same")
 
 
 def conv_padding(c: Choices, plan: Plan) -> Any:
@@ -140,12 +140,12 @@ def conv_padding(c: Choices, plan: Plan) -> Any:
     if c.integer(0, 1):
         return pair_padding(c, plan, -2 if c.chance(3) else 0)
     names = ("SAME", "VALID", "SAME_LOWER", "FULL", "CIRCULAR", "REFLECT", "CAUSAL", "valid")
-    return c.pick(*names)
+    return c.one_of(*names)
 
 
 def choice(*options: Any) -> Field:
     """One of `options`."""
-    return lambda c, plan: c.pick(*options)
+    return lambda c, plan: c.one_of(*options)
 
 
 def seldom(one_in: int, field: Field, usual: Any) -> Field:

@@ -49,8 +49,8 @@ def replay(primitive: str, arguments: Mapping[str, Any], **expected: Any) -> str
             if "went through" not in str(error):
                 raise
         checker.agree(call)
-        beside = " and with PyTorch" if peers.INSTALLED and peers.agree(call, checker) else ""
-    return f"valid: agrees with the reference{beside}"
+        also = " and with PyTorch" if peers.INSTALLED and peers.agree(call, checker) else ""
+    return f"valid: agrees with the reference{also}"
 
 
 def poisoned(primitive: str, arguments: Mapping[str, Any], **expected: Any) -> str:

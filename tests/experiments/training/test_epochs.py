@@ -13,7 +13,7 @@ import pytest
 from experiments.commands.command import UserError
 from experiments.training import epochs, pictures
 from experiments.training.evaluation import results
-from experiments.training.loop import Watch, fit
+from experiments.training.loop import Monitoring, fit
 from experiments.training.runs import Run
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
@@ -36,7 +36,7 @@ def test_stopped_within_an_epoch_a_stream_goes_on_with_the_same_bits(
     run = Run.create(tmp_path / "stopped", {})
     with monkeypatch.context() as patch, pytest.raises(SystemExit) as exit:
         patch.setattr(tiny_stream.batches, "advance", advance_and_stop)
-        fit(tiny_stream, run, seed=3, again="this", watch=Watch(save_seconds=1e-6))
+        fit(tiny_stream, run, seed=3, again="this", monitoring=Monitoring(save_seconds=1e-6))
     assert exit.value.code == 0
     output = capsys.readouterr().out
     assert "stopped after step 3 of 5 of epoch 3 of 5; go on with: this" in output
@@ -84,9 +84,15 @@ def test_reader_that_fails(tiny_stream, tiny_data, tmp_path, monkeypatch):
     split = tiny_data.train
     error = OSError(errno.EIO, os.strerror(errno.EIO))
     monkeypatch.setattr(split, "_examples", Broken(split._examples, error))
-    watch = Watch(save_seconds=1e-6)
+    monitoring = Monitoring(save_seconds=1e-6)
     with pytest.raises(UserError) as error:
-        fit(tiny_stream, Run.create(tmp_path / "run", {}), seed=1, again="again", watch=watch)
+        fit(
+            tiny_stream,
+            Run.create(tmp_path / "run", {}),
+            seed=1,
+            again="again",
+            monitoring=monitoring,
+        )
     message = str(error.value)
     assert message.startswith("the data set in nowhere is damaged ([Errno 5] Input/output error")
     assert f"the last good checkpoint is {tmp_path}/run/checkpoints/" in message

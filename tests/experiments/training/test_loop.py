@@ -13,7 +13,7 @@ import pytest
 from experiments.commands.command import UserError
 from experiments.training import pictures
 from experiments.training.checkpoints import Checkpoints
-from experiments.training.loop import Watch, fit, to_items
+from experiments.training.loop import Monitoring, fit, to_items
 from experiments.training.runs import Run
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
@@ -25,10 +25,10 @@ EPOCHS, STEPS = 5, 5
 def train(tiny_programs, tmp_path, monkeypatch):
     """Trains in a run folder by name, and returns the accuracy."""
 
-    def train(name, *, seed=3, resume=False, draw=False, **watch):
+    def train(name, *, seed=3, resume=False, draw=False, **monitoring):
         folder = tmp_path / name
         run = Run(folder) if resume else Run.create(folder, {})
-        options = {"seed": seed, "resume": resume, "watch": Watch(**watch)}
+        options = {"seed": seed, "resume": resume, "monitoring": Monitoring(**monitoring)}
         with monkeypatch.context() as patch:
             if not draw:
                 patch.setattr(pictures, "draw", lambda *arguments: None)

@@ -44,18 +44,6 @@ def test_a_network_learns_and_its_averages_are_kept(rng):
     np.testing.assert_array_equal(same, losses)
 
 
-def test_images_move_by_whole_pixels(rng):
-    images = rng.integers(1, 255, (30, 5, 6, 1)).astype(np.uint8)
-    moved = short.moved(images, 2, np.random.default_rng(0))
-    assert moved.shape == images.shape and moved.dtype == np.uint8
-    for one, other in zip(images, moved, strict=True):
-        wide = np.pad(one, ((2, 2), (2, 2), (0, 0)))
-        found = [(y, x) for y in range(5) for x in range(5)
-                 if np.array_equal(wide[y : y + 5, x : x + 6], other)]  # fmt: skip
-        assert len(found) == 1
-    assert any(np.array_equal(a, b) for a, b in zip(images, moved, strict=True)) < len(images)
-
-
 def test_edges_are_found_where_they_are():
     image = jnp.zeros((6, 6, 1)).at[3:].set(1.0)
     top = np.array([[[-1, -1, -1], [0, 0, 0], [1, 1, 1]]], np.float32)

@@ -73,7 +73,7 @@ def _with_risk(primitive: Primitive) -> Primitive:
         "sizes": _sizes,
         "window": _window,
         "padding": _padding_by_axis if general else padding,
-        "batch": lambda c, plan: c.pick((2,), (3,), (1,), (2, 2), ()),
+        "batch": lambda c, plan: c.one_of((2,), (3,), (1,), (2, 2), ()),
     }.items():
         if field in fields:
             fields[field] = risky
@@ -88,7 +88,7 @@ def _window(c: Choices, plan: Plan) -> tuple[int, ...]:
     """Small, or of the whole input, a pixel more or less."""
     usual = window(c, plan)
     return tuple(
-        max(n + c.pick(0, -1, 1), 1) if c.chance(3) else k
+        max(n + c.one_of(0, -1, 1), 1) if c.chance(3) else k
         for n, k in zip(plan["sizes"], usual, strict=True)
     )
 
@@ -99,7 +99,7 @@ def _pair(c: Choices, taps: int, crops: bool) -> tuple[int, int]:
     pairs = [(low, high), (taps - 1, low), (high, taps - 1), (taps + low, high), (0, 0)]
     if crops:
         pairs += [(-shift, shift), (shift, -shift), (-low, -high), (-low, taps), (taps, -high)]
-    return c.pick(*pairs)
+    return c.one_of(*pairs)
 
 
 def _padding_by_axis(c: Choices, plan: Plan) -> tuple[tuple[int, int], ...]:
