@@ -1,13 +1,8 @@
 """Checkpoints of a run: Orbax writes each in a temporary folder and renames it when it is whole."""
 
-import contextlib
-import gc
 import math
-import os
-import re
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +15,14 @@ from orbax.checkpoint.checkpoint_managers import (
 )
 
 from experiments.commands import files
-from experiments.commands.command import UserError, printable
+from experiments.commands.command import UserError
+from experiments.training.tensorstore import (
+    as_os_error,
+    but_for_closed_loops,
+    no_unraisable_noise,
+    reason,
+    settle,
+)
 
 _MOST_BYTES = 2**26  # of a description in JSON
 ITEMS = ("model", "average", "training")
@@ -62,27 +64,27 @@ class Checkpoints:
             )
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(
-                f"a _CHECKPOINT_METADATA in {self.folder} is damaged ({_reason(error)}); move the "
+                f"a _CHECKPOINT_METADATA in {self.folder} is damaged ({reason(error)}); move the "
                 "checkpoint that holds it to another place"
             ) from error
         self._scores = {step: self._saved_score(step) for step in self._manager.all_steps()}
 
     def __enter__(self) -> "Checkpoints":
         self._hook = sys.unraisablehook
-        sys.unraisablehook = _but_for_closed_loops(self._hook)
+        sys.unraisablehook = but_for_closed_loops(self._hook)
         return self
 
     def __exit__(self, kind, error, trace) -> None:
         """Waits for what is being written; a fault in that is told unless there is another."""
         try:
-            with _as_os_error():
+            with as_os_error():
                 self._manager.close()
         except OSError:
             if error is None:
                 raise
         finally:
             if not self._read_only:
-                _settle(self.folder)
+                settle(self.folder)
         if error is None:
             sys.unraisablehook = self._hook
 
@@ -105,7 +107,7 @@ class Checkpoints:
         """
         items = {name: ocp.args.StandardSave(tree) for name, tree in state.items()}
         self._scores[step] = score
-        with _as_os_error():
+        with as_os_error():
             facts = ocp.args.JsonSave({**facts, "score": score})
             self._manager.save(step, args=ocp.args.Composite(**items, facts=facts), force=True)
 
@@ -115,7 +117,7 @@ class Checkpoints:
         Raises:
           OSError: the files cannot be written; the checkpoints before are kept.
         """
-        with _as_os_error():
+        with as_os_error():
             self._manager.wait_until_finished()
 
     @property
@@ -174,7 +176,7 @@ class Checkpoints:
 
     def _restore(self, step: int, like: Mapping[str, Any], say) -> dict[str, Any] | None:
         items = {name: ocp.args.StandardRestore(tree) for name, tree in like.items()}
-        with _no_unraisable_noise():
+        with no_unraisable_noise():
             try:
                 for name in ("_CHECKPOINT_METADATA", "facts/metadata", "*/_METADATA"):
                     for path in (self.folder / str(step)).glob(name):
@@ -186,7 +188,7 @@ class Checkpoints:
             except UserError:
                 raise
             except Exception as error:  # of many types: JSON, tensorstore, missing files
-                say(f"checkpoint {step} is damaged and passed over ({_reason(error)[:100]})")
+                say(f"checkpoint {step} is damaged and passed over ({reason(error)[:100]})")
                 return None
 
     def _check_model(self, step: int, like: Mapping[str, Any]) -> None:
@@ -222,68 +224,6 @@ class _Best(PreservationPolicy):
         steps = [checkpoint.step for checkpoint in checkpoints]
         best = self._checkpoints.best(steps)
         return [step == best for step in steps]
-
-
-@contextlib.contextmanager
-def _as_os_error() -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:  # tensorstore's, for example when the disk is full
-        if code := re.search(r"os_error_code='?(\d+)", str(error)):
-            raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
-        raise OSError(_reason(error)) from error
-
-
-def _settle(folder: Path) -> None:
-    """Returns when no save that failed writes into its temporary folder any more.
-
-    Of the files that tensorstore writes at once one ends the save by failing; its threads write the
-    others to their ends, unless the process ends before. They would come in between where a run of
-    the same process clears the folder.
-    """
-    before = None
-    for _ in range(100):
-        parts = folder.glob("*.orbax-checkpoint-tmp")
-        now = sorted((root, *sorted(names)) for part in parts for root, _, names in os.walk(part))
-        if now in ([], before):
-            return
-        before = now
-        time.sleep(0.1)
-
-
-def _but_for_closed_loops(hook: Callable) -> Callable:
-    """A hook for `sys.unraisablehook`, without what tensorstore leaves of a save that failed.
-
-    Of the files that it writes at once, the others end when nobody waits for them any more; each
-    would be told by a traceback, some of them when the program ends.
-    """
-
-    def told(unraisable: Any) -> None:
-        if str(unraisable.exc_value) != "Event loop is closed":
-            hook(unraisable)
-
-    return told
-
-
-@contextlib.contextmanager
-def _no_unraisable_noise() -> Iterator[None]:
-    """What failed before leaves coroutines behind, whose end Python would report on stderr.
-
-    Restores do, and saves of a run that the same process resumes.
-    """
-    hook = sys.unraisablehook
-    sys.unraisablehook = lambda unraisable: None
-    try:
-        yield
-    finally:
-        gc.collect()
-        sys.unraisablehook = hook
-
-
-def _reason(error: Exception) -> str:
-    """The first sentence; tensorstore goes on with the whole state of its drivers."""
-    first = str(error).strip().partition("\n")[0].partition(". ")[0]
-    return printable(first) or type(error).__name__
 
 
 def _leaves(tree: Any) -> dict[str, str]:

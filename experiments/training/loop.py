@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import time
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,6 +15,7 @@ from experiments.training.epochs import Frozen, Tested
 from experiments.training.evaluation import results
 from experiments.training.interruption import Interruption, agreed
 from experiments.training.processes import is_first, say
+from experiments.training.profile import Profile
 from experiments.training.programs import Programs
 from experiments.training.progress import EpochProgress
 from experiments.training.records import Records
@@ -126,7 +126,7 @@ def _fit(
         Interruption() as interruption,
         Records(run, tensorboard=monitoring.tensorboard) as records,
         EpochProgress(epochs, done / batches.steps) as progress,
-        _Profile(run.folder / "profile", monitoring.profile * batches.traced) as profile,
+        Profile(run.folder / "profile", monitoring.profile * batches.traced) as profile,
     ):
         while done < total:
             state, done, _ = batches.advance(state, done, key)
@@ -229,34 +229,6 @@ def _last_good(programs: Programs, checkpoints: Checkpoints, again: str) -> str:
     place = _place(step, programs.batches.steps, programs.recipe.epochs)
     on = f", go on with: {again}" if again else ""
     return f"the last good checkpoint is {checkpoints.folder / str(step)}, after {place}{on}"
-
-
-class _Profile:
-    """A trace of the first few advances."""
-
-    def __init__(self, folder: Path, advances: int):
-        self._folder, self._left = folder, advances
-
-    def __enter__(self) -> "_Profile":
-        if self._left:
-            jax.profiler.start_trace(self._folder)
-        return self
-
-    def advanced(self, state: TrainState) -> None:
-        """One more is done, or in flight."""
-        if self._left:
-            self._left -= 1
-            if not self._left:
-                self._stop(state)
-
-    def _stop(self, state: Any = ()) -> None:
-        jax.block_until_ready(state)
-        jax.profiler.stop_trace()
-
-    def __exit__(self, *exception) -> None:
-        if self._left:
-            self._left = 0
-            self._stop()
 
 
 def _place(done: int, steps: int, epochs: int, within: bool = False) -> str:

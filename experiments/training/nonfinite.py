@@ -1,10 +1,11 @@
-"""Where a step that is not finite went wrong: computed once more, watched module by module.
+"""Finds where a step of training first became NaN or infinite.
 
-The fast program knows only that something is NaN or infinite, and keeps the state before it. Here
-that step is computed again with every module watched: what it takes and what it gives, and the
-gradients by both. The gradient by a value is had by adding zeros to the value and differentiating
-by the zeros. Whatever is not finite first, in the order in which a step computes, is where it
-began.
+The step that trains is compiled as a whole. It tells only that something in it was not finite, and
+leaves the state as it was. `Origin` computes the step again, and looks at what every module takes
+and gives, and at the gradients by both, in the order in which a step computes them. The first that
+is not finite is where it began.
+
+A gradient by a value inside the network is a gradient by zeros that are added to the value.
 """
 
 from typing import Any
@@ -44,7 +45,7 @@ class Origin:
     ):
         """As `make_step`."""
         self._network, self._optimizer, self._recipe, self._mesh = network, optimizer, recipe, mesh
-        shared = replicated(mesh)
+        whole = replicated(mesh)
 
         def prepared(step, images, targets, key):
             return prepare(
@@ -53,8 +54,8 @@ class Origin:
             )  # fmt: skip
 
         self._prepare = jax.jit(prepared)
-        self._look = jax.jit(self._watched, out_shardings=shared)
-        self._update = jax.jit(self._updated, out_shardings=shared)
+        self._look = jax.jit(self._examined, out_shardings=whole)
+        self._update = jax.jit(self._updated, out_shardings=whole)
         self._calls: list[tuple[str, str]] = []  # "takes" or "gives", and the layer
 
     def __call__(self, state: TrainState, images, targets, key: jax.Array) -> str:
@@ -108,29 +109,29 @@ class Origin:
                 return f"the gradient by {name}"
         return ""
 
-    def _watched(self, model: Model, images, targets, key) -> tuple[dict, Any, Any]:
+    def _examined(self, model: Model, images, targets, key) -> tuple[dict, Any, Any]:
         """What is finite in a forward and a backward pass, the new stats and the gradients."""
         images, targets = constrain(self._mesh, (images, targets))
 
         def run(params, zeros):
-            watch = _Watch(zeros)
-            module = watch.over(self._network.join({**model, "params": params}, key))
+            observer = _Observer(zeros)
+            module = observer.over(self._network.join({**model, "params": params}, key))
             module.train()
             smooth, told = objective(self._recipe, module(images).astype(jnp.float32), targets)
-            return smooth, (watch, arrays(module)["stats"], all_finite((smooth, told)))
+            return smooth, (observer, arrays(module)["stats"], all_finite((smooth, told)))
 
         def shapes(params):
-            watch = run(params, None)[1][0]
-            self._calls = watch.calls
-            return watch.taken
+            observer = run(params, None)[1][0]
+            self._calls = observer.calls
+            return observer.values
 
         zeros = jax.tree.map(
             lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(shapes, model["params"])
         )
 
         def differentiated(params, zeros):
-            smooth, (watch, stats, finite) = run(params, zeros)
-            return smooth, (jnp.stack(watch.finite), stats, finite)
+            smooth, (observer, stats, finite) = run(params, zeros)
+            return smooth, (jnp.stack(observer.finite), stats, finite)
 
         (grads, back), (values, stats, loss) = jax.grad(
             differentiated, argnums=(0, 1), has_aux=True
@@ -151,29 +152,29 @@ class Origin:
         return {"params": jax.tree.map(all_finite, optax.apply_updates(params, updates))}
 
 
-class _Watch:
+class _Observer:
     """Sees what every module of a network takes and gives."""
 
     def __init__(self, zeros: list | None):
-        """Takes what is to be added to each value; None for nothing."""
+        """Adds `zeros` to the values, one after the other; None adds nothing."""
         self._zeros = None if zeros is None else iter(zeros)
         self.calls: list[tuple[str, str]] = []
-        self.taken: list[list[jax.Array]] = []
+        self.values: list[list[jax.Array]] = []
         self.finite: list[jax.Array] = []
 
     def over(self, network: nnx.Module) -> nnx.Module:
-        """The same network, each of its modules under a class of its own that tells of its calls.
+        """The same network, in which every module tells this observer of its calls.
 
-        Activations are kept: what is computed anew is out of sight.
+        Activations are kept, not computed again: what runs inside `remat` cannot be observed.
         """
         for path, module in list(nnx.iter_modules(network)):
             if getattr(module, "remat", False):
                 module.remat = False
             if callable(module):
-                module.__class__ = self._watched(type(module), path)
+                module.__class__ = self._observed(type(module), path)
         return network
 
-    def _watched(self, kind: Any, path: tuple[Any, ...]) -> Any:
+    def _observed(self, kind: Any, path: tuple[Any, ...]) -> Any:
         name = f"the layer `{'.'.join(map(str, path))}`" if path else "the network"
         layer = f"{name} ({kind.__name__})"
 
@@ -189,8 +190,8 @@ class _Watch:
         if not which:
             return tree
         self.calls.append((event, layer))
-        self.taken.append([leaves[index] for index in which])
-        self.finite.append(all_finite(self.taken[-1]))
+        self.values.append([leaves[index] for index in which])
+        self.finite.append(all_finite(self.values[-1]))
         if self._zeros is not None:
             for index, zero in zip(which, next(self._zeros), strict=True):
                 leaves[index] += zero
