@@ -85,27 +85,27 @@ def main(options: Options) -> int:
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
     )  # fmt: skip
-    rows, stopped = [], False
+    outcomes, stopped = [], False
     try:
         with Progress(
             *columns, console=target, transient=True, disable=not target.is_terminal
         ) as progress:
             task = progress.add_task("comparing", total=len(chosen))
-            for row in testing.compare_rows(
+            for outcome in testing.compare_rows(
                 chosen, transforms=options.transforms, workers=options.workers
             ):
-                rows.append(row)
-                progress.update(task, advance=1, description=row.primitive)
+                outcomes.append(outcome)
+                progress.update(task, advance=1, description=outcome.primitive)
     except KeyboardInterrupt:  # what was done by then is shown and kept
         stopped = True
-    table.show(rows, target, left=len(chosen) - len(rows))
+    table.show(outcomes, target, left=len(chosen) - len(outcomes))
     if options.json:
-        table.write_json(rows, options.json)
+        table.write_json(outcomes, options.json)
     if options.csv:
-        table.write_csv(rows, options.csv)
+        table.write_csv(outcomes, options.csv)
     if stopped:
         return 130
-    return 0 if all(row.passed for row in rows) else 1
+    return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 
 def load(modules: Sequence[str]) -> None:

@@ -265,6 +265,15 @@ def test_resume_keeps_the_recipe(runs, capsys):
     assert "--epochs (=9) cannot be changed in a run that is resumed, where it is 4" in message
 
 
+def test_a_run_is_used_in_the_precision_it_was_trained_in(tmp_path, monkeypatch):
+    recipe = lenet.dataclasses.replace(lenet.RECIPE, precision="bfloat16")
+    run = lenet.Run.create(tmp_path / "run", session.config(lenet.SUBJECT, recipe))
+    monkeypatch.setattr(
+        lenet, "restore", lambda run, make: nnx.eval_shape(lambda: make(nnx.Rngs(0)))
+    )
+    assert lenet.trained(run).features.conv1.dtype == "bfloat16"
+
+
 def test_config_of_another_experiment(tmp_path, capsys):
     (tmp_path / "config.json").write_text('{"epochs": 3, "depth": 7}')
     assert "of another experiment or version" in refusal(["--resume", tmp_path], capsys)
