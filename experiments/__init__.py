@@ -1,1 +1,1 @@
-"""Experiments: each file is a script, run as `python -m experiments.<name>`."""
+"""Each file is a script, run as `python -m experiments.<name>`; the packages hold what they share."""

@@ -26,8 +26,8 @@ References: A. Odena, V. Dumoulin and C. Olah, Deconvolution and checkerboard ar
 2016.
 """
 
-from experiments import command
-from experiments.command import extra, require
+from experiments.commands import command
+from experiments.commands.command import extra, require
 
 with extra("experiments"):
     import dataclasses
@@ -45,9 +45,9 @@ with extra("experiments"):
     from matplotlib.figure import Figure
 
     from experiments.data import DATA_DIR, load
-    from experiments.runs import Run, new_folder
-    from experiments.short import learn
-    from experiments.trainer import scale
+    from experiments.training.network import scale
+    from experiments.training.runs import Run, new_folder
+    from experiments.training.short import learn
     from jaxcnn import nn
     from jaxcnn.visualize.figures import COLOURS
 

@@ -17,8 +17,8 @@ mock data, 96 images of noise, it trains, tests and saves (two shared cores of a
 References: K. Jordan, 94% on CIFAR-10 in 3.29 seconds on a single GPU, 2024.
 """
 
-from experiments import command
-from experiments.command import extra
+from experiments.commands import command
+from experiments.commands.command import extra
 
 with extra("experiments"):
     import dataclasses
@@ -26,9 +26,9 @@ with extra("experiments"):
 
     import tyro
 
-    from experiments.augment import Augmentation
-    from experiments.trainer import Recipe
-    from experiments.trainer.session import Session, Subject, train
+    from experiments.training.augment import Augmentation
+    from experiments.training.recipe import Recipe
+    from experiments.training.session import Session, Subject, train
 
 RECIPE = Recipe(
     epochs=10,

@@ -15,8 +15,8 @@ the four images that excite the same map of the second correlate by 0.77 on aver
 References: M. D. Zeiler and R. Fergus, Visualizing and understanding convolutional networks, 2014.
 """
 
-from experiments import command
-from experiments.command import extra, require
+from experiments.commands import command
+from experiments.commands.command import extra, require
 
 with extra("experiments"):
     import dataclasses
@@ -32,9 +32,9 @@ with extra("experiments"):
     from matplotlib.figure import Figure
 
     from experiments.data import DATA_DIR, load
-    from experiments.runs import Run, new_folder
-    from experiments.short import accuracy, learn
-    from experiments.trainer import scale
+    from experiments.training.network import scale
+    from experiments.training.runs import Run, new_folder
+    from experiments.training.short import accuracy, learn
     from jaxcnn import analysis, nn
     from jaxcnn.models import LeNet5
     from jaxcnn.visualize.figures import hide_axes

@@ -23,8 +23,8 @@ after 15.
 References: F. Yu and V. Koltun, Multi-scale context aggregation by dilated convolutions, 2016.
 """
 
-from experiments import command
-from experiments.command import extra, require
+from experiments.commands import command
+from experiments.commands.command import extra, require
 
 with extra("experiments"):
     import dataclasses
@@ -35,11 +35,11 @@ with extra("experiments"):
     import tyro
     from flax import nnx
 
-    from experiments.augment import Augmentation
-    from experiments.compare import curve_picture, last, train_each
     from experiments.data import DATA_DIR, load
-    from experiments.runs import Run, new_folder
-    from experiments.trainer import Recipe
+    from experiments.training.augment import Augmentation
+    from experiments.training.compare import curve_picture, last, train_each
+    from experiments.training.recipe import Recipe
+    from experiments.training.runs import Run, new_folder
     from jaxcnn import analysis, nn
 
 RECIPE = Recipe(

@@ -26,8 +26,8 @@ References: J. Howard and S. Gugger, Deep learning for coders with fastai and Py
 chapter 13; L. N. Smith and N. Topin, Super-convergence, 2018.
 """
 
-from experiments import command
-from experiments.command import extra, require
+from experiments.commands import command
+from experiments.commands.command import extra, require
 
 with extra("experiments"):
     import dataclasses
@@ -44,9 +44,9 @@ with extra("experiments"):
     from matplotlib.figure import Figure
 
     from experiments.data import DATA_DIR, load
-    from experiments.runs import Run, new_folder
-    from experiments.short import accuracy, edges, learn
-    from experiments.trainer import scale
+    from experiments.training.network import scale
+    from experiments.training.runs import Run, new_folder
+    from experiments.training.short import accuracy, edges, learn
     from jaxcnn import visualize
     from jaxcnn.models import SimpleCNN
     from jaxcnn.visualize.figures import COLOURS, hide_axes

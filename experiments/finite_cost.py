@@ -10,8 +10,8 @@ Result (a shared core of an AMD EPYC, Python 3.11, JAX 0.10.2): 0.99 times the C
 check, half of 20 pairs from 0.98 to 1.00; 1.01 in a measurement before. That is the noise.
 """
 
-from experiments import command
-from experiments.command import extra, require
+from experiments.commands import command
+from experiments.commands.command import extra, require
 
 with extra("experiments"):
     import dataclasses
@@ -24,7 +24,7 @@ with extra("experiments"):
 
     from experiments import lenet
     from experiments.data import DATA_DIR, load
-    from experiments.trainer import Programs
+    from experiments.training.programs import Programs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ def main(options: Options) -> None:
     advances, times = {}, {"stop": [], "ignore": []}
     for nonfinite in times:
         recipe = dataclasses.replace(lenet.RECIPE, nonfinite=nonfinite)
-        programs = Programs(lenet.make_model, data, recipe)
+        programs = Programs(lenet.network(), data, recipe)
         programs.compile()
         advances[nonfinite] = programs.batches.advance, programs.initial_state(0), programs.key(0)
     order = np.random.default_rng(options.seed)

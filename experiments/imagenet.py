@@ -17,8 +17,8 @@ and the steps run (two shared cores of an AMD EPYC, Python 3.11, JAX 0.10.2).
 References: P. Goyal et al., Accurate, large minibatch SGD: training ImageNet in 1 hour, 2017.
 """
 
-from experiments import command
-from experiments.command import extra
+from experiments.commands import command
+from experiments.commands.command import extra
 
 with extra("experiments"):
     import dataclasses
@@ -26,8 +26,8 @@ with extra("experiments"):
 
     import tyro
 
-    from experiments.trainer import Recipe
-    from experiments.trainer.session import Session, Subject, train
+    from experiments.training.recipe import Recipe
+    from experiments.training.session import Session, Subject, train
 
 RECIPE = Recipe(
     epochs=90,

@@ -9,25 +9,28 @@ same bits as one that was never stopped: all that is random in a step follows fr
 number of the step.
 """
 
-from experiments import command
-from experiments.command import UserError, extra, fail, printable, require
+from experiments.commands import command
+from experiments.commands.command import UserError, extra, fail, printable, require
 
 with extra("experiments"):
     import dataclasses
     import sys
+    from collections.abc import Callable
     from pathlib import Path
 
     import jax
     import tyro
     from flax import nnx
 
-    from experiments.augment import Augmentation
-    from experiments.digits import read_digit
-    from experiments.runs import Run, newest
-    from experiments.trainer import Recipe, restore, scale
-    from experiments.trainer.session import Session, Subject
-    from experiments.trainer.session import train as train_runs
-    from jaxcnn.models import LeNet5
+    from experiments.data.digits import read_digit
+    from experiments.training.augment import Augmentation
+    from experiments.training.network import scale
+    from experiments.training.recipe import Recipe
+    from experiments.training.restore import restore
+    from experiments.training.runs import Run, newest
+    from experiments.training.session import Session, Subject, saved_subject
+    from experiments.training.session import train as train_runs
+    from experiments.training.zoo import build
 
 SUBJECT = Subject(data="mnist5k", model="lenet5")
 RECIPE = Recipe(
@@ -65,15 +68,21 @@ def train(options: Train) -> None:
     train_runs(options, SUBJECT, options.recipe, name="lenet")
 
 
-def make_model(rngs: nnx.Rngs) -> nnx.Module:
-    """The network of this experiment."""
-    return LeNet5(num_classes=10, rngs=rngs)
+def network(recipe: Recipe = RECIPE) -> Callable[[nnx.Rngs], nnx.Module]:
+    """What makes the network of this experiment."""
+    return build(SUBJECT.model, recipe, classes=10, image_shape=(28, 28, 1))
+
+
+def trained(run: Run) -> nnx.Module:
+    """The network of a run, built as it was trained."""
+    _, recipe = saved_subject(run.folder)
+    return restore(run, network(recipe))
 
 
 def predict(options: Predict) -> int:
     """Prints a line a file; returns 2 if one could not be read, else 0."""
     run = Run(options.run or newest("lenet"))
-    network = restore(run, make_model)
+    model = trained(run)
     code = 0
     for path in options.files:
         try:
@@ -81,7 +90,7 @@ def predict(options: Predict) -> int:
         except UserError as error:
             code = fail(str(error)).code
             continue
-        probabilities = jax.nn.softmax(network(scale(image[None])))[0]
+        probabilities = jax.nn.softmax(model(scale(image[None])))[0]
         digit = int(probabilities.argmax())
         print(f"{printable(str(path))}: {digit} ({float(probabilities[digit]):.2%})", flush=True)
     return code

@@ -16,8 +16,8 @@ test accuracy after 20 epochs, one seed:
     shuffled pixels           91.9 %    94.4 %
 """
 
-from experiments import command
-from experiments.command import extra, require
+from experiments.commands import command
+from experiments.commands.command import extra, require
 
 with extra("experiments"):
     import dataclasses
@@ -30,10 +30,10 @@ with extra("experiments"):
     import tyro
     from flax import nnx
 
-    from experiments.compare import curve_picture, last, train_each
     from experiments.data import DATA_DIR, load
-    from experiments.runs import Run, new_folder
-    from experiments.trainer import Recipe
+    from experiments.training.compare import curve_picture, last, train_each
+    from experiments.training.recipe import Recipe
+    from experiments.training.runs import Run, new_folder
     from jaxcnn import nn
     from jaxcnn.models import LeNet5
 

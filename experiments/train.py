@@ -8,8 +8,8 @@ A resumed run ends with the same bits as one that was never stopped: all that is
 follows from the seed and the step's number.
 """
 
-from experiments import command
-from experiments.command import extra
+from experiments.commands import command
+from experiments.commands.command import extra
 
 with extra("experiments"):
     import dataclasses
@@ -17,9 +17,9 @@ with extra("experiments"):
 
     import tyro
 
-    from experiments.trainer.config import Recipe
-    from experiments.trainer.finder import find_rate
-    from experiments.trainer.session import Place, Session, Subject, train
+    from experiments.training.finder import find_rate
+    from experiments.training.recipe import Recipe
+    from experiments.training.session import Place, Session, Subject, train
 
 SUBJECT = Subject(data="mnist5k", model="lenet5")
 RECIPE = Recipe()

@@ -2,6 +2,8 @@
 
 import gc
 import os
+import runpy
+import sys
 from importlib.metadata import version
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -77,12 +79,25 @@ def rng() -> np.random.Generator:
 @pytest.fixture
 def own_registry():
     """Lets a test register what it likes for the comparison of gradients."""
-    from experiments.gradients import registry
+    from jaxcnn.testing import primitives
 
-    before = dict(registry.PRIMITIVES)
+    before = dict(primitives())
     yield
-    registry.PRIMITIVES.clear()
-    registry.PRIMITIVES.update(before)
+    primitives().clear()
+    primitives().update(before)
+
+
+@pytest.fixture
+def run_module(monkeypatch):
+    """Runs a module as `python -m` does, in this process: (name, *arguments) -> exit code."""
+
+    def run(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        with pytest.raises(SystemExit) as exit_:
+            runpy.run_module(name, run_name="__main__")
+        return exit_.value.code
+
+    return run
 
 
 @pytest.fixture(scope="module", autouse=True)

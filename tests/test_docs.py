@@ -25,7 +25,7 @@ def as_a_user_would():
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_docstring_examples(name):
+def test_docstring_examples(own_registry, name):
     report = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)
     assert report.failed == 0
 

@@ -7,8 +7,8 @@ import runpy
 import jax
 import pytest
 
-from experiments.gradients import comparison, devices
 from jaxcnn import functional
+from jaxcnn.testing import algorithms, select
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -28,8 +28,8 @@ def names(path):
 
 @pytest.fixture(scope="module")
 def by_algorithm():
-    """`devices.by_algorithm`, which is asked for each case once."""
-    computed, found = devices.by_algorithm, {}
+    """`algorithms.by_algorithm`, which is asked for each case once."""
+    computed, found = algorithms.by_algorithm, {}
 
     def once(case, arrays):
         key = case.primitive, case.name
@@ -38,13 +38,12 @@ def by_algorithm():
         return found[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(devices, "by_algorithm", once)
-        comparison.load()
+        patch.setattr(algorithms, "by_algorithm", once)
         yield
 
 
 def test_rows_of_the_gradient_comparison(by_algorithm):
-    rows, every = comparison.select(), comparison.select(algorithms=True)
+    rows, every = select(), select(algorithms=True)
     holds("its # rows", len(rows))
     holds("# rows with `--algorithms`", len(every))
 

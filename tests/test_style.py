@@ -14,7 +14,7 @@ from jaxcnn import analysis, functional, models, nn, reference, testing, visuali
 
 ROOT = pathlib.Path(__file__).parents[1]
 FILES = sorted((ROOT / "jaxcnn").rglob("*.py"))
-SCRIPTS = sorted((ROOT / "experiments").rglob("*.py"))
+SCRIPTS = sorted([*(ROOT / "experiments").rglob("*.py"), *(ROOT / "tests/fuzz").rglob("*.py")])
 PACKAGES = (analysis, functional, models, nn, reference, visualize, testing)
 FUNCTIONS = [
     pytest.param(getattr(package, name), id=f"{package.__name__}.{name}")
@@ -62,7 +62,7 @@ def test_names_are_the_house_names(function):
         assert name not in BANNED_NAMES, f"write {BANNED_NAMES[name]}"
 
 
-@pytest.mark.parametrize("package", PACKAGES[:-1], ids=lambda p: p.__name__)
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.__name__)
 def test_all_is_sorted_and_complete(package):
     assert list(package.__all__) == sorted(package.__all__)
     defined = {

@@ -13,9 +13,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.fuzz.poison import memory
-from experiments.gradients import comparison, registry
 from jaxcnn import reference
+from jaxcnn.testing import primitives
+from tests.fuzz.poison import memory
 
 FLAGS = ("XLA_FLAGS", "JAX_ENABLE_X64")
 
@@ -24,17 +24,16 @@ def test_every_primitive_and_algorithm_in_poisoned_memory():
     """Values and gradients are the reference's, with the same bits in each of 20 calls."""
     environment = {name: value for name, value in os.environ.items() if name not in FLAGS}
     done = subprocess.run(
-        [sys.executable, "-m", "experiments.fuzz", "poison", "--rows", "one", "--draws", "0"],
+        [sys.executable, "-m", "tests.fuzz", "poison", "--rows", "one", "--draws", "0"],
         env={**environment, "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
     )
     print(done.stdout[-500:])
     assert done.returncode == 0, done.stdout + done.stderr
-    comparison.load()
     assert "flags of XLA: none" in done.stdout
     rows = re.search(r"^(\d+) rows", done.stdout, re.MULTILINE)
-    assert rows and int(rows[1]) > 2 * len(registry.PRIMITIVES)
+    assert rows and int(rows[1]) > 2 * len(primitives())
 
 
 # The smallest program that shows why no negative amount of padding is left to XLA's convolution: on

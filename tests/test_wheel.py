@@ -1,4 +1,4 @@
-"""The wheel, installed with the core dependencies alone, gives primitives, modules and models."""
+"""The wheel, with the core dependencies alone, gives primitives, modules, models and checks."""
 
 import os
 import pathlib
@@ -8,12 +8,12 @@ import sys
 ROOT = pathlib.Path(__file__).parents[1]
 
 SCRIPT = """
-import importlib.util, jax, jax.numpy as jnp
+import importlib.util, jax, jax.numpy as jnp, numpy as np
 from flax import nnx
 import jaxcnn
 from jaxcnn import analysis, functional, geometry, models, nn, reference, testing
 assert "site-packages" in jaxcnn.__file__, jaxcnn.__file__
-for heavy in ("matplotlib", "tensorflow_datasets", "tyro", "mlxtend"):
+for heavy in ("experiments", "matplotlib", "tensorflow_datasets", "tyro", "hypothesis"):
     assert importlib.util.find_spec(heavy) is None, heavy
 @jax.jit
 def run(images):
@@ -23,6 +23,11 @@ def run(images):
     return outputs, layer(images), network(images)
 for outputs in run(jnp.ones((2, 28, 28, 1))):
     print(outputs.shape)
+squash = testing.register("squash", jnp.tanh, lambda cotangent, x: cotangent / np.cosh(x) ** 2)
+squash.case("plain", (3, 4))
+for filter in ("conv_local: 2-D", "squash"):
+    for case, dtype in testing.select(filter, dtype=("float64",)):
+        print(case.primitive, testing.compare_row(case, dtype).passed)
 try:
     import jaxcnn.visualize
 except ImportError as error:
@@ -50,4 +55,5 @@ def test_wheel_with_core_dependencies(tmp_path):
     run(*pip, "-c", ROOT / "requirements.lock", wheel)
     shown = run(python, "-c", SCRIPT).splitlines()
     assert shown[:3] == ["(2, 28, 28, 6)", "(2, 28, 28, 6)", "(2, 10)"]
-    assert "jaxcnn[visualize]" in shown[3]
+    assert shown[3:5] == ["conv_local True", "squash True"]
+    assert "jaxcnn[visualize]" in shown[5]

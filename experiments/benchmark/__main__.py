@@ -1,7 +1,7 @@
 """Measures the rows, prints and draws the ratios, and keeps the results."""
 
-from experiments import command
-from experiments.command import UserError, extra, require
+from experiments.commands import command
+from experiments.commands.command import UserError, extra, require
 
 with extra("experiments"):
     import dataclasses
@@ -20,7 +20,7 @@ with extra("experiments"):
 
     from experiments.benchmark import ceiling, check, picture, readme, results, table, timing
     from experiments.benchmark.measure import TORCH, Settings, measure
-    from experiments.benchmark.registry import Row
+    from experiments.benchmark.registry import Benchmark
     from experiments.benchmark.results import Result
     from experiments.benchmark.selection import load_rows, select
     from experiments.benchmark.torch_peer import TorchPeer, here
@@ -149,7 +149,7 @@ def start_torch(options: Options, folder: Path) -> TorchPeer | None:
 
 
 def measure_all(
-    rows: list[Row], options: Options, torch: TorchPeer | None, target: Any
+    rows: list[Benchmark], options: Options, torch: TorchPeer | None, target: Any
 ) -> tuple[dict[str, Any], list[Result]]:
     """Measures the ceiling, every row, and the ceiling once more; returns the head and the rows."""
     plan = timing.Plan(repeats=options.repeats)

@@ -15,7 +15,7 @@ from experiments.benchmark import check, load, programs, timing
 from experiments.benchmark.ceiling import Ceiling
 from experiments.benchmark.compiled import compile_program
 from experiments.benchmark.programs import BOTH, EPOCH, FORWARD, SCAN, STEP
-from experiments.benchmark.registry import Row
+from experiments.benchmark.registry import Benchmark
 from experiments.benchmark.results import OURS, Figures, Result
 from experiments.benchmark.torch_peer import TorchError, TorchPeer
 
@@ -62,7 +62,7 @@ class _Candidate:
     steps: int = 1
 
 
-def measure(row: Row, settings: Settings, ceiling: Ceiling) -> Iterator[Result]:
+def measure(row: Benchmark, settings: Settings, ceiling: Ceiling) -> Iterator[Result]:
     """Yields a result for each mode."""
     data = _Data(row, settings.dtype)
     for together in _modes(row, settings.in_scan):
@@ -96,7 +96,7 @@ def measure(row: Row, settings: Settings, ceiling: Ceiling) -> Iterator[Result]:
             )  # fmt: skip
 
 
-def _modes(row: Row, in_scan: bool) -> list[tuple[str, ...]]:
+def _modes(row: Benchmark, in_scan: bool) -> list[tuple[str, ...]]:
     """The modes, those together that take turns with each other."""
     if row.suite == "primitives":
         return [(FORWARD,), (BOTH,), *([(STEP, SCAN)] if in_scan else [])]
@@ -105,7 +105,7 @@ def _modes(row: Row, in_scan: bool) -> list[tuple[str, ...]]:
     return [(STEP, SCAN) if in_scan else (STEP,)]
 
 
-def _scan_length(row: Row, step: _Candidate | None) -> int:
+def _scan_length(row: Benchmark, step: _Candidate | None) -> int:
     """Iterations, the more the shorter a step is."""
     if row.suite == "models" or step is None or step.sample is None:
         return FEWEST_ITERATIONS
@@ -115,7 +115,7 @@ def _scan_length(row: Row, step: _Candidate | None) -> int:
 class _Data:
     """The arrays of a row, and how much work it is."""
 
-    def __init__(self, row: Row, dtype: str):
+    def __init__(self, row: Benchmark, dtype: str):
         rng = np.random.default_rng(zlib.crc32(row.name.encode()))
         self.row = row
         self.drawn = [draw(rng) for draw in row.draws]
@@ -145,7 +145,7 @@ class _Data:
 
 
 def _builders(
-    row: Row, mode: str, settings: Settings, data: _Data, length: int
+    row: Benchmark, mode: str, settings: Settings, data: _Data, length: int
 ) -> dict[str, Callable[[], _Candidate]]:
     """How each candidate is built, ours first."""
     functions = {OURS: row.ours}
@@ -185,7 +185,7 @@ def _build(
 
 
 def _build_torch(
-    row: Row, mode: str, name: str, torch: TorchPeer, dtype: str, data: _Data
+    row: Benchmark, mode: str, name: str, torch: TorchPeer, dtype: str, data: _Data
 ) -> _Candidate:
     function, options = row.torch or ("", {})
     cotangent = data.drawn_cotangent if mode == BOTH else None

@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from experiments.benchmark.programs import BOTH, EPOCH, FORWARD, STEP
 from experiments.benchmark.results import Result
 from experiments.benchmark.table import peers_in
-from experiments.command import UserError
+from experiments.commands.command import UserError
 
 # Of Okabe and Ito, told apart by the colour-blind, and by their shapes in black and white.
 MARKS = {

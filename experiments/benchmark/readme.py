@@ -7,7 +7,7 @@ from typing import Any
 from experiments.benchmark.programs import BOTH, EPOCH, FORWARD, STEP
 from experiments.benchmark.registry import ROWS
 from experiments.benchmark.results import OURS, Result, geometric_mean, read, scan_cost
-from experiments.command import UserError
+from experiments.commands.command import UserError
 
 BEGIN = "<!-- benchmark: written by `python -m experiments.benchmark readme` -->"
 END = "<!-- benchmark: end -->"

@@ -25,7 +25,7 @@ Draw = Callable[[np.random.Generator], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class Benchmark:
     """One line of the benchmark.
 
     Attributes:
@@ -54,7 +54,7 @@ class Row:
     in_scan: bool = True
 
 
-ROWS: dict[str, Row] = {}
+ROWS: dict[str, Benchmark] = {}
 
 
 def register(
@@ -69,7 +69,7 @@ def register(
     note: str = "",
     suite: str = "primitives",
     in_scan: bool = True,
-) -> Row:
+) -> Benchmark:
     """Adds a row and returns it.
 
     Args:
@@ -79,11 +79,11 @@ def register(
         (generator) -> array.
       ours: the function of the arrays.
       peers: the same by others.
-      torch: as in `Row`.
-      flops: as in `Row`.
-      note: as in `Row`.
-      suite: as in `Row`.
-      in_scan: as in `Row`.
+      torch: as in `Benchmark`.
+      flops: as in `Benchmark`.
+      note: as in `Benchmark`.
+      suite: as in `Benchmark`.
+      in_scan: as in `Benchmark`.
     Raises:
       ValueError: a row has this name already.
     """
@@ -91,7 +91,7 @@ def register(
         raise ValueError(f"register: there is a row {name!r} already; choose another name")
     draws = tuple(array if callable(array) else normal(*array) for array in arrays)
     peers = dict(peers or {})
-    ROWS[name] = Row(suite, family, name, draws, ours, peers, torch, flops, note, in_scan)
+    ROWS[name] = Benchmark(suite, family, name, draws, ours, peers, torch, flops, note, in_scan)
     return ROWS[name]
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import jax
 
-from experiments import files
 from experiments.benchmark.programs import SCAN, STEP
-from experiments.command import UserError
-from experiments.runs import available_cores
+from experiments.commands import files
+from experiments.commands.command import UserError
+from experiments.training.runs import available_cores
 
 OURS = "jaxcnn"
 FOLDER = Path(__file__).parent / "results"

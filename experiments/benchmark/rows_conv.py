@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from flax import nnx
 
 from experiments.benchmark import plain_lax
-from experiments.benchmark.registry import Row, register, scaled
+from experiments.benchmark.registry import Benchmark, register, scaled
 from jaxcnn import functional, geometry
 
 
@@ -23,7 +23,7 @@ def conv(
     family: str = "convolution",
     flax: bool = False,
     note: str = "",
-) -> Row:
+) -> Benchmark:
     """Adds a convolution of inputs (n, *spatial, in) with a kernel (*size, in / groups, out).
 
     `flax` adds `nnx.Conv`.

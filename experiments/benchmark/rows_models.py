@@ -10,7 +10,7 @@ import optax
 from flax import nnx
 
 from experiments.benchmark import plain_flax
-from experiments.benchmark.registry import Draw, Row, register, scaled, whole
+from experiments.benchmark.registry import Benchmark, Draw, register, scaled, whole
 from jaxcnn import models, nn
 
 RATE = 0.01  # of the gradient descent; also in torch_worker/models.py
@@ -26,7 +26,7 @@ def model(
     *,
     batches: int = 0,
     note: str = "",
-) -> Row:
+) -> Benchmark:
     """Adds a step of gradient descent: (images, labels, *state) -> (loss, *state).
 
     The state is what the network keeps but for the averages of batch normalisations, on which no
@@ -38,7 +38,7 @@ def model(
       ours: makes the network, `ours(rngs=...)`; Flax's is made from it.
       torch: its name in `torch_worker/models.py`.
       batches: so many steps, in one `lax.scan`, in place of one.
-      note: as in `Row`.
+      note: as in `Benchmark`.
     """
     leading = (batches,) if batches else ()
     network = _Network(ours)

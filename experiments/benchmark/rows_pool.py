@@ -8,7 +8,7 @@ from typing import Any
 from flax import nnx
 
 from experiments.benchmark import plain_lax
-from experiments.benchmark.registry import Row, register
+from experiments.benchmark.registry import Benchmark, register
 from jaxcnn import functional, geometry
 
 CIFAR = (64, 32, 32, 64)
@@ -26,7 +26,7 @@ def pool(
     flax: bool = False,
     note: str = "",
     **more: Any,
-) -> Row:
+) -> Benchmark:
     """Adds the pool `kind`, the first part of a function's name; `flax` adds `nnx`'s own."""
     per_axis = functools.partial(geometry.per_axis, f"{kind}_pool", rank=len(window_shape))
     options = dict(

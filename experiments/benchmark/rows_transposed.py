@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 
 from experiments.benchmark import plain_lax
-from experiments.benchmark.registry import Row, register, scaled
+from experiments.benchmark.registry import Benchmark, register, scaled
 from experiments.benchmark.rows_conv import LEVEL
 from jaxcnn import functional, geometry
 
@@ -20,7 +20,7 @@ def conv_transpose(
     output_padding: int = 0,
     feature_group_count: int = 1,
     note: str = "",
-) -> Row:
+) -> Benchmark:
     """Adds a transposed convolution with a kernel (*size, in / groups, out)."""
     per_axis = functools.partial(geometry.per_axis, "conv_transpose", rank=len(kernel) - 2)
     options = dict(

@@ -4,8 +4,8 @@ import importlib
 import pkgutil
 
 from experiments import benchmark
-from experiments.benchmark.registry import ROWS, Row
-from experiments.command import UserError
+from experiments.benchmark.registry import ROWS, Benchmark
+from experiments.commands.command import UserError
 
 
 def load_rows(suite: str) -> None:
@@ -16,7 +16,7 @@ def load_rows(suite: str) -> None:
             importlib.import_module(f"{benchmark.__name__}.{module.name}")
 
 
-def select(suite: str, text: str) -> list[Row]:
+def select(suite: str, text: str) -> list[Benchmark]:
     """The rows of a suite whose "family: name" holds `text`, or one of its parts.
 
     Raises:

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from experiments.benchmark import load
-from experiments.command import UserError
-from experiments.runs import available_cores
+from experiments.commands.command import UserError
+from experiments.training.runs import available_cores
 
 WORKER = Path(__file__).parent / "torch_worker"
 

@@ -13,7 +13,7 @@ import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 
-from experiments.command import UserError
+from experiments.commands.command import UserError
 from experiments.data.library import silence
 from experiments.data.split import first_line
 

@@ -4,7 +4,7 @@ import contextlib
 import io
 from collections.abc import Iterator
 
-from experiments.command import UserError, extra
+from experiments.commands.command import UserError, extra
 
 
 def import_tfds():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.command import UserError
+from experiments.commands.command import UserError
 from experiments.data.library import import_tfds
 from experiments.data.masks import MASKS
 from experiments.data.mock import PREFIX, TRAIN, fit_masks, mock_examples

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from experiments import files
+from experiments.commands import files
 
 _DESCRIPTIONS = ("dataset_info.json", "features.json")
 _MOST_BYTES = 2**23  # of a description; ImageNet's have some 40 thousand

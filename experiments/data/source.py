@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from experiments.command import UserError
+from experiments.commands.command import UserError
 from experiments.data.absent import prepare_stock
 from experiments.data.library import import_tfds, silence
 from experiments.data.prepared import check_files, check_split

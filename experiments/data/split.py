@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from experiments.command import UserError
+from experiments.commands.command import UserError
 from experiments.data.decoding import to_array, to_image, to_mask
 
 DEVICE_BYTES = 10**9

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.command import UserError, extra, require
+from experiments.commands.command import UserError, extra, require
 from experiments.data.crops import Pair, middle_crop, random_crop
 from experiments.data.split import Split
 

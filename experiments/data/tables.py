@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from experiments import files
-from experiments.command import UserError
+from experiments.commands import files
+from experiments.commands.command import UserError
 
 _SPLIT_SEED = 0
 _GZIP = b"\x1f\x8b"

@@ -7,8 +7,8 @@
 `index.html` in the folder holds everything and loads nothing: it can be sent and opened anywhere.
 """
 
-from experiments import command
-from experiments.command import UserError, extra, require
+from experiments.commands import command
+from experiments.commands.command import UserError, extra, require
 
 with extra("experiments"):
     import contextlib
@@ -23,7 +23,7 @@ with extra("experiments"):
 
     from experiments.gallery import page, trained
     from experiments.gallery.pictures import SECTIONS, Picture, Section
-    from experiments.runs import new_folder
+    from experiments.training.runs import new_folder
     from jaxcnn import functional, visualize
 
 DPI = 150  # of the pictures

@@ -13,9 +13,9 @@ import optax
 from experiments import lenet
 from experiments.data import load
 from experiments.gallery.pictures import Picture, Section
-from experiments.runs import Run, new_folder
-from experiments.short import learn
-from experiments.trainer import restore, scale
+from experiments.training.network import scale
+from experiments.training.runs import Run, new_folder
+from experiments.training.short import learn
 
 Examples = tuple[np.ndarray, np.ndarray]
 """Images `(n, 28, 28, 1)`, bytes, and labels `(n,)`."""
@@ -120,7 +120,7 @@ def names(folder: Path, run: Path | None, epochs: int, data_dir: Path) -> dict[s
         lenet.train(lenet.Train(run=run, data_dir=data_dir, recipe=recipe))
     data = load(lenet.SUBJECT.data, data_dir=data_dir)
     examples = data.train.arrays()
-    model, lines = restore(Run(run), lenet.make_model), Run(run).metrics()
+    model, lines = lenet.trained(Run(run)), Run(run).metrics()
     pixels, labels = data.test.arrays()
     images = scale(pixels)
     probabilities = np.asarray(jax.nn.softmax(model(images)))
@@ -177,4 +177,4 @@ def _learn(examples: Examples, optimizer: optax.GradientTransformation, steps: i
     """A short training of a fresh network."""
     size = min(64, len(examples[0]))
     options = dict(steps=steps, batch_size=size, seed=1)
-    return learn(lenet.make_model, *examples, optimizer, **options, **watched)
+    return learn(lenet.network(), *examples, optimizer, **options, **watched)

@@ -10,9 +10,6 @@ Nearly all of the time is XLA's: 9 programs a row in float64, compiled as users'
 XLA_FLAGS=--xla_backend_optimization_level=0 it takes two thirds of that (25 s of CPU in place of 36
 for the 15 rows of `max_pool`), and holds less: faults of the optimiser stay unseen.
 
-Each `cases_*.py` beside this file holds the cases of one family; a line adds one.
+The rows, and how they are compared, are `jaxcnn.testing`'s; each file in `jaxcnn/testing/cases/`
+holds the cases of one family, and a line there adds one.
 """
-
-from experiments.gradients.registry import distinct, fixed, normal, register, tied, uniform
-
-__all__ = ["distinct", "fixed", "normal", "register", "tied", "uniform"]

@@ -1,11 +1,14 @@
 """Compares every gradient of the library with the one derived by hand, and prints the table."""
 
-from experiments import command
-from experiments.command import extra, require
+from experiments.commands import command
+from experiments.commands.command import UserError, extra, require
 
 with extra("experiments"):
+    import importlib
     import os
+    import re
     import sys
+    from collections.abc import Sequence
     from dataclasses import dataclass, field
     from pathlib import Path
 
@@ -20,7 +23,8 @@ with extra("experiments"):
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from experiments.gradients import comparison, table
+    from experiments.gradients import table
+    from jaxcnn import testing
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,11 @@ class Options:
 
 def main(options: Options) -> int:
     """Runs the rows that `options` choose; returns 1 if one of them differs, 130 after Ctrl-C."""
-    comparison.load(options.module)
-    chosen = comparison.select(options.filter, options.dtype, options.algorithms)
+    load(options.module)
+    try:
+        chosen = testing.select(options.filter, dtype=options.dtype, algorithms=options.algorithms)
+    except ValueError as error:  # about one of these arguments, which are options here
+        raise UserError(re.sub(r"^select: `(\w+)`", r"--\1", str(error))) from None
     number, count = options.turn
     chosen = chosen[number - 1 :: count]
     target = table.console()
@@ -78,25 +85,41 @@ def main(options: Options) -> int:
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
     )  # fmt: skip
-    rows, stopped = [], False
+    outcomes, stopped = [], False
     try:
         with Progress(
             *columns, console=target, transient=True, disable=not target.is_terminal
         ) as progress:
             task = progress.add_task("comparing", total=len(chosen))
-            for row in comparison.compare(chosen, options.transforms, options.workers):
-                rows.append(row)
-                progress.update(task, advance=1, description=row.primitive)
+            for outcome in testing.compare_rows(
+                chosen, transforms=options.transforms, workers=options.workers
+            ):
+                outcomes.append(outcome)
+                progress.update(task, advance=1, description=outcome.primitive)
     except KeyboardInterrupt:  # what was done by then is shown and kept
         stopped = True
-    table.show(rows, target, left=len(chosen) - len(rows))
+    table.show(outcomes, target, left=len(chosen) - len(outcomes))
     if options.json:
-        table.write_json(rows, options.json)
+        table.write_json(outcomes, options.json)
     if options.csv:
-        table.write_csv(rows, options.csv)
+        table.write_csv(outcomes, options.csv)
     if stopped:
         return 130
-    return 0 if all(row.passed for row in rows) else 1
+    return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+def load(modules: Sequence[str]) -> None:
+    """Imports what registers rows: the library's families of cases, then the user's `modules`."""
+    testing.primitives()
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name.partition(".")[0] and error.name != name:
+                raise
+            raise UserError(
+                f"--module {name} was not found; run from its folder, or put that on PYTHONPATH"
+            ) from None
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from experiments.gradients.comparison import Row
+from jaxcnn.testing import Outcome
 
 # Heading -> the checks whose largest error stands under it.
 COLUMNS = {
@@ -37,7 +37,7 @@ def console() -> Console:
     return here if here.is_terminal else Console(width=PLAIN_WIDTH)
 
 
-def show(rows: Sequence[Row], target: Console, left: int = 0) -> None:
+def show(rows: Sequence[Outcome], target: Console, left: int = 0) -> None:
     """Prints a line per row, then what differs in full, then how many agree and were left out."""
     table = Table(box=box.SIMPLE_HEAD if target.is_terminal else None, pad_edge=False)
     for heading in ("primitive", "case", "dtype"):
@@ -61,7 +61,7 @@ def show(rows: Sequence[Row], target: Console, left: int = 0) -> None:
     target.print(f"\n{len(rows) - len(failed)} of {len(rows)} rows agree{rest}", highlight=False)
 
 
-def write_json(rows: Sequence[Row], path: Path) -> None:
+def write_json(rows: Sequence[Outcome], path: Path) -> None:
     """Writes one object per row, with every check under `errors`; what is no number is null."""
     objects = []
     for row in rows:
@@ -70,7 +70,7 @@ def write_json(rows: Sequence[Row], path: Path) -> None:
     path.write_text(json.dumps(objects, indent=2) + "\n")
 
 
-def write_csv(rows: Sequence[Row], path: Path) -> None:
+def write_csv(rows: Sequence[Outcome], path: Path) -> None:
     """Writes a line per row, with a column per check that any row has."""
     checks = dict.fromkeys(check for row in rows for check in row.errors)
     with path.open("w", newline="") as file:

@@ -7,9 +7,11 @@ of "copy pixel source[u] to u" is "add what arrives at u to pixel source[u]".
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+from jaxcnn import geometry
 from jaxcnn.geometry import Windows
 
 
@@ -17,6 +19,52 @@ def as_float(array: np.ndarray) -> np.ndarray:
     """Returns the array in float64, or complex128 if it is complex."""
     array = np.asarray(array)
     return array.astype(np.complex128 if np.iscomplexobj(array) else np.float64)
+
+
+def lay_windows(
+    function: str,
+    inputs: np.ndarray,
+    kernel_size: tuple[int, ...],
+    *,
+    strides: Any = 1,
+    padding: Any = "SAME",
+    padding_mode: str = "zeros",
+    input_dilation: Any = 1,
+    kernel_dilation: Any = 1,
+) -> tuple[np.ndarray, Windows, str]:
+    """Flattens the batch and works out where the windows lie and what fills the padding.
+
+    Returns:
+      The inputs as (n, *spatial, channels) in float64, the windows, and the fill.
+    """
+    rank = len(kernel_size)
+    x = flatten_batch(as_float(inputs), rank)
+    dilation = geometry.per_axis(function, "kernel_dilation", kernel_dilation, rank)
+    padding, mode = geometry.fill_and_amounts(
+        function, padding, padding_mode, kernel_size, dilation
+    )
+    windows = geometry.windows(
+        function,
+        x.shape[1:-1],
+        kernel_size,
+        strides=strides,
+        padding=padding,
+        dilation=dilation,
+        input_dilation=input_dilation,
+        crop=True,
+    )
+    return x, windows, mode
+
+
+def batch_shape(inputs: np.ndarray, rank: int) -> tuple[int, ...]:
+    """The batch axes of `(*batch, *spatial, channels)`."""
+    return np.shape(inputs)[: np.ndim(inputs) - rank - 1]
+
+
+def channel_groups(in_features: int, out_features: int, count: int) -> list[tuple[slice, slice]]:
+    """The input and output channels of each group."""
+    a, b = in_features // count, out_features // count
+    return [(slice(q * a, q * a + a), slice(q * b, q * b + b)) for q in range(count)]
 
 
 def source_index(size: int, low: int, high: int, mode: str) -> np.ndarray:

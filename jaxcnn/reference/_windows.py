@@ -41,7 +41,7 @@ def windowed(
         dilation=window_dilation,
         ceil_mode=ceil_mode,
     )
-    return x, windows, padding_mode, np.shape(inputs)[: np.ndim(inputs) - rank - 1]
+    return x, windows, padding_mode, _taps.batch_shape(inputs, rank)
 
 
 def pixels_by_window(
@@ -92,7 +92,7 @@ def reduce_windows(
     return out
 
 
-def scatter_windows(
+def reduce_windows_vjp(
     x: np.ndarray,
     cotangent: np.ndarray,
     windows: Windows,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from jaxcnn.reference._taps import as_float, flatten_batch, restore_batch
+from jaxcnn.reference._taps import as_float, batch_shape, flatten_batch, restore_batch
 from jaxcnn.reference._windows import Place, at
 from jaxcnn.reference.pool import first_largest
 
@@ -158,7 +158,7 @@ def _prepare(
     rank = len(output_shape)
     x = flatten_batch(as_float(inputs), rank)
     shape = tuple(n if m is None else m for n, m in zip(x.shape[1:-1], output_shape, strict=True))
-    return x, shape, np.shape(inputs)[: np.ndim(inputs) - rank - 1]
+    return x, shape, batch_shape(inputs, rank)
 
 
 def _windows(

@@ -38,7 +38,7 @@ def blur_pool(
     out = np.zeros((len(x), *windows.output_shape, x.shape[-1]), x.dtype)
     for tap, where in _taps.taps(windows):
         out += _weight(tap, window_shape) * padded[where]
-    return _taps.restore_batch(out, np.shape(inputs)[: np.ndim(inputs) - windows.rank - 1])
+    return _taps.restore_batch(out, _taps.batch_shape(inputs, windows.rank))
 
 
 def blur_pool_vjp(

@@ -4,7 +4,6 @@ import numpy as np
 
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.reference import _taps
-from jaxcnn.reference._lay import batch_shape, channel_groups, lay_windows
 
 
 def conv(
@@ -42,7 +41,7 @@ def conv(
       `(*batch, *out, out_features)` in float64, or complex128 for complex arguments.
     """
     kernel = _taps.as_float(kernel)
-    x, windows, mode = lay_windows(
+    x, windows, mode = _taps.lay_windows(
         "conv",
         inputs,
         kernel.shape[:-2],
@@ -57,13 +56,15 @@ def conv(
     padded = _taps.dilate_and_pad(x, windows, mode)
     dtype = np.result_type(x, kernel)
     out = np.zeros((len(x), *windows.output_shape, kernel.shape[-1]), dtype)
-    for group_in, group_out in channel_groups(x.shape[-1], kernel.shape[-1], feature_group_count):
+    for group_in, group_out in _taps.channel_groups(
+        x.shape[-1], kernel.shape[-1], feature_group_count
+    ):
         for tap, where in _taps.taps(windows):
             pixels = padded[where][..., group_in]
             out[..., group_out] += pixels @ kernel[tap][:, group_out]
     if bias is not None:
         out = out + _taps.as_float(bias)
-    return _taps.restore_batch(out, batch_shape(inputs, windows.rank))
+    return _taps.restore_batch(out, _taps.batch_shape(inputs, windows.rank))
 
 
 def conv_vjp(
@@ -83,7 +84,7 @@ def conv_vjp(
     """Pulls the cotangent g of `conv` back to its arguments.
 
     Let L be a scalar with g[i, o] = dL/d out[i, o]. The forward sum is linear in each argument, so
-    each gradient is g times the other factor of that sum.
+    each gradient is g times whatever stands beside the argument in that sum.
 
     Inputs. x[u, c] enters out[i, o] through the tap a with i*s + a*d = u:
 
@@ -128,7 +129,7 @@ def conv_vjp(
       by the transpose, without conjugation, as JAX does.
     """
     kernel = _taps.as_float(kernel)
-    x, windows, mode = lay_windows(
+    x, windows, mode = _taps.lay_windows(
         "conv",
         inputs,
         kernel.shape[:-2],
@@ -146,7 +147,9 @@ def conv_vjp(
     dtype = np.result_type(x, kernel, g)
     every = tuple(range(g.ndim - 1))
     d_padded, d_kernel = np.zeros(padded.shape, dtype), np.zeros(kernel.shape, dtype)
-    for group_in, group_out in channel_groups(x.shape[-1], kernel.shape[-1], feature_group_count):
+    for group_in, group_out in _taps.channel_groups(
+        x.shape[-1], kernel.shape[-1], feature_group_count
+    ):
         for tap, where in _taps.taps(windows):
             g_group = g[..., group_out]
             d_padded[where][..., group_in] += g_group @ kernel[tap][:, group_out].T

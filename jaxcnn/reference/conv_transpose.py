@@ -52,11 +52,12 @@ def conv_transpose(
         inputs, kernel, strides, padding, padding_mode, output_padding, output_shape,
         kernel_dilation, feature_group_count, transpose_kernel,
     )  # fmt: skip
-    batch = np.shape(inputs)[: np.ndim(inputs) - windows.rank - 1]
-    per_group = w.shape[-2]
-    shape = (len(x), *windows.padded().sizes, per_group * feature_group_count)
+    batch = _taps.batch_shape(inputs, windows.rank)
+    out_features = w.shape[-2] * feature_group_count
+    shape = (len(x), *windows.padded().sizes, out_features)
     canvas = np.zeros(shape, np.result_type(x, w))
-    for channels, features in _groups(x.shape[-1], per_group, feature_group_count):
+    groups = _taps.channel_groups(x.shape[-1], out_features, feature_group_count)
+    for channels, features in groups:
         for tap, where in _taps.taps(windows):
             canvas[where][..., features] += x[..., channels] @ w[tap][:, channels].T
     out = _taps.dilate_and_pad_vjp(canvas, windows, mode)
@@ -132,7 +133,8 @@ def conv_transpose_vjp(
     padded = _taps.dilate_and_pad(g, windows, mode)
     every = tuple(range(x.ndim - 1))
     d_x, d_w = np.zeros(x.shape, dtype), np.zeros(w.shape, dtype)
-    for channels, features in _groups(x.shape[-1], w.shape[-2], feature_group_count):
+    groups = _taps.channel_groups(x.shape[-1], g.shape[-1], feature_group_count)
+    for channels, features in groups:
         for tap, where in _taps.taps(windows):
             pixels = padded[where][..., features]
             d_x[..., channels] += pixels @ w[tap][:, channels]
@@ -176,9 +178,3 @@ def _exchanged(kernel: np.ndarray, groups: int) -> np.ndarray:
     flipped = np.flip(kernel, tuple(range(kernel.ndim - 2)))
     blocks = np.split(flipped, groups, axis=-1)
     return np.concatenate([np.swapaxes(block, -1, -2) for block in blocks], axis=-1)
-
-
-def _groups(in_features: int, features_per_group: int, count: int) -> list[tuple[slice, slice]]:
-    """The input channels and output features of each group."""
-    a, b = in_features // count, features_per_group
-    return [(slice(q * a, q * a + a), slice(q * b, q * b + b)) for q in range(count)]

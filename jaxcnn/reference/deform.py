@@ -8,7 +8,6 @@ import numpy as np
 
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.reference import _taps
-from jaxcnn.reference._lay import batch_shape, channel_groups, lay_windows
 
 Corner = tuple[tuple[int, ...], float, tuple[float, ...]]
 
@@ -65,11 +64,11 @@ def deform_conv(
             )
     out = np.zeros((n, *out_shape, kernel.shape[-1]), np.result_type(flat, kernel))
     k = kernel.reshape((taps, *kernel.shape[-2:]))
-    for c, o in channel_groups(x.shape[-1], kernel.shape[-1], feature_group_count):
+    for c, o in _taps.channel_groups(x.shape[-1], kernel.shape[-1], feature_group_count):
         out[..., o] = np.tensordot(y[..., c], k[..., o], axes=([-2, -1], [0, 1]))
     if bias is not None:
         out = out + _taps.as_float(bias)
-    return _taps.restore_batch(out, batch_shape(x, kernel.ndim - 2))
+    return _taps.restore_batch(out, _taps.batch_shape(x, kernel.ndim - 2))
 
 
 def deform_conv_vjp(
@@ -130,7 +129,7 @@ def deform_conv_vjp(
     k = kernel.reshape((taps, *kernel.shape[-2:]))
     dtype = np.result_type(flat, kernel, g)
     h = np.zeros((n, *out_shape, taps, x.shape[-1]), dtype)
-    for c, o in channel_groups(x.shape[-1], kernel.shape[-1], feature_group_count):
+    for c, o in _taps.channel_groups(x.shape[-1], kernel.shape[-1], feature_group_count):
         h[..., c] = np.tensordot(g[..., o], k[..., o], axes=(-1, -1))
 
     y, d_flat = np.zeros(h.shape, dtype), np.zeros(flat.shape, dtype)
@@ -148,7 +147,7 @@ def deform_conv_vjp(
             d_moves[where] += np.array(slopes) * m * (h_here * value).sum()
 
     d_k, every = np.zeros(k.shape, dtype), tuple(range(g.ndim - 1))
-    for c, o in channel_groups(x.shape[-1], kernel.shape[-1], feature_group_count):
+    for c, o in _taps.channel_groups(x.shape[-1], kernel.shape[-1], feature_group_count):
         d_k[..., o] = np.tensordot(y[..., c], g[..., o], axes=(every, every))
     return (
         d_flat.reshape(x.shape),
@@ -167,7 +166,7 @@ def _prepare(x, kernel, offsets, mask, groups: int, options: dict):
       without one; and where each tap lies before it is moved, (*out, taps, axes).
     """
     kernel_size = kernel.shape[:-2]
-    flat, windows, _ = lay_windows("deform_conv", x, kernel_size, **options)
+    flat, windows, _ = _taps.lay_windows("deform_conv", x, kernel_size, **options)
     rank, out_shape, taps = windows.rank, windows.output_shape, math.prod(kernel_size)
     shape = (len(flat), *out_shape, groups, taps)
     moves = np.asarray(offsets, np.float64).reshape((*shape, rank))

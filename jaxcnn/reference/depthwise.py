@@ -4,7 +4,6 @@ import numpy as np
 
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.reference import _taps
-from jaxcnn.reference._lay import batch_shape, lay_windows
 
 
 def depthwise_conv(
@@ -40,7 +39,7 @@ def depthwise_conv(
       `(*batch, *out, in_features * multiplier)` in float64, or complex128 for complex arguments.
     """
     kernel = _taps.as_float(kernel)
-    x, windows, mode = lay_windows(
+    x, windows, mode = _taps.lay_windows(
         "depthwise_conv",
         inputs,
         kernel.shape[:-2],
@@ -59,7 +58,7 @@ def depthwise_conv(
     out = out.reshape((*out.shape[:-2], kernel.shape[-2] * kernel.shape[-1]))
     if bias is not None:
         out = out + _taps.as_float(bias)
-    return _taps.restore_batch(out, batch_shape(inputs, windows.rank))
+    return _taps.restore_batch(out, _taps.batch_shape(inputs, windows.rank))
 
 
 def depthwise_conv_vjp(
@@ -109,7 +108,7 @@ def depthwise_conv_vjp(
       by the transpose, without conjugation, as JAX does.
     """
     kernel = _taps.as_float(kernel)
-    x, windows, mode = lay_windows(
+    x, windows, mode = _taps.lay_windows(
         "depthwise_conv",
         inputs,
         kernel.shape[:-2],

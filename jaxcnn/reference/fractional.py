@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from jaxcnn.reference._taps import as_float, flatten_batch, restore_batch
+from jaxcnn.reference._taps import as_float, batch_shape, flatten_batch, restore_batch
 from jaxcnn.reference.adaptive import scatter_add
 from jaxcnn.reference.pool import first_largest
 
@@ -101,7 +101,7 @@ def fractional_max_pool_with_indices(
             winner = first_largest(values)
             out[(n, *place, c)] = values[winner]
             indices[(n, *place, c)] = np.ravel_multi_index(pixels[winner], sizes)
-    batch = np.shape(inputs)[: np.ndim(inputs) - rank - 1]
+    batch = batch_shape(inputs, rank)
     return restore_batch(out, batch), restore_batch(indices, batch)
 
 

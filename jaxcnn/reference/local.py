@@ -6,7 +6,6 @@ import numpy as np
 
 from jaxcnn.geometry import IntPerAxis, Padding, Windows
 from jaxcnn.reference import _taps
-from jaxcnn.reference._lay import batch_shape, lay_windows
 
 
 def conv_local(
@@ -40,7 +39,7 @@ def conv_local(
       `(*batch, *out, out_features)` in float64, or complex128 for complex arguments.
     """
     kernel = _taps.as_float(kernel)
-    x, windows, mode = lay_windows(
+    x, windows, mode = _taps.lay_windows(
         "conv_local",
         inputs,
         kernel.shape[kernel.ndim // 2 - 1 : -2],
@@ -59,7 +58,7 @@ def conv_local(
         out[:, *place] = np.tensordot(pixels, kernel[place], axes=(every, range(len(every))))
     if bias is not None:
         out = out + _taps.as_float(bias)
-    return _taps.restore_batch(out, batch_shape(inputs, windows.rank))
+    return _taps.restore_batch(out, _taps.batch_shape(inputs, windows.rank))
 
 
 def conv_local_vjp(
@@ -105,7 +104,7 @@ def conv_local_vjp(
       The gradients of inputs, kernel and bias (None without one).
     """
     kernel = _taps.as_float(kernel)
-    x, windows, mode = lay_windows(
+    x, windows, mode = _taps.lay_windows(
         "conv_local",
         inputs,
         kernel.shape[kernel.ndim // 2 - 1 : -2],

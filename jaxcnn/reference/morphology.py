@@ -39,7 +39,7 @@ def grey_dilation(
     for window, seen in _windows_and_taps(windows):
         sums = np.stack([x[(slice(None), *pixel)] + kernel[tap] for tap, pixel in seen])
         out[(slice(None), *window)] = sums.max(axis=0)
-    return _taps.restore_batch(out, np.shape(inputs)[: np.ndim(inputs) - windows.rank - 1])
+    return _taps.restore_batch(out, _taps.batch_shape(inputs, windows.rank))
 
 
 def grey_dilation_vjp(

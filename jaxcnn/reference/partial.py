@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from jaxcnn.reference import _taps
-from jaxcnn.reference._lay import batch_shape, lay_windows
 from jaxcnn.reference.conv import conv, conv_vjp
 
 
@@ -109,10 +108,10 @@ def _prepare(
     rank, features = len(kernel_size), np.shape(kernel)[-1]
     m = np.asarray(mask) != 0
     x = np.where(m, _taps.as_float(inputs), 0)
-    flat, windows, mode = lay_windows("partial_conv", m, kernel_size, **geometry)
+    flat, windows, mode = _taps.lay_windows("partial_conv", m, kernel_size, **geometry)
     padded = _taps.dilate_and_pad(flat, windows, mode)
     count = sum(padded[where] for _, where in _taps.taps(windows))
-    count = _taps.restore_batch(np.asarray(count), batch_shape(m, rank))
+    count = _taps.restore_batch(np.asarray(count), _taps.batch_shape(m, rank))
     taps = np.prod(kernel_size)
     if m.shape[-1] > 1:
         per_group = m.shape[-1] // groups

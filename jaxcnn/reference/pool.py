@@ -15,7 +15,7 @@ import numpy as np
 from jaxcnn import geometry
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.reference._taps import restore_batch
-from jaxcnn.reference._windows import read, reduce_windows, scatter_windows, windowed
+from jaxcnn.reference._windows import read, reduce_windows, reduce_windows_vjp, windowed
 
 
 def max_pool(
@@ -98,7 +98,7 @@ def max_pool_vjp(
     def shares(place, pixels):
         return np.arange(len(pixels))[:, None, None] == first_largest(read(x, pixels))
 
-    gradient = scatter_windows(x, cotangent, windows, mode, shares)
+    gradient = reduce_windows_vjp(x, cotangent, windows, mode, shares)
     return (gradient.reshape(np.shape(inputs)),)
 
 
@@ -224,7 +224,7 @@ def avg_pool_vjp(
         count = _count(pixels, count_include_pad, divisor_override)
         return np.full((len(pixels), 1, 1), 1 / count)
 
-    gradient = scatter_windows(x, cotangent, windows, mode, shares)
+    gradient = reduce_windows_vjp(x, cotangent, windows, mode, shares)
     return (gradient.reshape(np.shape(inputs)),)
 
 

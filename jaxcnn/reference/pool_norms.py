@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.reference._taps import restore_batch
-from jaxcnn.reference._windows import read, reduce_windows, scatter_windows, windowed
+from jaxcnn.reference._windows import read, reduce_windows, reduce_windows_vjp, windowed
 from jaxcnn.reference.pool import first_largest
 
 
@@ -101,7 +101,7 @@ def lp_pool_vjp(
         ratio = np.where(values == 0, 1, size) / np.where(out == 0, 1, out)
         return ratio ** (norm_order - 1) * np.sign(values)
 
-    gradient = scatter_windows(x, cotangent, windows, mode, shares)
+    gradient = reduce_windows_vjp(x, cotangent, windows, mode, shares)
     return (gradient.reshape(np.shape(inputs)),)
 
 
@@ -199,7 +199,7 @@ def logsumexp_pool_vjp(
         total = size.sum(0)
         return size / np.where(total == 0, 1, total)
 
-    gradient = scatter_windows(x, cotangent, windows, mode, shares)
+    gradient = reduce_windows_vjp(x, cotangent, windows, mode, shares)
     return (gradient.reshape(np.shape(inputs)),)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.reference._taps import flatten_batch, restore_batch
-from jaxcnn.reference._windows import at, read, reduce_windows, scatter_windows, windowed
+from jaxcnn.reference._windows import at, read, reduce_windows, reduce_windows_vjp, windowed
 
 
 def stochastic_pool(
@@ -112,7 +112,7 @@ def stochastic_pool_vjp(
         slopes = (2 * weights - _expected(values)) / np.where(finite, total, 1)
         return np.where(finite & (values > 0), slopes, 0)
 
-    gradient = scatter_windows(x, cotangent, windows, mode, shares)
+    gradient = reduce_windows_vjp(x, cotangent, windows, mode, shares)
     return (gradient.reshape(np.shape(inputs)),)
 
 

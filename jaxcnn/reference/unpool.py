@@ -182,7 +182,7 @@ def _unpool_arguments(
         output_shape=output_shape,
     )
     place = _planes(_taps.flatten_batch(np.asarray(indices), rank))
-    return _planes(x), place, spatial, np.shape(inputs)[: np.ndim(inputs) - rank - 1]
+    return _planes(x), place, spatial, _taps.batch_shape(inputs, rank)
 
 
 def _planes(array: np.ndarray) -> np.ndarray:

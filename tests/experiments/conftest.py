@@ -1,8 +1,6 @@
 """What the tests of the experiments share: prepared data and a run of a very small classifier."""
 
 import contextlib
-import runpy
-import sys
 from pathlib import Path
 
 import jax
@@ -10,11 +8,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments.augment import Augmentation
 from experiments.data import Dataset, Split, load
 from experiments.data.split import Layout
-from experiments.runs import Run
-from experiments.trainer import Programs, Recipe, fit, pictures
+from experiments.training import pictures
+from experiments.training.augment import Augmentation
+from experiments.training.loop import fit
+from experiments.training.programs import Programs
+from experiments.training.recipe import Recipe
+from experiments.training.runs import Run
 
 TINY = Recipe(
     epochs=5,
@@ -83,19 +84,6 @@ def as_users_run():
         jax.numpy_rank_promotion("allow"),
     ):
         yield
-
-
-@pytest.fixture
-def run_module(monkeypatch):
-    """Runs a module as `python -m` does, in this process: (name, *arguments) -> exit code."""
-
-    def run(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [name, *arguments])
-        with pytest.raises(SystemExit) as exit_:
-            runpy.run_module(name, run_name="__main__")
-        return exit_.value.code
-
-    return run
 
 
 class TinyModel(nnx.Module):

@@ -29,7 +29,7 @@ from experiments.benchmark import (
 )
 from experiments.benchmark.programs import BOTH, EPOCH, FORWARD, SCAN, STEP
 from experiments.benchmark.results import Figures, Result
-from experiments.command import UserError
+from experiments.commands.command import UserError
 from jaxcnn import functional, models, nn
 
 selection.load_rows("primitives")

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from experiments import checkerboard, command
+from experiments import checkerboard
+from experiments.commands import command
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments import command, deconvnet
+from experiments import deconvnet
+from experiments.commands import command
 from jaxcnn import nn
 
 pytestmark = pytest.mark.usefixtures("plain_jax")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments import command, detector
+from experiments import detector
+from experiments.commands import command
 from experiments.detector import NOTHING, Place
 
 pytestmark = pytest.mark.usefixtures("plain_jax")

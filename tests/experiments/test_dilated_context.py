@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments import compare, dilated_context
+from experiments import dilated_context
+from experiments.training import compare
 from jaxcnn import analysis
 
 pytestmark = pytest.mark.usefixtures("plain_jax")

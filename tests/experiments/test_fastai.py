@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments import command, fastai
+from experiments import fastai
+from experiments.commands import command
 from jaxcnn.models import SimpleCNN
 
 pytestmark = pytest.mark.usefixtures("plain_jax")

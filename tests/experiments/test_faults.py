@@ -15,11 +15,15 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import command
-from experiments.command import Stuck, UserError
-from experiments.runs import Run, new_folder, newest
-from experiments.trainer import Checkpoints, Recipe, fit, memory, pictures, restore
-from experiments.trainer.reading import Reader
+from experiments.commands import command
+from experiments.commands.command import Stuck, UserError
+from experiments.training import pictures
+from experiments.training.checkpoints import Checkpoints
+from experiments.training.loop import fit
+from experiments.training.reading import Reader
+from experiments.training.recipe import Recipe
+from experiments.training.restore import restore
+from experiments.training.runs import Run, new_folder, newest
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
 
@@ -295,7 +299,7 @@ def test_out_of_memory_while_compiling(tiny_programs, monkeypatch):
     with pytest.raises(UserError, match="out of memory while compiling .*lower"):
         tiny_programs.compile()
     with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
-        with memory.explained(tiny_programs, "training"):
+        with tiny_programs.memory_explained("training"):
             raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
 

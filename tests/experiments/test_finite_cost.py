@@ -13,7 +13,7 @@ def test_prints_the_ratio_of_the_times(
     run_module, monkeypatch, make_tiny_model, tiny_data, tiny_recipe, capsys
 ):
     monkeypatch.setattr(data, "load", lambda name, data_dir: tiny_data)
-    monkeypatch.setattr(lenet, "make_model", make_tiny_model)
+    monkeypatch.setattr(lenet, "network", lambda: make_tiny_model)
     monkeypatch.setattr(lenet, "RECIPE", tiny_recipe)
     assert run_module("experiments.finite_cost", "--epochs", "2") == 0
     assert re.fullmatch(

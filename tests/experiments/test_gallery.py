@@ -15,7 +15,7 @@ from flax import nnx
 from matplotlib.figure import Figure
 from PIL import Image
 
-from experiments.command import UserError
+from experiments.commands.command import UserError
 from experiments.gallery import __main__ as gallery
 from experiments.gallery import page, trained
 from experiments.gallery.pictures import SECTIONS
@@ -120,8 +120,8 @@ class Named(nnx.Module):
 
 
 def test_pictures_of_a_trained_network(rng, monkeypatch):
-    lenet = nnx.eval_shape(lambda: trained.lenet.make_model(nnx.Rngs(0)))
-    monkeypatch.setattr(trained.lenet, "make_model", Named)
+    lenet = nnx.eval_shape(lambda: trained.lenet.network()(nnx.Rngs(0)))
+    monkeypatch.setattr(trained.lenet, "network", lambda: Named)
     model = Named(nnx.Rngs(0))
     for part in ("features", "classifier"):
         assert set(getattr(model, part).names) <= set(getattr(lenet, part).names)

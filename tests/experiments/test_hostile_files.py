@@ -22,14 +22,17 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments import command, lenet, train
-from experiments.command import UserError
+from experiments import lenet, train
+from experiments.commands import command
+from experiments.commands.command import UserError
 from experiments.data import load
 from experiments.data.split import Layout
 from experiments.data.tables import read_table
-from experiments.runs import Run
-from experiments.trainer import Checkpoints, epochs, restore
-from experiments.trainer.session import Subject, config
+from experiments.training import epochs
+from experiments.training.checkpoints import Checkpoints
+from experiments.training.restore import restore
+from experiments.training.runs import Run
+from experiments.training.session import Subject, config
 from jaxcnn import models
 from tests.experiments.hostile.corpus import FILES
 from tests.experiments.hostile.makers import TABLE, WEIGHTS, image

@@ -21,11 +21,14 @@ import numpy as np
 import grain
 import orbax.checkpoint
 from flax import nnx
-from experiments.augment import Augmentation
+from experiments.training.augment import Augmentation
 from experiments.data import Dataset, Split
 from experiments.data.split import Layout
-from experiments.runs import Run
-from experiments.trainer import Programs, Recipe, Watch, epochs, fit, pictures
+from experiments.training.runs import Run
+from experiments.training.programs import Programs
+from experiments.training.recipe import Recipe
+from experiments.training.loop import Monitoring, fit
+from experiments.training import epochs, pictures
 
 parent = Path(sys.argv[1])
 pictures.draw = lambda *arguments: None
@@ -33,7 +36,7 @@ Dataset.streamed = True
 jax.config.update("jax_compilation_cache_dir", str(parent / "cache"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-advance, watch = epochs.Streamed.advance, Watch()
+advance, monitoring = epochs.Streamed.advance, Monitoring()
 
 
 def slowly(self, state, done, key):
@@ -62,7 +65,7 @@ def train(name):
     programs.compile()
     resume = (parent / name / "config.json").exists()
     run = Run(parent / name) if resume else Run.create(parent / name, {{}})
-    state, _ = fit(programs, run, seed=3, resume=resume, watch=watch)
+    state, _ = fit(programs, run, seed=3, resume=resume, monitoring=monitoring)
     np.savez(parent / f"{{name}}.npz", *jax.tree.leaves(state))
 
 
@@ -86,7 +89,7 @@ def saved(name):
 
 
 _, status = os.waitpid(start("whole", parent / "whole.log"), 0)
-epochs.Streamed.advance, watch = slowly, Watch(save_seconds=0.05)
+epochs.Streamed.advance, monitoring = slowly, Monitoring(save_seconds=0.05)
 draw, lasts = random.Random(int(sys.argv[2])), []
 for number in range({KILLS}):
     log = parent / f"killed-{{number}}.log"
@@ -107,7 +110,7 @@ for number in range({KILLS}):
     if killed != signal.SIGKILL:
         sys.exit(f"attempt {{number}} ended by itself")
     lasts.append(saved("killed"))
-epochs.Streamed.advance, watch = advance, Watch()
+epochs.Streamed.advance, monitoring = advance, Monitoring()
 _, ended = os.waitpid(start("killed", parent / f"killed-{KILLS}.log"), 0)
 (parent / "lasts.json").write_text(str(lasts))
 sys.exit(status or ended)

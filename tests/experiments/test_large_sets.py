@@ -5,8 +5,9 @@ import json
 import pytest
 from flax import nnx
 
-from experiments import cifar10, command, imagenet
-from experiments.trainer import pictures, zoo
+from experiments import cifar10, imagenet
+from experiments.commands import command
+from experiments.training import pictures, zoo
 from jaxcnn import models, nn
 
 pytestmark = pytest.mark.usefixtures("plain_jax")

@@ -14,9 +14,11 @@ from flax import nnx
 from jax.experimental.compilation_cache import compilation_cache
 from PIL import Image
 
-from experiments import command, lenet
+from experiments import lenet
+from experiments.commands import command
 from experiments.data import load
-from experiments.trainer import Programs, pictures, session
+from experiments.training import pictures, session
+from experiments.training.programs import Programs
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
 
@@ -35,7 +37,7 @@ Split.__init__ = make_few
 """
 # And is told to stop while the first epoch is being noted.
 STOPPED = """
-from experiments.runs import Run
+from experiments.training.runs import Run
 add_metrics = Run.add_metrics
 
 def add_and_stop(self, epoch, **values):
@@ -124,7 +126,7 @@ def runs(few_digits_as_users_run, tmp_path_factory):
 
 
 def parameters(folder):
-    model = lenet.restore(lenet.Run(folder), lenet.make_model)
+    model = lenet.trained(lenet.Run(folder))
     return lenet.jax.tree.leaves(nnx.state(model, nnx.Param))
 
 
@@ -261,6 +263,15 @@ def test_resume_keeps_the_recipe(runs, capsys):
     options = ["--resume", runs[0] / "lenet-whole", "--epochs", "9"]
     message = refusal(options, capsys)
     assert "--epochs (=9) cannot be changed in a run that is resumed, where it is 4" in message
+
+
+def test_a_run_is_used_in_the_precision_it_was_trained_in(tmp_path, monkeypatch):
+    recipe = lenet.dataclasses.replace(lenet.RECIPE, precision="bfloat16")
+    run = lenet.Run.create(tmp_path / "run", session.config(lenet.SUBJECT, recipe))
+    monkeypatch.setattr(
+        lenet, "restore", lambda run, make: nnx.eval_shape(lambda: make(nnx.Rngs(0)))
+    )
+    assert lenet.trained(run).features.conv1.dtype == "bfloat16"
 
 
 def test_config_of_another_experiment(tmp_path, capsys):

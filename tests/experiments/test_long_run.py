@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from experiments.data import Dataset
-from experiments.runs import Run
-from experiments.trainer import Checkpoints, fit, pictures
+from experiments.training import pictures
+from experiments.training.checkpoints import Checkpoints
+from experiments.training.loop import fit
+from experiments.training.runs import Run
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
 

@@ -8,16 +8,9 @@ import re
 import socket
 import subprocess
 import sys
-from types import SimpleNamespace
 
-import jax
 import numpy as np
 import pytest
-from jax.sharding import AbstractMesh, AxisType, PartitionSpec
-
-from experiments import parallel
-from experiments.command import UserError
-from experiments.parallel import place
 
 PROGRAM = pathlib.Path(__file__).with_name("train_on_mesh.py")
 NETWORKS = ("lenet", "resnet", "unet")
@@ -162,74 +155,3 @@ def test_what_is_added_up_is_small(one_process, network, spec):
         for dimensions in re.findall(r"f64\[([\d,]*)\]", line.split("=")[1]):
             shape = tuple(sorted(int(size) for size in dimensions.split(",") if size))
             assert shape in allowed or math.prod(shape) in channels, line[:300]
-
-
-def test_specs():
-    count = jax.device_count()
-    assert dict(parallel.make_mesh().shape) == {"data": count, "space": 1}
-    assert dict(parallel.make_mesh("space=1").shape) == {"data": 1, "space": 1}
-    many = [SimpleNamespace(process_index=rank) for rank in (0, 0, 1, 1)]
-    with pytest.raises(UserError, match=r"--mesh \(=data=64\) takes 64 devices, but there are"):
-        parallel.make_mesh("data=64")
-    with pytest.raises(UserError, match="takes 2 devices, but there are 4 in 2 processes"):
-        parallel.make_mesh("data=2", devices=many)
-    for spec in ("rows=2", "data", "data=0", "data=x", "data=1,data=1", "data=1,"):
-        with pytest.raises(UserError, match="must name data and space at most once"):
-            parallel.make_mesh(spec)
-
-
-def test_parts():
-    mesh = AbstractMesh((2, 4), ("data", "space"), (AxisType.Auto,) * 2)
-    assert parallel.batch_sharding(mesh, 4).spec == PartitionSpec("data", "space")
-    assert parallel.batch_sharding(mesh, 2).spec == PartitionSpec("data")
-    assert parallel.replicated(mesh).is_fully_replicated
-    place.check_shape(mesh, (6, 8, 3, 1))
-    with pytest.raises(UserError, match="splits the 5 images in a batch into 2 parts.*multiple"):
-        place.check_shape(mesh, (5,))
-    with pytest.raises(UserError, match="splits the 30 rows of an image into 4 parts.*multiple"):
-        place.check_shape(mesh, (2, 30, 3, 1))
-
-
-@pytest.mark.parametrize(
-    ("owners", "rank", "share"),
-    [
-        ([[0], [0], [1], [1]], 1, (1, 2)),
-        ([[0, 0], [1, 1]], 0, (0, 2)),
-        ([[0, 0, 1, 1]], 1, (0, 1)),
-        ([[0, 1], [2, 3]], 3, (1, 2)),
-    ],
-)
-def test_shares_of_a_batch(monkeypatch, owners, rank, share):
-    monkeypatch.setattr(jax, "process_index", lambda: rank)
-    assert parallel.batch_share(fake_mesh(owners)) == share
-
-
-def test_uneven_shares_are_refused(monkeypatch):
-    monkeypatch.setattr(jax, "process_index", lambda: 1)
-    with pytest.raises(UserError, match="gives process 1 no whole share of a batch"):
-        parallel.batch_share(fake_mesh([[0, 0, 0], [0, 1, 1], [1, 1, 2]]))
-
-
-def fake_mesh(owners):
-    devices = [[SimpleNamespace(process_index=owner) for owner in row] for row in owners]
-    shape = {"data": len(owners), "space": len(owners[0])}
-    return SimpleNamespace(devices=np.array(devices), shape=shape)
-
-
-def test_one_device_places_as_it_is(rng):
-    mesh = parallel.make_mesh("data=1")
-    images, labels = rng.normal(size=(2, 3, 4, 1)), np.array([0, 1])
-    placed = parallel.place_batch(mesh, (images, labels))
-    np.testing.assert_array_equal(placed[0], images)
-    kept = jax.jit(lambda batch: parallel.constrain(mesh, batch))(parallel.replicate(mesh, placed))
-    np.testing.assert_array_equal(kept[1], labels)
-
-
-def test_one_process_alone(monkeypatch):
-    for name in ("SLURM_STEP_NODELIST", "OMPI_MCA_orte_hnp_uri", "JAX_COORDINATOR_ADDRESS"):
-        monkeypatch.delenv(name, raising=False)
-    parallel.start_processes()
-    assert parallel.is_first()
-    monkeypatch.setenv("SLURM_STEP_NODELIST", "node[1-2]")
-    with pytest.raises(UserError, match="cannot be joined: .*must be called before"):
-        parallel.start_processes()

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments import command, compare, regular_network
-from experiments.trainer import pictures
+from experiments import regular_network
+from experiments.commands import command
+from experiments.training import compare, pictures
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
 

@@ -1,20 +1,19 @@
 """`python -m experiments.train`: any network on any data set, its options and the rate finder."""
 
 import dataclasses
-import inspect
 import json
 
-import jax
 import numpy as np
 import pytest
-from flax import nnx
 
-from experiments import cifar10, command, imagenet, lenet, train
-from experiments.augment import Augmentation
-from experiments.command import UserError
+from experiments import cifar10, imagenet, lenet, train
+from experiments.commands import command
+from experiments.commands.command import UserError
 from experiments.data import Split, load, scenes, signals
-from experiments.runs import Run
-from experiments.trainer import Recipe, restore, session, zoo
+from experiments.training import session, zoo
+from experiments.training.augment import Augmentation
+from experiments.training.recipe import Recipe
+from experiments.training.runs import Run
 from jaxcnn import models
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
@@ -144,7 +143,7 @@ def test_what_may_be_typed_on_resuming(resume, tmp_path):
     same = ("--epochs", "7", "--model", "unet-small", "--shift", "2", "--image-size", "32", "48")
     subject, recipe, options = resume(train, UNET, *same, "--data-dir", "/data", "--tensorboard")
     assert (subject, recipe) == (UNET, KEPT)
-    assert str(options.data_dir) == "/data" and options.watch.tensorboard
+    assert str(options.data_dir) == "/data" and options.monitoring.tensorboard
 
 
 def test_nonfinite_may_be_typed_on_resuming(resume):
@@ -215,50 +214,3 @@ def test_network_that_does_not_take_the_images(data_dir, tmp_path, capsys):
     options = ("--data", "digits8x8", "--data-dir", data_dir, "--run", tmp_path / "run")
     assert "the network cannot see images (8, 8, 1): LeNet5: " in refusal(capsys, *options)
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize("name", [*zoo.CLASSIFIERS, *zoo.SEGMENTERS])
-def test_networks_know_their_options(name):
-    network, options = {**zoo.CLASSIFIERS, **zoo.SEGMENTERS}[name]
-    known = inspect.signature(network.__init__).parameters
-    assert {*options, "dtype", "rngs"} <= known.keys()
-    assert zoo.has_remat(name) is ("remat" in known)
-
-
-@pytest.mark.parametrize(
-    "name", ["lenet5", "cifar-speed-net", "pattern-cnn", "vgg11", "unet-small"]
-)
-def test_networks_suit_data_and_recipe(name, data_dir):
-    data = load("mnist5k", data_dir=data_dir)
-    task = "segmentation" if name in zoo.SEGMENTERS else "classification"
-    data = dataclasses.replace(data, task=task, classes=tuple("abcdefg"))
-    side = 28 if name == "lenet5" else 32
-    recipe = Recipe(precision="bfloat16", remat=True)
-    make = zoo.make_model(name, data, recipe, (side, side, 1))
-    model = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
-    images = jax.ShapeDtypeStruct((2, side, side, 1), np.float32)
-    logits = nnx.eval_shape(lambda model, images: model(images), model, images)
-    assert logits.shape == ((2, side, side, 7) if task == "segmentation" else (2, 7))
-    assert logits.dtype == "bfloat16"
-    params = jax.tree.leaves(nnx.state(model, nnx.Param))
-    assert all(leaf.dtype == np.float32 for leaf in params)
-
-
-@pytest.mark.parametrize(
-    ("size", "there", "used"), [(64, 8, 8), (50, 8, 5), (50, 1, 1), (7, 4, 1), (4, 8, 4)]
-)
-def test_most_devices_that_divide_a_batch(size, there, used):
-    assert session.most_devices(size, there) == used
-
-
-def test_best_of_a_run(tiny_run, tiny_data, make_tiny_model):
-    folder, state, _ = tiny_run
-    run = Run(folder)
-    kernel = restore(run, make_tiny_model).linear.kernel[...]
-    np.testing.assert_array_equal(kernel, state.model["params"]["linear"]["kernel"])
-    best = restore(run, make_tiny_model, best=True)
-    images, labels = tiny_data.test.arrays()
-    accuracy = (best(images / np.float32(255)).argmax(-1) == labels).mean()
-    assert accuracy == pytest.approx(max(line["test_accuracy"] for line in run.metrics()))
-    with pytest.raises(UserError, match="of another model"):
-        restore(run, lambda rngs: nnx.Linear(3, 4, rngs=rngs))

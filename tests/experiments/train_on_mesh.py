@@ -16,10 +16,12 @@ import numpy as np
 import optax
 from flax import nnx
 
-from experiments import parallel
-from experiments.augment import Augmentation
 from experiments.data import Dataset, Split
 from experiments.data.split import Layout
+from experiments.training.augment import Augmentation
+from experiments.training.mesh import batch_share, make_mesh
+from experiments.training.place import constrain, place_batch, replicate
+from experiments.training.processes import is_first, start_processes
 from jaxcnn import models, nn
 from jaxcnn.models.resnet import _Residual
 
@@ -68,7 +70,7 @@ def train(network: str, spec: str, folder: pathlib.Path) -> None:
     graph, parameters, rest = nnx.split(model, nnx.Param, ...)
     parameters, rest = jax.tree.map(lambda leaf: filled(leaf, rng), (parameters, rest))
     moments = jax.jit(OPTIMIZER.init)(parameters)
-    mesh = parallel.make_mesh(spec)
+    mesh = make_mesh(spec)
 
     def loss(parameters, rest, images, labels):
         model = nnx.merge(graph, parameters, rest, copy=True)
@@ -77,17 +79,17 @@ def train(network: str, spec: str, folder: pathlib.Path) -> None:
 
     def step(state, images, labels):
         parameters, rest, moments = state
-        images, labels = parallel.constrain(mesh, (images, labels))
+        images, labels = constrain(mesh, (images, labels))
         derivative = jax.value_and_grad(loss, has_aux=True)
         (value, rest), gradient = derivative(parameters, rest, images, labels)
         updates, moments = OPTIMIZER.update(gradient, moments, parameters)
         return (optax.apply_updates(parameters, updates), rest, moments), value
 
-    index, count = parallel.batch_share(mesh)
+    index, count = batch_share(mesh)
     own = slice(index * len(images) // count, (index + 1) * len(images) // count)
     with jax.set_mesh(mesh):
-        batch = parallel.place_batch(mesh, (images[own], labels[own]))
-        state = parallel.replicate(mesh, (parameters, rest, moments))
+        batch = place_batch(mesh, (images[own], labels[own]))
+        state = replicate(mesh, (parameters, rest, moments))
         compiled = jax.jit(step).lower(state, *batch).compile()
         losses = []
         for _ in range(STEPS):
@@ -108,7 +110,8 @@ def small_network(rngs: nnx.Rngs) -> nn.Chain:
 
 def run_trainer(spec: str, folder: pathlib.Path) -> None:
     """An epoch of the trainer itself, in float32, with images that are moved at random."""
-    from experiments.trainer import Programs, Recipe  # half a second that the others need not wait
+    from experiments.training.programs import Programs  # half a second that others need not wait
+    from experiments.training.recipe import Recipe
 
     rng = np.random.default_rng(7)
     images = rng.integers(0, 256, (64, 28, 28, 1)).astype(np.uint8)
@@ -125,7 +128,7 @@ def run_trainer(spec: str, folder: pathlib.Path) -> None:
         augmentation=Augmentation(shift=2, flip="random", cutout=3, mixup=0.5),
     )
     with jax.enable_x64(False):
-        mesh = parallel.make_mesh(spec)
+        mesh = make_mesh(spec)
         programs = Programs(small_network, dataset, recipe, mesh=mesh)
         programs.compile()
         batches = programs.batches
@@ -135,7 +138,7 @@ def run_trainer(spec: str, folder: pathlib.Path) -> None:
 
 def write(path: pathlib.Path, losses, state, compiled) -> None:
     """What one process writes for all."""
-    if parallel.is_first():
+    if is_first():
         arrays = {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
         memory = compiled.memory_analysis().temp_size_in_bytes
         np.savez(path, losses=np.asarray(losses), memory=memory, **arrays)
@@ -144,7 +147,7 @@ def write(path: pathlib.Path, losses, state, compiled) -> None:
 
 if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
-    parallel.start_processes()
+    start_processes()
     for argument in sys.argv[2:]:
         network, spec = argument.split(":")
         folder = pathlib.Path(sys.argv[1])

@@ -5,13 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.gradients import comparison, registry
 from jaxcnn import functional as F
 from jaxcnn import reference
+from jaxcnn.testing import primitives
 
-comparison.load()
 # Now, before another test registers functions of its own.
-FIRST_CASES = {name: next(iter(p.cases.values())) for name, p in registry.PRIMITIVES.items()}
+FIRST_CASES = {name: next(iter(p.cases.values())) for name, p in primitives().items()}
 
 SIZE, CHANNELS = 5, 2
 

@@ -11,14 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.gradients import comparison, registry
 from jaxcnn import functional as F
 from jaxcnn import reference
+from jaxcnn.testing import primitives
 
-comparison.load()
 CASES = {
     name: next(iter(entry.cases.values()))
-    for name, entry in registry.PRIMITIVES.items()
+    for name, entry in primitives().items()
     if hasattr(reference, name) and "float32" in entry.dtypes
 }
 
@@ -56,12 +55,11 @@ def program(name):
 def by_hand(name, arguments, cotangent):
     """The reference's outputs, None for `pool`, and its gradient of each argument."""
     case = CASES[name]
-    options = {k: v for k, v in case.fn.keywords.items() if k not in registry.COMPUTING}
     wide = [np.asarray(a, np.float64) if a.dtype.kind == "f" else a for a in arguments]
     with np.errstate(invalid="ignore", over="ignore"):
         outputs = None
         if name != "pool":  # its reference takes the reducer as a name
-            outputs = getattr(reference, name)(*wide, **options)
+            outputs = getattr(reference, name)(*wide, **case.reference_options)
         gradients = case.vjp(np.asarray(cotangent, np.float64), *wide)
     outputs = outputs[0] if isinstance(outputs, tuple) else outputs
     return outputs, gradients if isinstance(gradients, tuple) else (gradients,)

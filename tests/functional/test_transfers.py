@@ -4,20 +4,18 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.gradients import comparison, registry
 from jaxcnn import functional as F
-
-comparison.load()
+from jaxcnn.testing import primitives
 
 
 def on_device(value):
     return jax.device_put(value) if isinstance(value, np.ndarray) else value
 
 
-@pytest.mark.parametrize("name", registry.PRIMITIVES)
+@pytest.mark.parametrize("name", primitives())
 def test_nothing_is_moved(name):
     """The first case in float64, its value and its gradients, without and with `jit`."""
-    case = next(iter(registry.PRIMITIVES[name].cases.values()))
+    case = next(iter(primitives()[name].cases.values()))
     rng = np.random.default_rng(8)
     arrays = [on_device(draw(rng, np.dtype(np.float64))) for draw in case.draws]
     options = {name: on_device(value) for name, value in case.fn.keywords.items()}

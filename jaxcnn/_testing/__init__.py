@@ -1,1 +1,0 @@
-"""What `jaxcnn.testing` is made of: comparing arrays, and the ways to a derivative."""

@@ -1,0 +1,92 @@
+"""The command line: options in, exit codes and messages out."""
+
+import dataclasses
+
+import pytest
+
+from experiments.commands import command
+from experiments.commands.command import UserError, extra, require
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Says what it was told."""
+
+    size: int = 3
+    """Of the thing, in pixels."""
+
+    def __post_init__(self):
+        require(self.size > 0, "size", self.size, "must be 1 or more pixels")
+
+
+@dataclasses.dataclass(frozen=True)
+class Other:
+    """Does something else."""
+
+    code: int = 0
+    """Exit code."""
+
+
+def stop(options):
+    raise KeyboardInterrupt
+
+
+COMMANDS = {
+    "say": (Options, lambda options: print(options.size)),
+    "leave": (Other, lambda options: options.code),
+    "stop": (Other, stop),
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "output"),
+    [
+        ([], 0, "3\n"),
+        (["--size", "4"], 0, "4\n"),
+        (["say", "--size", "4"], 0, "4\n"),
+        (["leave", "--code", "7"], 7, ""),
+        (["stop"], 130, ""),
+    ],
+)
+def test_commands(arguments, code, output, capsys):
+    assert command.run("program", COMMANDS, arguments) == code
+    assert capsys.readouterr().out == output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--size", "0"], "error: --size (=0) must be 1 or more pixels\n"),
+        (["--size", "x"], "--size"),
+        (["--unknown", "1"], "--unknown"),
+    ],
+)
+def test_bad_values_exit_with_2(arguments, message, capsys):
+    with pytest.raises(SystemExit) as exit:
+        command.run("program", COMMANDS, arguments)
+    assert exit.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_help_explains_each_option(capsys):
+    with pytest.raises(SystemExit) as exit:
+        command.run("python -m program", COMMANDS, ["--help"])
+    assert exit.value.code == 0
+    output = capsys.readouterr().out
+    assert (
+        "usage: python -m program" in output and "Of the thing, in pixels. (default: 3)" in output
+    )
+
+
+def test_missing_package_names_the_extra(capsys):
+    with pytest.raises(SystemExit) as exit, extra("experiments"):
+        import no_such_package.part  # noqa: F401
+    assert exit.value.code == 2
+    message = capsys.readouterr().err
+    assert "`no_such_package` is not installed" in message
+    assert "pip install 'jaxcnn[experiments]'" in message
+
+
+def test_extra_lets_other_errors_through():
+    with pytest.raises(UserError), extra("experiments"):
+        raise UserError("something else")

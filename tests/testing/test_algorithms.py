@@ -1,0 +1,30 @@
+"""Cases by each algorithm of their primitive."""
+
+import pytest
+
+from jaxcnn.testing import compare_row, register, select
+
+pytestmark = pytest.mark.usefixtures("own_registry")
+
+
+def test_each_case_by_every_algorithm_that_takes_it():
+    names = {case.name for case, _ in select("max_pool: 2-D", dtype=("float64",), algorithms=True)}
+    assert names >= {"2-D", "2-D by shift", "2-D by tree", "2-D by window"}
+    chosen = [case for case, _ in select("conv: 1x1", dtype=("float64",), algorithms=True)]
+    assert any(case.name.endswith(" by matmul") for case in chosen)
+    assert not any(case.name.endswith(" by planes") for case in chosen)
+
+
+def test_an_algorithm_that_breaks_is_a_row_that_differs():
+    def breaks(x, *, algorithm="auto"):
+        if algorithm == "shift":
+            raise RuntimeError("no such kernel")
+        if algorithm != "auto":
+            raise ValueError("refused")
+        return x
+
+    register("breaks", breaks, dtypes=("float64",)).case("plain", (2, 3))
+    rows = select("breaks", algorithms=True)
+    assert [case.name for case, _ in rows] == ["plain", "plain by shift"]
+    row = compare_row(*rows[1])
+    assert not row.passed and row.message == "breaks: RuntimeError: no such kernel"
