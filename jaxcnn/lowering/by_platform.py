@@ -198,10 +198,11 @@ def _lowered(platform: str) -> mlir.LoweringRule:
 def _series(
     primals: Sequence[ArrayLike], terms: Any, *, computation: PerPlatform, settings: _Settings
 ) -> tuple[list[Array], list[list[Array]]]:
-    series = Series(computation, len(primals), len(terms[0]))
-    found = _bind(series, settings, [*primals, *(term for own in terms for term in own)])
+    moving = tuple(i for i, primal in enumerate(primals) if moves(primal))
+    series = Series(computation, moving, len(terms[0]))
+    found = _bind(series, settings, [*primals, *(term for i in moving for term in terms[i])])
     count = len(found) // (1 + series.order)
-    return found[:count], series.terms(found[count:])
+    return found[:count], series.rows(found[count:])
 
 
 def _remembered(

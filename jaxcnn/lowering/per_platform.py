@@ -129,35 +129,43 @@ class Batched(PerPlatform):
 
 @dataclasses.dataclass(frozen=True)
 class Series(PerPlatform):
-    """Taylor series: takes all operands, then all terms of each; gives outputs, terms of each.
+    """Taylor series: takes all operands, then all terms of some; gives outputs, terms of each.
 
     Attributes:
       of: the computation.
-      count: of its operands.
+      moving: which operands have terms.
       order: terms of each.
     """
 
     of: PerPlatform
-    count: int
+    moving: tuple[int, ...]
     order: int
 
     def on(self, platform: str) -> Callable[..., list[Array]]:
         compute = self.of.on(platform)
 
         def series(*operands: Array) -> list[Array]:
-            terms = self.terms(operands[self.count :])
-            outputs, moved = jet(lambda *own: list(compute(*own)), operands[: self.count], terms)
-            return [*outputs, *(term for terms in moved for term in terms)]
+            still, terms = self._parted(operands)
+
+            def moved(*moving: Array) -> list[Array]:
+                return list(compute(*put(still, self.moving, moving)))
+
+            outputs, found = jet(moved, [still[i] for i in self.moving], self.rows(terms))
+            return [*outputs, *(term for own in found for term in own)]
 
         return series
 
     def outputs(self, *operands: Any) -> list[Any]:
-        outputs = self.of.outputs(*operands[: self.count])
+        outputs = self.of.outputs(*self._parted(operands)[0])
         return [*outputs, *(output for output in outputs for _ in range(self.order))]
 
-    def terms(self, flat: Sequence[Any]) -> list[list[Any]]:
+    def rows(self, terms: Sequence[Any]) -> list[list[Any]]:
         """The terms of each array, which lie one after the other."""
-        return [list(flat[i : i + self.order]) for i in range(0, len(flat), self.order)]
+        return [list(terms[i : i + self.order]) for i in range(0, len(terms), self.order)]
+
+    def _parted(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        count = len(operands) - len(self.moving) * self.order
+        return list(operands[:count]), list(operands[count:])
 
 
 def put(values: list[Any], places: Sequence[int], others: Sequence[Any]) -> list[Any]:

@@ -121,10 +121,10 @@ def test_is_what_this_platform_makes(use, arrays):
     run = USES[use]
     expected = jax.jit(functools.partial(run, on_cpu))(*arrays)
     for found in (jax.jit(functools.partial(run, made))(*arrays), run(made, *arrays)):
-        assert jax.tree.structure(found) == jax.tree.structure(expected)
         for ours, theirs in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
             assert ours.dtype == theirs.dtype
-            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+            if ours.dtype != jax.dtypes.float0:
+                np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
 def test_outside_jit_too(arrays):
@@ -184,18 +184,20 @@ def test_settings_are_those_of_where_it_was_traced(rng):
 def test_policies_take_it_for_a_convolution(rng):
     inputs, kernel = rng.standard_normal((1, 5, 5, 2)), rng.standard_normal((2, 2, 2, 2))
 
-    def block(policy):
+    def convolutions_again(policy):
         @functools.partial(jax.checkpoint, policy=policy)
         def run(kernel):
             return (functional.conv(jnp.tanh(functional.conv(inputs, kernel)), kernel) ** 2).sum()
 
-        compiled = jax.jit(jax.grad(run)).lower(kernel)
-        return convolutions(compiled.as_text()), compiled.compile()(kernel)
+        jaxpr = jax.make_jaxpr(jax.grad(run))(kernel)
+        (inside,) = (e for e in jaxpr.eqns if "remat" in e.primitive.name)
+        return str(inside).count("by_platform"), jax.grad(run)(kernel)
 
     (kept, one), (again, other) = map(
-        block, (checkpoint_policies.dots_saveable, checkpoint_policies.nothing_saveable)
+        convolutions_again,
+        (checkpoint_policies.dots_saveable, checkpoint_policies.nothing_saveable),
     )
-    assert kept < again
+    assert (kept, again) == (2, 4)  # both gradients; both values too
     np.testing.assert_allclose(one, other)
 
 
