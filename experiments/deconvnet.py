@@ -91,9 +91,7 @@ def patches(
 
     @jax.jit
     def project(image, channel):
-        return gated_gradient(
-            "deconvnet", probe, image, channel, lambda entering, arrived: arrived > 0
-        )
+        return gated_gradient(probe, image, channel, lambda entering, arrived: arrived > 0)
 
     shown, projected = [], []
     for channel in range(values.shape[-1]):

@@ -40,7 +40,7 @@ def test_the_last_window_ends_on_the_fitted_padding():
         if count < 1:
             continue
         where = geometry.windows(
-            "f", (n,), (k,), strides=s, padding=((low, high),), dilation=d, ceil_mode=up
+            (n,), (k,), strides=s, padding=((low, high),), dilation=d, ceil_mode=up
         )
         assert where.output_shape == (count,)
         ((fitted_low, fitted_high),) = where.fitted_padding
@@ -57,7 +57,7 @@ def test_taps_are_counted_as_they_fall():
         if geometry.output_size(n, k, stride=s, padding=(low, high), dilation=d, ceil_mode=up) < 1:
             continue
         where = geometry.windows(
-            "f", (n,), (k,), strides=s, padding=((low, high),), dilation=d, ceil_mode=up
+            (n,), (k,), strides=s, padding=((low, high),), dilation=d, ceil_mode=up
         )
         pixels = [  # of the padded axis, as indices of the input
             [i * s + tap * d - low for tap in range(k)] for i in range(where.output_shape[0])
@@ -70,9 +70,9 @@ def test_taps_are_counted_as_they_fall():
         assert where.tap_counts(0, include_padding=True) == list(map(sum, padded))
         if 0 in map(sum, inside):
             with pytest.raises(ValueError, match=r"f: `padding` .* without a pixel of the input"):
-                geometry.refuse_window_in_padding("f", where)
+                geometry.refuse_window_in_padding(where)
         else:
-            geometry.refuse_window_in_padding("f", where)
+            geometry.refuse_window_in_padding(where)
 
 
 def test_input_dilation_is_padded_after_it_spreads():
@@ -82,8 +82,8 @@ def test_input_dilation_is_padded_after_it_spreads():
         for name in NAMES:
             if name == "VALID" and k > spread:
                 continue
-            direct = geometry.windows("f", (n,), (k,), padding=name, input_dilation=rate)
-            by_hand = geometry.windows("f", (spread,), (k,), padding=name)
+            direct = geometry.windows((n,), (k,), padding=name, input_dilation=rate)
+            by_hand = geometry.windows((spread,), (k,), padding=name)
             assert direct.output_shape == by_hand.output_shape
             assert direct.padding == by_hand.padding
             assert direct.padded() == by_hand.padded()
@@ -96,7 +96,7 @@ def test_padding_strings_are_lax_s(name):
     for n, k, s, d in itertools.product(SIZES, KERNELS, STRIDES, DILATIONS):
         span = d * (k - 1) + 1
         expected = lax.padtype_to_pads((n,), (span,), (s,), name)
-        ours = geometry.resolve_padding("f", name.lower(), (n,), (k,), (s,), (d,))
+        ours = geometry.resolve_padding(name.lower(), (n,), (k,), (s,), (d,))
         assert list(ours) == [tuple(pair) for pair in expected]
         if name != "VALID":
             assert geometry.output_size(n, k, stride=s, padding=ours[0], dilation=d) == -(-n // s)
@@ -104,14 +104,14 @@ def test_padding_strings_are_lax_s(name):
 
 def test_the_other_strings_and_forms_of_padding():
     def resolve(padding, crop=False):
-        return geometry.resolve_padding("f", padding, (9, 8), (3, 4), (1, 2), (2, 1), crop=crop)
+        return geometry.resolve_padding(padding, (9, 8), (3, 4), (1, 2), (2, 1), crop=crop)
 
     assert resolve("FULL") == ((4, 4), (3, 3))
     assert resolve(2) == ((2, 2), (2, 2))
     assert resolve((1, 2)) == resolve([1, (2, 2)]) == resolve(np.array([1, 2]))
     assert resolve(((1, 0), (0, 3))) == ((1, 0), (0, 3))
     assert resolve(((-1, 0), -2), crop=True) == ((-1, 0), (-2, -2))
-    causal = geometry.resolve_padding("f", "CAUSAL", (9,), (3,), (1,), (2,))
+    causal = geometry.resolve_padding("CAUSAL", (9,), (3,), (1,), (2,))
     assert causal == ((4, 0),)
 
 
@@ -142,10 +142,9 @@ def test_ceil_mode_is_torch_s():
 
 
 def test_windows_are_the_product_of_their_axes():
-    where = geometry.windows("f", (9, 8), (3, 2), strides=(2, 3), padding="SAME", dilation=(1, 4))
+    where = geometry.windows((9, 8), (3, 2), strides=(2, 3), padding="SAME", dilation=(1, 4))
     for axis in range(2):
         one = geometry.windows(
-            "f",
             where.sizes[axis : axis + 1],
             where.window_shape[axis : axis + 1],
             strides=where.strides[axis],
@@ -155,7 +154,7 @@ def test_windows_are_the_product_of_their_axes():
         assert one.output_shape == where.output_shape[axis : axis + 1]
         assert one.fitted_padding == where.fitted_padding[axis : axis + 1]
     assert where.rank == 2 and where.effective_shape == (3, 5)
-    assert hash(where) == hash(geometry.windows("f", **_arguments_of(where)))
+    assert hash(where) == hash(geometry.windows(**_arguments_of(where)))
 
 
 def _arguments_of(where):
@@ -170,12 +169,12 @@ def _arguments_of(where):
 
 def test_whole_numbers_of_every_kind():
     for value in (3, np.int64(3), np.uint8(3), np.array(3)):
-        number = geometry.whole_number("f", "x", value)
+        number = geometry.whole_number("x", value)
         assert number == 3 and type(number) is int
-    assert geometry.per_axis("f", "x", 2, 3) == (2, 2, 2)
-    assert geometry.per_axis("f", "x", np.array([2, 1]), 2) == (2, 1)
-    assert geometry.axes_tuple("f", "x", [4, 2]) == (4, 2)
-    assert geometry.axes_tuple("f", "x", (4, None), allow_none=True) == (4, -1)
+    assert geometry.per_axis("x", 2, 3) == (2, 2, 2)
+    assert geometry.per_axis("x", np.array([2, 1]), 2) == (2, 1)
+    assert geometry.axes_tuple("x", [4, 2]) == (4, 2)
+    assert geometry.axes_tuple("x", (4, None), allow_none=True) == (4, -1)
 
 
 # what no entry of a size, a stride or a dilation may be
@@ -202,7 +201,7 @@ def test_no_option_takes_what_is_no_size(entry, argument):
         if listed and value is entry:
             continue  # one int per axis after all
         with pytest.raises((ValueError, TypeError), match=rf"^f: `(window_)?{argument}`"):
-            geometry.windows("f", (9, 8), (2, 2), **{argument: value})
+            geometry.windows((9, 8), (2, 2), **{argument: value})
 
 
 @settings(max_examples=100, deadline=None)
@@ -211,10 +210,10 @@ def test_no_shape_takes_what_is_no_size(entry, place):
     shape = [2, 2]
     shape[place] = entry
     with refused:
-        geometry.axes_tuple("f", "window_shape", tuple(shape))
+        geometry.axes_tuple("window_shape", tuple(shape))
     if not isinstance(entry, list):
         with refused:
-            geometry.axes_tuple("f", "window_shape", entry)
+            geometry.axes_tuple("window_shape", entry)
 
 
 no_padding = st.one_of(
@@ -238,7 +237,7 @@ no_padding = st.one_of(
 @given(padding=no_padding)
 def test_no_padding_takes_what_is_none(padding):
     with pytest.raises((ValueError, TypeError), match=r"^f: `padding` \(="):
-        geometry.windows("f", (9, 8), (2, 2), padding=padding)
+        geometry.windows((9, 8), (2, 2), padding=padding)
 
 
 @settings(max_examples=200, deadline=None)
@@ -261,9 +260,9 @@ def test_any_numbers_give_what_enumeration_gives_or_our_error(
     negative = min(itertools.chain(*padding)) < 0 and not crop
     if 0 in sizes or 0 in counts or negative:
         with refused:
-            geometry.windows("f", sizes, window, **options)
+            geometry.windows(sizes, window, **options)
     else:
-        where = geometry.windows("f", sizes, window, **options)
+        where = geometry.windows(sizes, window, **options)
         assert where.output_shape == tuple(counts)
 
 
@@ -274,47 +273,47 @@ def test_any_numbers_give_what_enumeration_gives_or_our_error(
             ValueError,
             r"f: `window_shape` \(=\(3, 5\)\) spans 9 pixels along spatial axis 1, more than the 8 "
             r"of the padded input; received spatial sizes \(9, 8\), .* pad more or take a smaller",
-            lambda: geometry.windows("f", (9, 8), (3, 5), dilation=(1, 2)),
+            lambda: geometry.windows((9, 8), (3, 5), dilation=(1, 2)),
         ),
         (
             ValueError,
             r"f: `inputs` must have no empty spatial axis; .* axis 1 is empty",
-            lambda: geometry.windows("f", (9, 0), (3, 5)),
+            lambda: geometry.windows((9, 0), (3, 5)),
         ),
         (
             ValueError,
             r"f: `strides` \(=\(1, 2, 3\)\) must be one int .* each of the 2 spatial axes, got 3",
-            lambda: geometry.windows("f", (9, 8), (3, 5), strides=(1, 2, 3)),
+            lambda: geometry.windows((9, 8), (3, 5), strides=(1, 2, 3)),
         ),
         (
             TypeError,
             r"f: `shape` \(=3\) must be a tuple .*; for two axes write \(3, 3\)",
-            lambda: geometry.axes_tuple("f", "shape", 3),
+            lambda: geometry.axes_tuple("shape", 3),
         ),
         (
             ValueError,
             r"f: `shape` \(=\(\)\) must name at least one spatial axis",
-            lambda: geometry.axes_tuple("f", "shape", ()),
+            lambda: geometry.axes_tuple("shape", ()),
         ),
         (
             ValueError,
             r"f: `padding` \(='WRAP'\) must be one of SAME, SAME_LOWER, VALID, FULL, CAUSAL, an",
-            lambda: geometry.windows("f", (9, 8), (3, 5), padding="WRAP"),
+            lambda: geometry.windows((9, 8), (3, 5), padding="WRAP"),
         ),
         (
             ValueError,
             r"f: `padding` \(=-1\) must not be negative here; slice the inputs to crop them",
-            lambda: geometry.windows("f", (9, 8), (3, 5), padding=-1),
+            lambda: geometry.windows((9, 8), (3, 5), padding=-1),
         ),
         (
             ValueError,
             r"f: `x` \(=2.5\) must be a whole number; write an int",
-            lambda: geometry.whole_number("f", "x", 2.5),
+            lambda: geometry.whole_number("x", 2.5),
         ),
         (
             TypeError,
             r"f: `x` \(='2'\) must be an int, got str",
-            lambda: geometry.whole_number("f", "x", "2"),
+            lambda: geometry.whole_number("x", "2"),
         ),
     ],
 )

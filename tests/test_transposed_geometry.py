@@ -12,9 +12,7 @@ NAMES = ("SAME", "SAME_LOWER", "VALID", "FULL", "CAUSAL")
 def forward(size, k, s, d, padding):
     """Number of windows along one axis of the convolution, 0 where there is none."""
     try:
-        made = geometry.windows(
-            "f", (size,), (k,), strides=s, padding=padding, dilation=d, crop=True
-        )
+        made = geometry.windows((size,), (k,), strides=s, padding=padding, dilation=d, crop=True)
     except ValueError:
         return 0
     return made.output_shape[0]
@@ -22,7 +20,7 @@ def forward(size, k, s, d, padding):
 
 def backward(n, k, s, d, padding, **options):
     made = geometry.transposed_windows(
-        "f", (n,), (k,), strides=s, padding=padding, dilation=d, crop=True, **options
+        (n,), (k,), strides=s, padding=padding, dilation=d, crop=True, **options
     )
     return made.sizes[0]
 
@@ -43,9 +41,7 @@ def test_exactly_the_sizes_that_the_convolution_takes_back_are_offered(padding):
         beyond = set()  # reached by dropping windows, where the dilation exceeds the stride
         if padding not in NAMES[:2]:
             e = d * (k - 1) + 1
-            ((low, high),) = geometry.resolve_padding(
-                "f", padding, (n,), (k,), (s,), (d,), crop=True
-            )
+            ((low, high),) = geometry.resolve_padding(padding, (n,), (k,), (s,), (d,), crop=True)
             beyond = {(n - 1) * s + e - low - high + extra for extra in range(s, d)}
             beyond = {size for size in beyond if size > 0}
         assert taken == fits | beyond, (n, k, s, d)
@@ -84,7 +80,7 @@ def test_sizes_of_the_names():
 
 def test_transposed_windows_give_the_sizes_back():
     made = geometry.transposed_windows(
-        "f", (4, 5), (3, 2), strides=(2, 3), padding=((1, 0), (0, 4)), output_padding=(1, 2)
+        (4, 5), (3, 2), strides=(2, 3), padding=((1, 0), (0, 4)), output_padding=(1, 2)
     ).transposed()
     assert made.output_shape == tuple(
         geometry.output_size(n, k, padding=pair)
@@ -94,7 +90,7 @@ def test_transposed_windows_give_the_sizes_back():
 
 
 def test_resized_sizes():
-    assert geometry.resized_sizes("f", (4, 5), (2, 3), None) == (8, 15)
-    assert geometry.resized_sizes("f", (4, 5), 2, (4, 7)) == (4, 7)
+    assert geometry.resized_sizes((4, 5), (2, 3), None) == (8, 15)
+    assert geometry.resized_sizes((4, 5), 2, (4, 7)) == (4, 7)
     with pytest.raises(ValueError, match=r"f: `resized_shape` \(=4\) must be no smaller"):
-        geometry.resized_sizes("f", (4, 5), 2, 4)
+        geometry.resized_sizes((4, 5), 2, 4)

@@ -19,7 +19,7 @@ class MaxPool(nn.MaxPool):
     """Flax's pool in place of ours."""
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
-        strides = geometry.per_axis("MaxPool", "strides", self.strides or 1, len(self.window_shape))
+        strides = geometry.per_axis("strides", self.strides or 1, len(self.window_shape))
         return nnx.max_pool(inputs, self.window_shape, strides, self.padding)
 
 

@@ -54,14 +54,13 @@ def pure(model: nnx.Module, method: str = "__call__") -> Callable[..., Any]:
     return run
 
 
-def still(name: str, argument: str, function: Any) -> Callable[..., Any]:
+def still(argument: str, function: Any) -> Callable[..., Any]:
     """What `function` computes, of a module its evaluating copy, without any change to a module.
 
     Which modules another function holds is unknown. It runs where Flax lets nobody write into a
     module made outside: as one element of a batch that nothing depends on.
 
     Args:
-      name: the caller's, for messages.
       argument: what it calls `function`.
       function: a module, a method of one, or any function.
     Raises:
@@ -69,7 +68,7 @@ def still(name: str, argument: str, function: Any) -> Callable[..., Any]:
     """
     if not callable(function):
         raise TypeError(
-            f"{name}: `{argument}` (={function!r}) must be a layer or a function, got "
+            f"`{argument}` (={function!r}) must be a layer or a function, got "
             f"{type(function).__name__}"
         )
     if isinstance(function, nnx.Module):
@@ -84,7 +83,7 @@ def still(name: str, argument: str, function: Any) -> Callable[..., Any]:
             return alone(*args)
         except TraceContextError as error:
             raise TypeError(
-                f"{name}: `{argument}` (={function!r}) must not change the module that it holds, "
+                f"`{argument}` (={function!r}) must not change the module that it holds, "
                 "as batch normalisation and dropout do in training; hand over the module itself, "
                 "or call its eval() first"
             ) from error

@@ -13,8 +13,8 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxcnn import nn
 from jaxcnn._modules.places import name_of
 from jaxcnn._modules.still import duplicate
+from jaxcnn._planning.plan import program_name
 from jaxcnn.analysis import _formulas, _products
-from jaxcnn.functional import _program
 
 Path = tuple[Any, ...]
 
@@ -69,7 +69,7 @@ def record(model: nnx.Module, *inputs: Any) -> tuple[dict[int, Call], _products.
         network: Any = nnx.merge(graph, state, copy=True)
         return network(*inputs)
 
-    with _program.naming(_formulas.name_program):
+    with program_name(_formulas.name_program):
         jaxpr, outputs = jax.make_jaxpr(run, return_shape=True)(state, *inputs)
     return record.calls, _products.costs(jaxpr, record.sizes(), record.known()), outputs
 

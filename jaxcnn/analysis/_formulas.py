@@ -9,13 +9,13 @@ from typing import Any
 import jax
 from flax import nnx
 
-from jaxcnn import geometry, nn
+from jaxcnn import nn
+from jaxcnn._planning.plan import Plan
 from jaxcnn.analysis import _products
+from jaxcnn.geometry import Windows
 
 
-def name_program(
-    function: str, options: dict[str, Any], operands: dict[str, Any], outputs: Any
-) -> str | None:
+def name_program(plan: Plan, operands: dict[str, Any], outputs: Any) -> str | None:
     """The name that says what a call of `functional` costs; None where its parts say it.
 
     A weight of a convolution is used once at every output pixel, of a transposed one once at every
@@ -23,8 +23,8 @@ def name_program(
     moves pixels multiply nothing that is counted.
     """
     leaves = jax.tree.leaves(outputs)
-    if function in _KERNELS:
-        products = _KERNELS[function](options, operands, leaves[0].shape)
+    if plan.function in _KERNELS:
+        products = _KERNELS[plan.function](plan.options, operands, leaves[0].shape)
     elif any("kernel" in name for name in operands):
         return None
     else:
@@ -39,39 +39,18 @@ def of_call(call: Any, module: Any, inputs: Any, outputs: Any) -> int | None:
 
 
 def _conv(options: dict[str, Any], operands: dict[str, Any], outputs: tuple[int, ...]) -> int:
-    kernel, rank = operands["kernel"], operands["kernel"].ndim - 2
-    between = geometry.per_axis("conv", "input_dilation", options.get("input_dilation", 1), rank)
-    if between == (1,) * rank:
+    kernel, windows = operands["kernel"], options["convolution"].windows
+    if all(step == 1 for step in windows.input_dilation):
         return _everywhere(options, operands, outputs)
-    size = kernel.shape[:rank]
-    spacing = geometry.per_axis("conv", "kernel_dilation", options.get("kernel_dilation", 1), rank)
-    padding, _ = geometry.fill_and_amounts(
-        "conv", options.get("padding", "SAME"), "zeros", size, spacing
-    )
-    sizes = operands["inputs"].shape[-1 - rank : -1]
-    strides = options.get("strides", 1)
-    return (
-        math.prod(outputs[: -1 - rank])
-        * math.prod(kernel.shape[rank:])
-        * _met(sizes, size, strides, padding, spacing, between)
-    )
+    images = math.prod(outputs[: -1 - windows.rank])
+    return images * math.prod(kernel.shape[windows.rank :]) * _met(windows)
 
 
-def _met(sizes: Any, window: Any, strides: Any, padding: Any, spacing: Any, between: Any) -> int:
+def _met(windows: Windows) -> int:
     """Pairs of an output pixel and a tap."""
-    where = geometry.windows(
-        "conv",
-        sizes,
-        window,
-        strides=strides,
-        padding=padding,
-        dilation=spacing,
-        input_dilation=between,
-        crop=True,
-    )
     axes = zip(
-        *(where.output_shape, where.window_shape, where.strides),
-        *((low for low, _ in where.padding), where.dilation, where.input_dilation),
+        *(windows.output_shape, windows.window_shape, windows.strides),
+        *((low for low, _ in windows.padding), windows.dilation, windows.input_dilation),
         strict=True,
     )
     return math.prod(_products.met(*axis) for axis in axes)
@@ -79,16 +58,10 @@ def _met(sizes: Any, window: Any, strides: Any, padding: Any, spacing: Any, betw
 
 def _general(options: dict[str, Any], operands: dict[str, Any], outputs: tuple[int, ...]) -> int:
     """Of `conv_general_dilated`, whose axes are in any order."""
-    lhs, rhs = operands["lhs"], operands["rhs"]
-    numbers = jax.lax.conv_dimension_numbers(lhs.shape, rhs.shape, options.get("dimension_numbers"))
+    numbers = options["numbers"]
     batch, features = (outputs[axis] for axis in numbers.out_spec[:2])
-    _, inside, *window = (rhs.shape[axis] for axis in numbers.rhs_spec)
-    if not window:
-        return batch * features * inside
-    sizes = [lhs.shape[axis] for axis in numbers.lhs_spec[2:]]
-    spacing, between = (options.get(f"{side}hs_dilation") or 1 for side in "rl")
-    strides, padding = options["window_strides"], options["padding"]
-    return batch * features * inside * _met(sizes, window, strides, padding, spacing, between)
+    inside = operands["rhs"].shape[numbers.rhs_spec[1]]
+    return batch * features * inside * _met(options["problem"].windows)
 
 
 def _everywhere(options: Any, operands: dict[str, Any], outputs: tuple[int, ...]) -> int:

@@ -29,7 +29,7 @@ def measure(
     other rows inside it, or with the parameters of several stacked.
     """
     if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(nnx.state(model))):
-        raise TypeError("summary: `model` must hold values to be timed; build it, or time=False")
+        raise TypeError("`model` must hold values to be timed; build it, or time=False")
     runs: Counter[Path] = Counter()
     for number, call in calls.items():
         runs[call.path] += costs.runs[number]

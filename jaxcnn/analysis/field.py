@@ -6,6 +6,7 @@ from typing import Any
 from flax import nnx
 
 from jaxcnn import geometry
+from jaxcnn._checks.naming import named
 from jaxcnn._modules import places
 from jaxcnn._modules.still import still
 from jaxcnn.geometry.field import EVERYTHING, After, Field
@@ -13,6 +14,7 @@ from jaxcnn.geometry.field import EVERYTHING, After, Field
 _NAME = "receptive_field"
 
 
+@named
 def receptive_field(
     model: nnx.Module | Callable[..., Any], input_shape: Sequence[int]
 ) -> Field | None:
@@ -73,7 +75,7 @@ def receptive_field(
       A. Araujo, W. Norris and J. Sim, Computing receptive fields of convolutional neural networks,
       Distill, 2019.
     """
-    sizes = geometry.axes_tuple(_NAME, "input_shape", input_shape)
+    sizes = geometry.axes_tuple("input_shape", input_shape)
     return fields(model, sizes)[()]
 
 
@@ -126,7 +128,7 @@ def _said(layer: Any, field: Field, after: After) -> Field:
     if field is EVERYTHING:
         return field
     axes = range(1, len(field.output_shape) + 1)
-    alone = still(_NAME, "model", layer)
+    alone = still("model", layer)
     try:
         sees = places.follow(alone, (2, *field.output_shape), axes, field.sights)
     except places.Unknown as unknown:
@@ -136,7 +138,7 @@ def _said(layer: Any, field: Field, after: After) -> Field:
 
 def _unknown(layer: Any, why: str) -> TypeError:
     return TypeError(
-        f"{_NAME}: `model` holds {places.name_of(layer)}, {why}; `visualize.{_NAME}` measures the "
+        f"`model` holds {places.name_of(layer)}, {why}; `visualize.{_NAME}` measures the "
         "field of any function"
     )
 

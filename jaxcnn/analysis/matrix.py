@@ -9,10 +9,12 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxcnn import geometry
+from jaxcnn._checks.naming import named
 from jaxcnn._modules.affine import affine
 from jaxcnn._modules.still import still
 
 
+@named
 def conv_matrix(
     function: Callable[[Array], Array],
     input_shape: Sequence[int],
@@ -47,9 +49,8 @@ def conv_matrix(
              [0, 1, 2, 3, 0],
              [0, 0, 1, 2, 3]], dtype=int32)
     """
-    name = "conv_matrix"
-    run = still(name, "function", function)
-    shape = geometry.axes_tuple(name, "input_shape", input_shape)
+    run = still("function", function)
+    shape = geometry.axes_tuple("input_shape", input_shape)
     matrix, constant = affine(run, shape, dtype)
     probe = np.random.default_rng(0).normal(size=(1, *shape))
     found = run(jax.device_put(probe.astype(np.dtype(dtype))))
@@ -61,7 +62,7 @@ def conv_matrix(
     scale = 1 + np.abs(expected).max()
     if not np.allclose(np.asarray(found, np.float64).ravel(), expected, rtol=0, atol=0.02 * scale):
         raise ValueError(
-            f"{name}: `function` must be linear but for a constant; what it gives on random inputs "
+            "`function` must be linear but for a constant; what it gives on random inputs "
             "is not its matrix times these"
         )
     return matrix

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from jaxcnn import geometry
+from jaxcnn._checks.naming import named
 from jaxcnn.geometry import IntPerAxis, Padding
 
 
+@named
 def output_shape(
     input_shape: Sequence[int],
     window_shape: Sequence[int],
@@ -59,33 +61,30 @@ def output_shape(
     References:
       V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep learning, 2016.
     """
-    name = "output_shape"
-    sizes = geometry.axes_tuple(name, "input_shape", input_shape)
-    window = geometry.axes_tuple(name, "window_shape", window_shape)
+    sizes = geometry.axes_tuple("input_shape", input_shape)
+    window = geometry.axes_tuple("window_shape", window_shape)
     rank = len(window)
     if len(sizes) != rank:
         raise ValueError(
-            f"{name}: `input_shape` (={sizes}) must have one size for each of the {rank} axes of "
+            f"`input_shape` (={sizes}) must have one size for each of the {rank} axes of "
             f"`window_shape` (={window}); leave batch and channels out"
         )
     for argument, value in (("ceil_mode", ceil_mode), ("transposed", transposed)):
         if not isinstance(value, bool):
             raise TypeError(
-                f"{name}: `{argument}` (={value!r}) must be True or False, "
-                f"got {type(value).__name__}"
+                f"`{argument}` (={value!r}) must be True or False, got {type(value).__name__}"
             )
-    dilation = geometry.per_axis(name, "window_dilation", window_dilation, rank)
-    rates = geometry.per_axis(name, "input_dilation", input_dilation, rank)
-    extra = geometry.per_axis(name, "output_padding", output_padding, rank, minimum=0)
+    dilation = geometry.per_axis("window_dilation", window_dilation, rank)
+    rates = geometry.per_axis("input_dilation", input_dilation, rank)
+    extra = geometry.per_axis("output_padding", output_padding, rank, minimum=0)
     if not transposed:
         if any(extra):
             raise ValueError(
-                f"{name}: `output_padding` (={output_padding!r}) must be 0 unless `transposed`; "
+                f"`output_padding` (={output_padding!r}) must be 0 unless `transposed`; "
                 "write transposed=True or leave it out"
             )
-        amounts, _ = geometry.fill_and_amounts(name, padding, "zeros", window, dilation)
+        amounts, _ = geometry.fill_and_amounts(padding, "zeros", window, dilation)
         return geometry.windows(
-            name,
             sizes,
             window,
             strides=strides,
@@ -97,13 +96,12 @@ def output_shape(
         ).output_shape
     if ceil_mode or any(rate > 1 for rate in rates):
         raise ValueError(
-            f"{name}: `transposed` (=True) goes with neither `ceil_mode` (={ceil_mode}) nor "
+            f"`transposed` (=True) goes with neither `ceil_mode` (={ceil_mode}) nor "
             f"`input_dilation` (={input_dilation!r}); leave them out"
         )
     if isinstance(padding, str) and padding.upper() == "CIRCULAR":
         padding = "SAME"  # n*s as well
     return geometry.transposed_windows(
-        name,
         sizes,
         window,
         strides=strides,

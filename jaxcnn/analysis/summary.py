@@ -10,9 +10,10 @@ import jax
 from flax import nnx
 
 from jaxcnn import geometry
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named
 from jaxcnn.analysis import _calls, _share
 from jaxcnn.analysis.field import Field, fields
-from jaxcnn.functional import _arguments
 
 _HEADS = ("layer", "kind", "output", "field", "strides", "parameters", "multiply-adds", "memory")
 
@@ -94,6 +95,7 @@ class Summary:
         return "\n".join((texts[0], rule, *texts[1:-1], rule, texts[-1]))
 
 
+@named
 def summary(
     model: nnx.Module,
     *inputs: Any,
@@ -146,14 +148,14 @@ def summary(
       Summary(LeNet5: 61,706 parameters, 416.52 k multiply-adds)
     """
     if not isinstance(model, nnx.Module) or not callable(model):
-        raise TypeError(f"summary: `model` must be a module, got {type(model).__name__}")
+        raise TypeError(f"`model` must be a module, got {type(model).__name__}")
     if depth is not None:
-        depth = geometry.whole_number("summary", "depth", depth, 1)
-    _arguments.flag("summary", "time", time)
-    _arguments.flag("summary", "show", show)
+        depth = geometry.whole_number("depth", depth, 1)
+    checks.flag("time", time)
+    checks.flag("show", show)
     if not inputs or not all(hasattr(value, "shape") for value in inputs):
         raise TypeError(
-            "summary: `inputs` must be arrays or jax.ShapeDtypeStruct, such as "
+            "`inputs` must be arrays or jax.ShapeDtypeStruct, such as "
             "jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32); received "
             f"{', '.join(type(value).__name__ for value in inputs) or 'none'}"
         )

@@ -40,6 +40,7 @@ from jaxcnn.functional.local import conv_local
 from jaxcnn.functional.morphology import grey_dilation, grey_erosion
 from jaxcnn.functional.partial import partial_conv
 from jaxcnn.functional.patches import fold, unfold
+from jaxcnn.functional.plans import plan
 from jaxcnn.functional.pool import avg_pool, max_pool, min_pool, sum_pool
 from jaxcnn.functional.pool_any import pool
 from jaxcnn.functional.pool_norms import logsumexp_pool, lp_pool
@@ -76,6 +77,7 @@ __all__ = [
     "max_unpool",
     "min_pool",
     "partial_conv",
+    "plan",
     "pool",
     "resize_conv",
     "separable_conv",

@@ -5,18 +5,17 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
-from jaxtyping import Array
 
 from jaxcnn import geometry
-from jaxcnn.functional import _dtypes
+from jaxcnn._checks import dtypes
+from jaxcnn._planning.plan import like
+from jaxcnn.lowering.problem import Typed
 
 DimensionNumbers = lax.ConvDimensionNumbers | tuple[str, str, str] | None
 
-_FUNCTION = "conv_general_dilated"
-
 
 def numbers_of_axes(
-    lhs: Array, rhs: Array, dimension_numbers: DimensionNumbers
+    lhs: Typed, rhs: Typed, dimension_numbers: DimensionNumbers
 ) -> lax.ConvDimensionNumbers:
     """Returns the dimension numbers as tuples of ints, each a permutation of the axes.
 
@@ -27,10 +26,10 @@ def numbers_of_axes(
     received = f"received lhs {lhs.shape}, rhs {rhs.shape}"
     if lhs.ndim != rhs.ndim or lhs.ndim < 2:
         raise ValueError(
-            f"{_FUNCTION}: `lhs` and `rhs` must have as many axes, one of batch, one of features "
+            f"`lhs` and `rhs` must have as many axes, one of batch, one of features "
             f"and all spatial ones; {received}"
         )
-    label = f"{_FUNCTION}: `dimension_numbers` (={dimension_numbers!r})"
+    label = f"`dimension_numbers` (={dimension_numbers!r})"
     if not (dimension_numbers is None or isinstance(dimension_numbers, (tuple, list))):
         raise TypeError(f"{label} must be None, three strings or jax.lax.ConvDimensionNumbers")
     try:
@@ -47,21 +46,21 @@ def numbers_of_axes(
 
 
 def group_counts(
-    lhs: Array,
-    rhs: Array,
+    lhs: Typed,
+    rhs: Typed,
     numbers: lax.ConvDimensionNumbers,
     feature_group_count: int,
     batch_group_count: int,
 ) -> tuple[int, int]:
     """Returns both group counts if they divide what they group and the channels agree."""
     received = f"received lhs {lhs.shape}, rhs {rhs.shape}, dimension numbers {tuple(numbers)}"
-    groups = geometry.whole_number(_FUNCTION, "feature_group_count", feature_group_count, 1)
-    batch_groups = geometry.whole_number(_FUNCTION, "batch_group_count", batch_group_count, 1)
+    groups = geometry.whole_number("feature_group_count", feature_group_count, 1)
+    batch_groups = geometry.whole_number("batch_group_count", batch_group_count, 1)
     batch, channels = (lhs.shape[axis] for axis in numbers.lhs_spec[:2])
     features, per_group = (rhs.shape[axis] for axis in numbers.rhs_spec[:2])
     if groups > 1 and batch_groups > 1:
         raise ValueError(
-            f"{_FUNCTION}: `batch_group_count` (={batch_groups}) must be 1 beside "
+            f"`batch_group_count` (={batch_groups}) must be 1 beside "
             f"`feature_group_count` (={groups})"
         )
     for argument, count, name, size in (
@@ -72,12 +71,12 @@ def group_counts(
     ):
         if size % count:
             raise ValueError(
-                f"{_FUNCTION}: `{argument}` (={count}) must divide the {name} (={size}); {received}"
+                f"`{argument}` (={count}) must divide the {name} (={size}); {received}"
             )
     taps = tuple(rhs.shape[axis] for axis in numbers.rhs_spec[2:])
     if per_group * groups != channels or features == 0 or 0 in taps:
         raise ValueError(
-            f"{_FUNCTION}: `rhs` must have no empty axis of taps or outputs and lhs features / "
+            f"`rhs` must have no empty axis of taps or outputs and lhs features / "
             f"feature_group_count = {channels // groups} input features, got {per_group}; "
             f"{received}"
         )
@@ -86,12 +85,12 @@ def group_counts(
 
 def dilation_per_axis(argument: str, value: Sequence[int] | None, rank: int) -> tuple[int, ...]:
     """Returns one int per spatial axis, 1 for None."""
-    return geometry.per_axis(_FUNCTION, argument, 1 if value is None else value, rank)
+    return geometry.per_axis(argument, 1 if value is None else value, rank)
 
 
 def windows(
-    lhs: Array,
-    rhs: Array,
+    lhs: Typed,
+    rhs: Typed,
     numbers: lax.ConvDimensionNumbers,
     strides: tuple[int, ...],
     padding: object,
@@ -109,7 +108,6 @@ def windows(
     taps = tuple(rhs.shape[axis] for axis in numbers.rhs_spec[2:])
     if 0 not in sizes:
         return geometry.windows(
-            _FUNCTION,
             sizes,
             taps,
             strides=strides,
@@ -121,16 +119,14 @@ def windows(
             dilation_argument="rhs_dilation",
         )
     dilated = tuple(map(geometry.dilated_size, sizes, input_dilation))
-    pairs = geometry.resolve_padding(
-        _FUNCTION, padding, dilated, taps, strides, dilation, crop=True
-    )
+    pairs = geometry.resolve_padding(padding, dilated, taps, strides, dilation, crop=True)
     counts = tuple(
         geometry.output_size(n, k, stride=s, padding=pair, dilation=d)
         for n, k, s, pair, d in zip(dilated, taps, strides, pairs, dilation, strict=True)
     )
     if min(counts) < 1:
         raise ValueError(
-            f"{_FUNCTION}: `lhs` must have no empty spatial axis that `padding` (={padding!r}) "
+            f"`lhs` must have no empty spatial axis that `padding` (={padding!r}) "
             f"leaves without a window; received lhs {lhs.shape}, rhs {rhs.shape}, dimension "
             f"numbers {tuple(numbers)}; pad more"
         )
@@ -138,8 +134,8 @@ def windows(
 
 
 def product_dtypes(
-    lhs: Array, rhs: Array, preferred_element_type: DTypeLike | None
-) -> tuple[Array, Array, DTypeLike | None]:
+    lhs: Typed, rhs: Typed, preferred_element_type: DTypeLike | None
+) -> tuple[jnp.dtype, jnp.dtype | None]:
     """Checks dtypes as `conv` does, and takes booleans, of which `lax` makes "and" and "or".
 
     With a preferred dtype of numbers it counts them, as numbers of that dtype.
@@ -152,6 +148,6 @@ def product_dtypes(
         except TypeError:
             preferred = jnp.dtype(jnp.int32)  # which is refused below for what it was given as
         if preferred == jnp.bool_:
-            return lhs, rhs, None
-        lhs, rhs = lhs.astype(preferred), rhs.astype(preferred)
-    return _dtypes.product_dtypes(_FUNCTION, lhs, rhs, preferred_element_type)
+            return preferred, None
+        lhs, rhs = like(lhs, dtype=preferred), like(rhs, dtype=preferred)
+    return dtypes.product_dtypes(lhs, rhs, preferred_element_type)

@@ -1,16 +1,19 @@
 """Pools told how many windows to make, not how large ones."""
 
+from typing import Any
+
 from jaxtyping import Array, Inexact, Int32, Num
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments, _dtypes
-from jaxcnn.functional._program import program
+from jaxcnn._checks import arrays, dtypes
+from jaxcnn._planning.plan import planned, to_run
 from jaxcnn.lowering import adaptive, choose
+from jaxcnn.lowering.problem import Typed
 
 OutputShape = tuple[int | None, ...]
 
 
-@program("inputs", image=lambda output_shape, **_: len(output_shape) + 1)
+@planned("inputs")
 def adaptive_avg_pool(
     inputs: Num[Array, "*batch_and_spatial channels"], output_shape: OutputShape
 ) -> Inexact[Array, "*batch_and_out channels"]:
@@ -43,14 +46,11 @@ def adaptive_avg_pool(
       >>> F.adaptive_avg_pool(jnp.ones((8, 13, 17, 3)), (6, None)).shape
       (8, 6, 17, 3)
     """
-    inputs, shape = _prepare("adaptive_avg_pool", inputs, output_shape)
-    inputs = _dtypes.averageable("adaptive_avg_pool", inputs)
-    flat = _arguments.flatten_batch(inputs, len(shape))
-    outputs = choose.adaptive_avg_pool("adaptive_avg_pool", flat, shape)
-    return _arguments.restore_batch(outputs, inputs.shape[: -len(shape) - 1])
+    batch, shape = _targets(inputs, output_shape)
+    return to_run(_average, batch=batch, shape=shape, dtype=dtypes.averageable(inputs))
 
 
-@program("inputs", image=lambda output_shape, **_: len(output_shape) + 1)
+@planned("inputs")
 def adaptive_max_pool(
     inputs: Num[Array, "*batch_and_spatial channels"], output_shape: OutputShape
 ) -> Num[Array, "*batch_and_out channels"]:
@@ -79,14 +79,12 @@ def adaptive_max_pool(
       >>> F.adaptive_max_pool(jnp.array([[0], [1]]), (5,)).ravel()  # 0 | 0 | 0 1 | 1 | 1
       Array([0, 0, 1, 1, 1], dtype=int32)
     """
-    inputs, shape = _prepare("adaptive_max_pool", inputs, output_shape)
-    inputs = _dtypes.comparable("adaptive_max_pool", inputs)
-    flat = _arguments.flatten_batch(inputs, len(shape))
-    outputs = choose.adaptive_max_pool("adaptive_max_pool", flat, shape)
-    return _arguments.restore_batch(outputs, inputs.shape[: -len(shape) - 1])
+    batch, shape = _targets(inputs, output_shape)
+    dtypes.comparable(inputs)
+    return to_run(choose.adaptive_max_pool, batch=batch, output_shape=shape)
 
 
-@program("inputs", image=lambda output_shape, **_: len(output_shape) + 1)
+@planned("inputs")
 def adaptive_max_pool_with_indices(
     inputs: Num[Array, "*batch_and_spatial channels"], output_shape: OutputShape
 ) -> tuple[Num[Array, "*batch_and_out channels"], Int32[Array, "*batch_and_out channels"]]:
@@ -113,28 +111,29 @@ def adaptive_max_pool_with_indices(
       >>> outputs.ravel(), indices.ravel()
       (Array([7., 5.], dtype=float32), Array([3, 1], dtype=int32))
     """
-    inputs, shape = _prepare("adaptive_max_pool_with_indices", inputs, output_shape)
-    inputs = _dtypes.comparable("adaptive_max_pool_with_indices", inputs)
-    _arguments.countable_pixels(
-        "adaptive_max_pool_with_indices", inputs.shape[-len(shape) - 1 : -1]
-    )
-    return adaptive.maximum_with_indices(inputs, shape)
+    batch, shape = _targets(inputs, output_shape)
+    dtypes.comparable(inputs)
+    arrays.countable_pixels(inputs.shape[-len(shape) - 1 : -1])
+    return to_run(adaptive.maximum_with_indices, batch=batch, output_shape=shape)
 
 
-def _prepare(function: str, inputs: object, output_shape: object) -> tuple[Array, tuple[int, ...]]:
-    """Returns the inputs as an array, and the output shape with every None replaced."""
-    array = _arguments.array(function, "inputs", inputs)
+def _average(inputs: Array, *, shape: tuple[int, ...], dtype: Any) -> Array:
+    return choose.adaptive_avg_pool(inputs.astype(dtype), shape)
+
+
+def _targets(inputs: Typed, output_shape: object) -> tuple[int, tuple[int, ...]]:
+    """How many batch axes there are, and the output shape with every None replaced."""
     counts = geometry.axes_tuple(
-        function, "output_shape", output_shape, allow_none=True, entry=geometry.whole_size
+        "output_shape", output_shape, allow_none=True, entry=geometry.whole_size
     )
     rank = len(counts)
-    _, sizes, _ = _arguments.spatial_batch(
-        function, array, rank, because=f"`output_shape` (={output_shape}) has {rank} entries"
+    batch, sizes, _ = arrays.spatial_batch(
+        inputs, rank, because=f"`output_shape` (={output_shape}) has {rank} entries"
     )
-    _arguments.filled_axes(function, array, sizes)
+    arrays.filled_axes(inputs, sizes)
     shape = tuple(
         n if geometry.are_known(count) and count < 0 else count
         for n, count in zip(sizes, counts, strict=True)
     )
-    _arguments.even_or_known(function, array, sizes, shape)
-    return array, shape
+    arrays.even_or_known(inputs, sizes, shape)
+    return len(batch), shape

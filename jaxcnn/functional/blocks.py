@@ -1,17 +1,19 @@
 """Trading resolution for channels and back, without losing a value."""
 
 import math
+from collections.abc import Sequence
 
 from jaxtyping import Array, Shaped
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments
-from jaxcnn.functional._program import program
+from jaxcnn._checks import arrays, options
+from jaxcnn._planning.plan import planned, to_run
+from jaxcnn.lowering.problem import Typed
 
 ORDERS = ("CRD", "DCR")
 
 
-@program("inputs", image=lambda block_shape, **_: len(block_shape) + 1)
+@planned("inputs")
 def space_to_depth(
     inputs: Shaped[Array, "*batch_and_spatial channels"],
     block_shape: tuple[int, ...],
@@ -51,28 +53,19 @@ def space_to_depth(
       W. Shi et al., Real-time single image and video super-resolution using an efficient sub-pixel
       convolutional neural network, 2016.
     """
-    inputs, block, batch, sizes, channels = _prepare("space_to_depth", inputs, block_shape, order)
+    block, batch, sizes, _ = _blocks(inputs, block_shape, order)
     for axis, (size, r) in enumerate(zip(sizes, block, strict=True)):
         if geometry.surely_below(size, 1) or size % r != 0:
             raise ValueError(
-                f"space_to_depth: `block_shape` (={block}) must divide the spatial sizes {sizes}, "
+                f"`block_shape` (={block}) must divide the spatial sizes {sizes}, "
                 f"none of them 0; received inputs {inputs.shape}, where {r} does not divide {size} "
                 f"along spatial axis {axis}; pad or crop the inputs; write a symbolic size as a "
                 f"multiple, such as '{r}*h'"
             )
-    coarse = tuple(size // r for size, r in zip(sizes, block, strict=True))
-    pairs = (part for pair in zip(coarse, block, strict=True) for part in pair)
-    split = inputs.reshape((*batch, *pairs, channels))
-    first, rank = len(batch), len(block)
-    pixels = [first + 2 * axis for axis in range(rank)]
-    taps = [first + 2 * axis + 1 for axis in range(rank)]
-    last = [first + 2 * rank]
-    features = last + taps if order == "CRD" else taps + last
-    moved = split.transpose((*range(first), *pixels, *features))
-    return moved.reshape((*batch, *coarse, channels * math.prod(block)))
+    return to_run(_to_depth, batch=batch, block=block, channels_first=order == "CRD")
 
 
-@program("inputs", image=lambda block_shape, **_: len(block_shape) + 1)
+@planned("inputs")
 def depth_to_space(
     inputs: Shaped[Array, "*batch_and_coarse features"],
     block_shape: tuple[int, ...],
@@ -111,33 +104,52 @@ def depth_to_space(
       W. Shi et al., Real-time single image and video super-resolution using an efficient sub-pixel
       convolutional neural network, 2016.
     """
-    inputs, block, batch, sizes, features = _prepare("depth_to_space", inputs, block_shape, order)
+    block, batch, sizes, features = _blocks(inputs, block_shape, order)
     if features % math.prod(block) or 0 in sizes:
         raise ValueError(
-            f"depth_to_space: `block_shape` (={block}) must have a product that divides the number "
+            f"`block_shape` (={block}) must have a product that divides the number "
             f"of channels, and no spatial axis may be empty; received inputs {inputs.shape}, where "
             f"{math.prod(block)} pixels a block share {features} channels"
         )
-    channels = features // math.prod(block)
-    first, rank = len(batch), len(block)
-    if order == "CRD":
-        split = inputs.reshape((*batch, *sizes, channels, *block))
-        last, taps = first + rank, range(first + rank + 1, first + 2 * rank + 1)
+    return to_run(_to_space, batch=batch, block=block, channels_first=order == "CRD")
+
+
+def _to_depth(inputs: Array, *, block: tuple[int, ...], channels_first: bool) -> Array:
+    images, *sizes, channels = inputs.shape
+    coarse = tuple(size // r for size, r in zip(sizes, block, strict=True))
+    split = inputs.reshape((images, *_interleaved(coarse, block), channels))
+    rank = len(block)
+    pixels, taps, last = range(1, 2 * rank, 2), range(2, 2 * rank + 1, 2), (2 * rank + 1,)
+    features = (*last, *taps) if channels_first else (*taps, *last)
+    moved = split.transpose((0, *pixels, *features))
+    return moved.reshape((images, *coarse, channels * math.prod(block)))
+
+
+def _to_space(inputs: Array, *, block: tuple[int, ...], channels_first: bool) -> Array:
+    images, *sizes, features = inputs.shape
+    rank, channels = len(block), features // math.prod(block)
+    if channels_first:
+        split = inputs.reshape((images, *sizes, channels, *block))
+        last, taps = rank + 1, range(rank + 2, 2 * rank + 2)
     else:
-        split = inputs.reshape((*batch, *sizes, *block, channels))
-        last, taps = first + 2 * rank, range(first + rank, first + 2 * rank)
-    pairs = (part for pair in zip(range(first, first + rank), taps, strict=True) for part in pair)
-    moved = split.transpose((*range(first), *pairs, last))
+        split = inputs.reshape((images, *sizes, *block, channels))
+        last, taps = 2 * rank + 1, range(rank + 1, 2 * rank + 1)
+    moved = split.transpose((0, *_interleaved(range(1, rank + 1), taps), last))
     fine = (size * r for size, r in zip(sizes, block, strict=True))
-    return moved.reshape((*batch, *fine, channels))
+    return moved.reshape((images, *fine, channels))
 
 
-def _prepare(function: str, inputs: object, block_shape: object, order: object):
-    """Returns the checked array, its blocks, and its batch, spatial sizes and channels."""
-    values = _arguments.array(function, "inputs", inputs)
-    block = geometry.axes_tuple(function, "block_shape", block_shape)
-    _arguments.choice(function, "order", order, ORDERS)
-    batch, sizes, channels = _arguments.spatial_batch(
-        function, values, len(block), because=f"the block_shape {block} has {len(block)}"
+def _interleaved(left: Sequence[int], right: Sequence[int]) -> list[int]:
+    return [each for pair in zip(left, right, strict=True) for each in pair]
+
+
+def _blocks(
+    inputs: Typed, block_shape: object, order: object
+) -> tuple[tuple[int, ...], int, tuple[int, ...], int]:
+    """The checked blocks, the number of batch axes, the spatial sizes and the channels."""
+    block = geometry.axes_tuple("block_shape", block_shape)
+    options.choice("order", order, ORDERS)
+    batch, sizes, channels = arrays.spatial_batch(
+        inputs, len(block), because=f"the block_shape {block} has {len(block)}"
     )
-    return values, block, batch, sizes, channels
+    return block, len(batch), sizes, channels

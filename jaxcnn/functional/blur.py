@@ -1,16 +1,18 @@
 """Low-pass filtering before subsampling, so that a shifted image gives a shifted output."""
 
+from typing import Any
+
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments, _dtypes
-from jaxcnn.functional._program import program
-from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.lowering import blur
+from jaxcnn._checks import arrays, dtypes, options
+from jaxcnn._planning.plan import planned, to_run
+from jaxcnn.geometry import IntPerAxis, Padding, Windows
+from jaxcnn.lowering import blur, fill
 from jaxcnn.lowering.dtypes import widen
 
 
-@program("inputs", image=lambda window_shape, **_: len(window_shape) + 1)
+@planned("inputs")
 def blur_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -55,22 +57,23 @@ def blur_pool(
 
     References: R. Zhang, Making convolutional networks shift-invariant again, 2019.
     """
-    function = "blur_pool"
-    array = _dtypes.averageable(function, _arguments.array(function, "inputs", inputs))
-    window = geometry.axes_tuple(function, "window_shape", window_shape)
+    dtype = dtypes.averageable(inputs)
+    window = geometry.axes_tuple("window_shape", window_shape)
     rank = len(window)
-    batch, sizes, _ = _arguments.spatial_batch(
-        function, array, rank, because=f"`window_shape` (={window}) has {rank}"
+    batch, sizes, _ = arrays.spatial_batch(
+        inputs, rank, because=f"`window_shape` (={window}) has {rank}"
     )
-    mode = _arguments.choice(function, "padding_mode", padding_mode, geometry.PADDING_MODES)
+    mode = options.choice("padding_mode", padding_mode, geometry.PADDING_MODES)
     windows = geometry.windows(
-        function,
         sizes,
         window,
         strides=1 if strides is None else strides,
         padding=tuple(((k - 1) // 2, k // 2) for k in window) if padding is None else padding,
     )
-    flat = widen(_arguments.flatten_batch(array, rank))
-    padded = _arguments.pad_spatial(function, flat, windows.padding, mode)
-    outputs = blur.blur(padded, windows.padded()).astype(array.dtype)
-    return _arguments.restore_batch(outputs, batch)
+    mode = arrays.fill(windows, mode)
+    return to_run(_blur, batch=len(batch), windows=windows, fill_mode=mode, dtype=dtype)
+
+
+def _blur(inputs: Array, *, windows: Windows, fill_mode: str | None, dtype: Any) -> Array:
+    laid, windows = fill.lay(widen(inputs.astype(dtype)), windows, fill_mode)
+    return blur.blur(laid, windows).astype(dtype)

@@ -3,14 +3,14 @@
 from jax.typing import DTypeLike
 from jaxtyping import Array, Num
 
-from jaxcnn.functional import _arguments
-from jaxcnn.functional._convolve import convolve
-from jaxcnn.functional._program import program
+from jaxcnn._checks import kernels
+from jaxcnn._planning.plan import planned
+from jaxcnn.functional._convolution import convolution, to_convolve
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision
 
 
-@program("inputs", "kernel", "bias", image=lambda kernel, **_: kernel.ndim - 1)
+@planned("inputs", "kernel", "bias")
 def conv(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     kernel: Num[Array, "*kernel_size group_features out_features"],
@@ -86,15 +86,8 @@ def conv(
     References:
       V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep learning, 2016.
     """
-    inputs = _arguments.array("conv", "inputs", inputs)
-    kernel = _arguments.array("conv", "kernel", kernel)
-    if kernel.ndim < 3:
-        raise ValueError(
-            "conv: `kernel` must be (*kernel_size, in_features / feature_group_count, out_features)"
-            f" with at least one spatial axis; received kernel {kernel.shape}"
-        )
-    return convolve(
-        "conv",
+    kernels.with_spatial_axes(kernel)
+    worked_out = convolution(
         inputs,
         kernel,
         bias,
@@ -109,3 +102,4 @@ def conv(
         preferred_element_type=preferred_element_type,
         algorithm=algorithm,
     )
+    return to_convolve(inputs, kernel, worked_out)

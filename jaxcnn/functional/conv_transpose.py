@@ -1,20 +1,22 @@
 """Transposed convolution: the linear map that takes a convolution's output back to its input."""
 
-import jax
+import math
+from typing import Any
+
 import jax.numpy as jnp
-from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Num
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments, _dtypes, _kernels
-from jaxcnn.functional._program import program
-from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.lowering import choose
-from jaxcnn.lowering.problem import ConvProblem, Precision
+from jaxcnn._checks import arrays, dtypes, kernels, options
+from jaxcnn._planning.plan import Described, like, planned, to_run
+from jaxcnn.functional._convolution import add_bias, chosen, takes
+from jaxcnn.geometry import IntPerAxis, Padding, Windows
+from jaxcnn.lowering import choose, fill
+from jaxcnn.lowering.problem import ConvProblem, Precision, Typed
 
 
-@program("inputs", "kernel", "bias", image=lambda kernel, **_: kernel.ndim - 1)
+@planned("inputs", "kernel", "bias")
 def conv_transpose(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     kernel: Num[Array, "*kernel_size _ _"],
@@ -93,29 +95,26 @@ def conv_transpose(
     References:
       V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep learning, 2016.
     """
-    function = "conv_transpose"
-    inputs = _arguments.array(function, "inputs", inputs)
-    kernel = _arguments.array(function, "kernel", kernel)
-    transpose_kernel = _arguments.flag(function, "transpose_kernel", transpose_kernel)
+    transpose_kernel = options.flag("transpose_kernel", transpose_kernel)
     if kernel.ndim < 3:
         form = "out_features / feature_group_count, in_features"
         if not transpose_kernel:
             form = "in_features / feature_group_count, out_features"
         raise ValueError(
-            f"{function}: `kernel` must be (*kernel_size, {form}) with at least one spatial axis; "
+            f"`kernel` must be (*kernel_size, {form}) with at least one spatial axis; "
             f"received kernel {kernel.shape}"
         )
     rank = kernel.ndim - 2
-    batch, sizes, _ = _arguments.spatial_batch(
-        function, inputs, rank, because=f"the kernel {kernel.shape} has {rank}"
+    batch, sizes, channels = arrays.spatial_batch(
+        inputs, rank, because=f"the kernel {kernel.shape} has {rank}"
     )
-    kernel_size = _kernels.kernel_sizes(function, kernel)
+    kernel_size = kernels.kernel_sizes(kernel)
+    turned: Typed = kernel
     if transpose_kernel:
-        kernel = _of_transposed_form(function, inputs, kernel, feature_group_count)
-    groups = _kernels.channel_groups(function, inputs, kernel, feature_group_count)
-    padding, padding_mode = _fill(function, padding, padding_mode, transpose_kernel)
+        turned = _of_convolution(inputs, kernel, feature_group_count)
+    groups = kernels.channel_groups(inputs, turned, feature_group_count)
+    padding, padding_mode = _fill(padding, padding_mode, transpose_kernel)
     windows = geometry.transposed_windows(
-        function,
         sizes,
         kernel_size,
         strides=strides,
@@ -125,48 +124,78 @@ def conv_transpose(
         output_shape=output_shape,
         crop=padding_mode == "zeros",
     )
-    inputs, kernel, preferred = _dtypes.product_dtypes(
-        function, inputs, kernel, preferred_element_type
-    )
-    precision = _dtypes.product_precision(function, precision)
-    _arguments.choice(function, "algorithm", algorithm, ("auto", *choose.CONV_ALGORITHMS))
-    laid_on = windows if padding_mode == "zeros" else windows.padded()
+    dtype, preferred = dtypes.product_dtypes(inputs, kernel, preferred_element_type)
+    precision = options.product_precision(precision)
+    mode = arrays.fill(windows, None if padding_mode == "zeros" else padding_mode)
+    laid_on = windows if mode is None else windows.padded()
     problem = ConvProblem(laid_on.transposed(), groups, precision, preferred)
-    flat = _arguments.flatten_batch(inputs, rank)
-    outputs = choose.conv(function, flat, kernel, problem, algorithm)
-    if padding_mode != "zeros":
-        outputs = _unpad(function, outputs, windows, padding_mode)
-    outputs = _arguments.restore_batch(outputs, batch)
-    return _kernels.add_bias(function, outputs, bias, preferred_element_type)
+    flat = Described((math.prod(batch), *sizes, channels), dtype, False)
+    takes(problem, flat, turned, algorithm)
+    kernels.vector(bias, turned.shape[-1])
+    outputs = like(inputs, dtype=dtype if preferred is None else preferred)
+    return to_run(
+        _conv_transpose,
+        batch=len(batch),
+        choice=chosen(algorithm, flat, turned, problem),
+        windows=windows,
+        fill_mode=mode,
+        problem=problem,
+        turn=transpose_kernel,
+        dtype=dtype,
+        sum_dtype=kernels.sum_dtype(outputs, bias, preferred_element_type),
+        algorithm=algorithm,
+    )
 
 
-def _of_transposed_form(
-    function: str, inputs: Array, kernel: Array, feature_group_count: int
+def _conv_transpose(
+    inputs: Array,
+    kernel: Array,
+    bias: Array | None = None,
+    *,
+    windows: Windows,
+    fill_mode: str | None,
+    problem: ConvProblem,
+    turn: bool,
+    dtype: Any,
+    sum_dtype: Any,
+    algorithm: str,
 ) -> Array:
-    """Rewrites `(*kernel_size, out/groups, in)` as the flipped `(*kernel_size, in/groups, out)`."""
-    groups = geometry.whole_number(function, "feature_group_count", feature_group_count, 1)
+    """The convolution over the inputs spread out, on one batch axis."""
+    if turn:
+        kernel = _turned(kernel, problem.feature_group_count)
+    outputs = choose.conv(inputs.astype(dtype), kernel.astype(dtype), problem, algorithm)
+    if fill_mode is not None:
+        outputs = fill.unpad(outputs, windows, fill_mode)
+    return add_bias(outputs, bias, sum_dtype)
+
+
+def _of_convolution(inputs: Typed, kernel: Typed, feature_group_count: int) -> Described:
+    """What `(*kernel_size, out/groups, in)` is as `(*kernel_size, in/groups, out)`."""
+    groups = geometry.whole_number("feature_group_count", feature_group_count, 1)
     channels, (per_group, features) = inputs.shape[-1], kernel.shape[-2:]
     received = f"received inputs {inputs.shape}, kernel {kernel.shape}"
     if features != channels:
         raise ValueError(
-            f"{function}: `kernel` must have in_features = {channels} as its last axis under "
+            f"`kernel` must have in_features = {channels} as its last axis under "
             f"`transpose_kernel` (=True), got {features}; {received}"
         )
     if channels % groups:
         raise ValueError(
-            f"{function}: `feature_group_count` (={groups}) must divide `in_features` "
-            f"(={channels}); {received}"
+            f"`feature_group_count` (={groups}) must divide `in_features` (={channels}); {received}"
         )
-    spatial = kernel.shape[:-2]
+    return like(kernel, (*kernel.shape[:-2], channels // groups, groups * per_group))
+
+
+def _turned(kernel: Array, groups: int) -> Array:
+    """Rewrites `(*kernel_size, out/groups, in)` as the flipped `(*kernel_size, in/groups, out)`."""
+    *spatial, per_group, channels = kernel.shape
     kernel = jnp.flip(kernel, range(len(spatial)))
     kernel = kernel.reshape((*spatial, per_group, groups, channels // groups))
     kernel = jnp.swapaxes(kernel, -1, -3)
     return kernel.reshape((*spatial, channels // groups, groups * per_group))
 
 
-def _fill(
-    function: str, padding: Padding, padding_mode: str, transpose_kernel: bool
-) -> tuple[Padding, str]:
+def _fill(padding: Padding, padding_mode: str, transpose_kernel: bool) -> tuple[Padding, str]:
     """Splits "CIRCULAR" and "REFLECT" into a padding of `transposed_windows` and a fill.
 
     Flax wraps the whole "VALID" output around n*s pixels, so that a surplus of q = max(e - s, 0) is
@@ -174,19 +203,7 @@ def _fill(
     without. Its convolution pads (e - 1)//2 before, which is the same for s = 1 with an odd e, and
     for s = 2.
     """
-    _, padding_mode = geometry.fill_and_amounts(function, padding, padding_mode, (), ())
+    _, padding_mode = geometry.fill_and_amounts(padding, padding_mode, (), ())
     if isinstance(padding, str) and padding.upper() == "CIRCULAR":
         padding = "SAME_LOWER" if transpose_kernel else "SAME"
     return padding, padding_mode
-
-
-def _unpad(function: str, outputs: Array, windows: geometry.Windows, mode: str) -> Array:
-    """Transposes `pad_spatial`: what arrived in the padding goes to the pixel shown there."""
-    inside = outputs
-    for axis, (size, (low, _)) in enumerate(zip(windows.sizes, windows.padding, strict=True), 1):
-        inside = lax.slice_in_dim(inside, low, low + size, axis=axis)
-    # of what it is transposed at, the type alone counts
-    pad = jax.linear_transpose(
-        lambda x: _arguments.pad_spatial(function, x, windows.padding, mode), inside
-    )
-    return pad(outputs)[0]

@@ -1,29 +1,21 @@
 """Deformable convolution, versions 1 and 2: every tap is moved by an offset of its own."""
 
 import math
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments, _dtypes, _kernels
-from jaxcnn.functional._program import program
+from jaxcnn._checks import arrays, kernels, options
+from jaxcnn._planning.plan import like, planned, to_run
+from jaxcnn.functional._convolution import add_bias
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering import deform_gather
-from jaxcnn.lowering.problem import ConvProblem, Precision
-
-_NAME = "deform_conv"
+from jaxcnn.lowering.problem import ConvProblem, Precision, Typed
 
 
-@program(
-    "inputs",
-    "kernel",
-    "offsets",
-    "bias",
-    "mask",
-    image=lambda kernel, **_: kernel.ndim - 1,
-    beside=("offsets", "mask"),
-)
+@planned("inputs", "kernel", "offsets", "bias", "mask")
 def deform_conv(
     inputs: Inexact[Array, "*batch_and_spatial in_features"],
     kernel: Inexact[Array, "*kernel_size group_features out_features"],
@@ -96,27 +88,20 @@ def deform_conv(
       X. Zhu, H. Hu, S. Lin and J. Dai, Deformable ConvNets v2: more deformable, better results,
       2019.
     """
-    inputs = _arguments.array(_NAME, "inputs", inputs)
-    kernel = _arguments.array(_NAME, "kernel", kernel)
-    if kernel.ndim < 3:
-        raise ValueError(
-            f"{_NAME}: `kernel` must be (*kernel_size, in_features / feature_group_count, "
-            f"out_features) with at least one spatial axis; received kernel {kernel.shape}"
-        )
+    kernels.with_spatial_axes(kernel)
     rank = kernel.ndim - 2
-    batch, sizes, in_features = _arguments.spatial_batch(
-        _NAME, inputs, rank, because=f"the kernel {kernel.shape} has {rank}"
+    batch, sizes, in_features = arrays.spatial_batch(
+        inputs, rank, because=f"the kernel {kernel.shape} has {rank}"
     )
-    groups = _kernels.channel_groups(_NAME, inputs, kernel, feature_group_count)
-    kernel_size = _kernels.kernel_sizes(_NAME, kernel)
-    offset_groups = geometry.whole_number(_NAME, "offset_group_count", offset_group_count, 1)
+    groups = kernels.channel_groups(inputs, kernel, feature_group_count)
+    kernel_size = kernels.kernel_sizes(kernel)
+    offset_groups = geometry.whole_number("offset_group_count", offset_group_count, 1)
     if in_features % offset_groups:
         raise ValueError(
-            f"{_NAME}: `offset_group_count` (={offset_groups}) must divide `in_features` "
+            f"`offset_group_count` (={offset_groups}) must divide `in_features` "
             f"(={in_features}); received inputs {inputs.shape}"
         )
     windows = geometry.windows(
-        _NAME,
         sizes,
         kernel_size,
         strides=strides,
@@ -126,51 +111,69 @@ def deform_conv(
         window_argument="kernel",
         dilation_argument="kernel_dilation",
     )
-    inputs, kernel = _arguments.same_dtype(_NAME, inputs=inputs, kernel=kernel)
-    _floating("inputs", inputs)
+    dtype = arrays.common_dtype(inputs=inputs, kernel=kernel)
+    _floating("inputs", dtype)
     lead, taps = (*batch, *windows.output_shape), math.prod(kernel_size)
-    offsets = _per_window("offsets", offsets, lead, (offset_groups, taps, rank), inputs)
+    _one_per_window("offsets", offsets, lead, (offset_groups, taps, rank), inputs)
     if mask is not None:
-        mask = _per_window("mask", mask, lead, (offset_groups, taps), inputs)
-    _arguments.countable_pixels(_NAME, sizes)
-    dtype = inputs.dtype
-    exact = _at_least_float32(dtype)
-    flat = _arguments.flatten_batch(inputs, rank).astype(exact)
-    count = (flat.shape[0], *windows.output_shape)
-    offsets = offsets.reshape((*count, offset_groups, taps, rank))
-    offsets = offsets.astype(_at_least_float32(offsets.dtype))
-    if mask is not None:
-        mask = mask.reshape((*count, offset_groups, taps)).astype(exact)
-    problem = ConvProblem(windows, groups, _dtypes.product_precision(_NAME, precision))
-    outputs = deform_gather.deform_conv(flat, kernel.astype(exact), offsets, mask, problem)
-    outputs = _arguments.restore_batch(outputs.astype(dtype), batch)
-    return _kernels.add_bias(_NAME, outputs, bias)
+        _one_per_window("mask", mask, lead, (offset_groups, taps), inputs)
+    arrays.countable_pixels(sizes)
+    kernels.vector(bias, kernel.shape[-1])
+    return to_run(
+        _deform_conv,
+        batch=len(batch),
+        images=("inputs", "offsets") if mask is None else ("inputs", "offsets", "mask"),
+        problem=ConvProblem(windows, groups, options.product_precision(precision)),
+        offset_groups=offset_groups,
+        dtype=dtype,
+        sum_dtype=kernels.sum_dtype(like(inputs, dtype=dtype), bias, None),
+    )
 
 
-def _per_window(
-    argument: str, value: object, lead: tuple[int, ...], entries: tuple[int, ...], inputs: Array
-) -> Float[Array, "*batch_and_out entries"]:
-    """Returns `value` if it holds as many floats for every window as `entries` multiply to."""
-    values = _arguments.array(_NAME, argument, value)
-    _floating(argument, values, jnp.floating)
+def _deform_conv(
+    inputs: Array,
+    kernel: Array,
+    offsets: Array,
+    bias: Array | None = None,
+    mask: Array | None = None,
+    *,
+    problem: ConvProblem,
+    offset_groups: int,
+    dtype: Any,
+    sum_dtype: Any,
+) -> Array:
+    """The samples and their products, on one batch axis."""
+    windows, exact = problem.windows, _at_least_float32(dtype)
+    each = (inputs.shape[0], *windows.output_shape, offset_groups, math.prod(windows.window_shape))
+    offsets = offsets.reshape((*each, windows.rank)).astype(_at_least_float32(offsets.dtype))
+    if mask is not None:
+        mask = mask.reshape(each).astype(exact)
+    outputs = deform_gather.deform_conv(
+        inputs.astype(exact), kernel.astype(exact), offsets, mask, problem
+    )
+    return add_bias(outputs.astype(dtype), bias, sum_dtype)
+
+
+def _one_per_window(
+    argument: str, values: Typed, lead: tuple[int, ...], entries: tuple[int, ...], inputs: Typed
+) -> None:
+    """Refuses offsets or weights that are no floats, or not as many as there are samples."""
+    _floating(argument, values.dtype, jnp.floating)
     if values.shape != (*lead, math.prod(entries)):
         names = "offset groups, taps, axes" if len(entries) == 3 else "offset groups, taps"
         raise ValueError(
-            f"{_NAME}: `{argument}` must be {(*lead, math.prod(entries))}: the batch axes, the "
-            f"windows, and {' * '.join(map(str, entries))} ({names}); received inputs "
-            f"{inputs.shape}, {argument} {values.shape}"
+            f"`{argument}` must be {(*lead, math.prod(entries))}: the batch axes, the windows, and "
+            f"{' * '.join(map(str, entries))} ({names}); received inputs {inputs.shape}, "
+            f"{argument} {values.shape}"
         )
-    return values
 
 
-def _floating(argument: str, values: Array, kind: type = jnp.inexact) -> None:
+def _floating(argument: str, dtype: Any, kind: Any = jnp.inexact) -> None:
     """Refuses integers, between which nothing can be interpolated."""
-    if not jnp.issubdtype(values.dtype, kind):
-        raise TypeError(
-            f"{_NAME}: `{argument}` must be floating, got {values.dtype}; cast it with astype"
-        )
+    if not jnp.issubdtype(dtype, kind):
+        raise TypeError(f"`{argument}` must be floating, got {dtype}; cast it with astype")
 
 
-def _at_least_float32(dtype: jnp.dtype) -> jnp.dtype:
+def _at_least_float32(dtype: Any) -> Any:
     """The dtype to compute in: 16 bits are too few for positions and for sums."""
     return jnp.dtype(jnp.float32) if jnp.finfo(dtype).bits < 32 else dtype

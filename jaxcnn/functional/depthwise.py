@@ -3,14 +3,14 @@
 from jax.typing import DTypeLike
 from jaxtyping import Array, Num
 
-from jaxcnn.functional import _arguments, _kernels
-from jaxcnn.functional._convolve import convolve
-from jaxcnn.functional._program import program
+from jaxcnn._checks import arrays, kernels
+from jaxcnn._planning.plan import Described, like, planned, to_run
+from jaxcnn.functional._convolution import Convolution, convolution, to_convolve
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.lowering.problem import Precision
+from jaxcnn.lowering.problem import Precision, Typed
 
 
-@program("inputs", "kernel", "bias", image=lambda kernel, **_: kernel.ndim - 1)
+@planned("inputs", "kernel", "bias")
 def depthwise_conv(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     kernel: Num[Array, "*kernel_size in_features multiplier"],
@@ -68,33 +68,26 @@ def depthwise_conv(
     References:
       L. Sifre, Rigid-motion scattering for image classification, 2014.
     """
-    inputs, kernel = _depthwise_arguments("depthwise_conv", "kernel", inputs, kernel)
-    in_features, multiplier = kernel.shape[-2:]
-    return convolve(
-        "depthwise_conv",
+    by_channel = _by_channel("kernel", inputs, kernel)
+    worked_out = convolution(
         inputs,
-        kernel.reshape((*kernel.shape[:-2], 1, in_features * multiplier)),
+        by_channel,
         bias,
         strides=strides,
         padding=padding,
         padding_mode=padding_mode,
         input_dilation=input_dilation,
         kernel_dilation=kernel_dilation,
-        feature_group_count=in_features,
+        feature_group_count=kernel.shape[-2],
         flip_kernel=flip_kernel,
         precision=precision,
         preferred_element_type=preferred_element_type,
         algorithm=algorithm,
     )
+    return to_convolve(inputs, by_channel, worked_out)
 
 
-@program(
-    "inputs",
-    "depthwise_kernel",
-    "pointwise_kernel",
-    "bias",
-    image=lambda depthwise_kernel, **_: depthwise_kernel.ndim - 1,
-)
+@planned("inputs", "depthwise_kernel", "pointwise_kernel", "bias")
 def separable_conv(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     depthwise_kernel: Num[Array, "*kernel_size in_features multiplier"],
@@ -152,14 +145,8 @@ def separable_conv(
     References:
       F. Chollet, Xception: deep learning with depthwise separable convolutions, 2017.
     """
-    name = "separable_conv"
-    inputs, depthwise_kernel = _depthwise_arguments(
-        name, "depthwise_kernel", inputs, depthwise_kernel
-    )
-    pointwise_kernel = _arguments.array(name, "pointwise_kernel", pointwise_kernel)
-    rank = depthwise_kernel.ndim - 2
-    in_features, multiplier = depthwise_kernel.shape[-2:]
-    between = in_features * multiplier
+    depthwise = _by_channel("depthwise_kernel", inputs, depthwise_kernel)
+    rank, between = depthwise.ndim - 2, depthwise.shape[-1]
     if (
         pointwise_kernel.shape[:-1] != (1,) * rank + (between,)
         or pointwise_kernel.ndim != rank + 2
@@ -167,67 +154,79 @@ def separable_conv(
     ):
         ones = ", ".join(["1"] * rank)
         raise ValueError(
-            f"{name}: `pointwise_kernel` must be ({ones}, in_features * multiplier, out_features) "
-            f"= ({ones}, {between}, out_features); received depthwise_kernel "
+            f"`pointwise_kernel` must be ({ones}, in_features * multiplier, out_features) = "
+            f"({ones}, {between}, out_features); received depthwise_kernel "
             f"{depthwise_kernel.shape}, pointwise_kernel {pointwise_kernel.shape}"
         )
-    outputs = convolve(
-        name,
+    first = convolution(
         inputs,
-        depthwise_kernel.reshape((*depthwise_kernel.shape[:-2], 1, between)),
-        None,
+        depthwise,
         strides=strides,
         padding=padding,
         padding_mode=padding_mode,
         input_dilation=input_dilation,
         kernel_dilation=kernel_dilation,
-        feature_group_count=in_features,
+        feature_group_count=inputs.shape[-1],
         flip_kernel=flip_kernel,
         precision=precision,
         preferred_element_type=preferred_element_type,
         algorithm=algorithm,
         kernel_argument="depthwise_kernel",
     )
-    if preferred_element_type is not None:
-        pointwise_kernel = pointwise_kernel.astype(outputs.dtype)
-    return convolve(
-        name,
-        outputs,
-        pointwise_kernel,
+    batch = inputs.shape[: -rank - 1]
+    between_shape = (*batch, *first.windows.output_shape, between)
+    second = convolution(
+        like(inputs, between_shape, first.sum_dtype),
+        pointwise_kernel
+        if preferred_element_type is None
+        else like(pointwise_kernel, dtype=first.sum_dtype),
         bias,
-        strides=1,
-        padding="VALID",
-        padding_mode="zeros",
-        input_dilation=1,
-        kernel_dilation=1,
-        feature_group_count=1,
-        flip_kernel=False,
         precision=precision,
         preferred_element_type=preferred_element_type,
-        algorithm="auto",
         kernel_argument="pointwise_kernel",
     )
-
-
-def _depthwise_arguments(
-    function: str, argument: str, inputs: object, kernel: object
-) -> tuple[Array, Array]:
-    """Returns inputs and depthwise kernel as arrays if their axes and channels agree."""
-    values = _arguments.array(function, "inputs", inputs)
-    taps = _arguments.array(function, argument, kernel)
-    if taps.ndim < 3:
-        raise ValueError(
-            f"{function}: `{argument}` must be (*kernel_size, in_features, multiplier) with at "
-            f"least one spatial axis; received {argument} {taps.shape}"
-        )
-    _kernels.kernel_sizes(function, taps, argument)
-    rank = taps.ndim - 2
-    _arguments.spatial_batch(
-        function, values, rank, because=f"the {argument} {taps.shape} has {rank}"
+    return to_run(
+        _separable,
+        batch=len(batch),
+        first=first,
+        second=second,
+        choice=first.choice(inputs, depthwise),
     )
-    if taps.shape[-2] != values.shape[-1]:
+
+
+def _separable(
+    inputs: Array,
+    depthwise_kernel: Array,
+    pointwise_kernel: Array,
+    bias: Array | None = None,
+    *,
+    first: Convolution,
+    second: Convolution,
+) -> Array:
+    """One convolution after the other, on one batch axis."""
+    by_channel = depthwise_kernel.reshape((*first.windows.window_shape, 1, -1))
+    return second.run(first.run(inputs, by_channel), pointwise_kernel, bias)
+
+
+def _by_channel(argument: str, inputs: Typed, kernel: Typed) -> Described:
+    """The kernel of groups of one channel that a depthwise kernel stands for.
+
+    Raises:
+      ValueError: axes or channels of inputs and kernel disagree.
+    """
+    if kernel.ndim < 3:
         raise ValueError(
-            f"{function}: `{argument}` must have the {values.shape[-1]} channels of the inputs, "
-            f"got {taps.shape[-2]}; received inputs {values.shape}, {argument} {taps.shape}"
+            f"`{argument}` must be (*kernel_size, in_features, multiplier) with at least one "
+            f"spatial axis; received {argument} {kernel.shape}"
         )
-    return values, taps
+    size = kernels.kernel_sizes(kernel, argument)
+    arrays.spatial_batch(
+        inputs, len(size), because=f"the {argument} {kernel.shape} has {len(size)}"
+    )
+    in_features, multiplier = kernel.shape[-2:]
+    if in_features != inputs.shape[-1]:
+        raise ValueError(
+            f"`{argument}` must have the {inputs.shape[-1]} channels of the inputs, got "
+            f"{in_features}; received inputs {inputs.shape}, {argument} {kernel.shape}"
+        )
+    return like(kernel, (*size, 1, in_features * multiplier))

@@ -3,11 +3,12 @@
 from jaxtyping import Array, Shaped
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments
-from jaxcnn.functional._program import program
+from jaxcnn._checks import arrays
+from jaxcnn._planning.plan import planned, to_run
+from jaxcnn.lowering import fill
 
 
-@program("inputs", image=lambda rate, **_: len(rate) + 1)
+@planned("inputs")
 def dilate(
     inputs: Shaped[Array, "*batch_and_spatial channels"], rate: tuple[int, ...]
 ) -> Shaped[Array, "*batch_and_dilated channels"]:
@@ -37,16 +38,12 @@ def dilate(
       >>> F.dilate(jnp.ones((8, 4, 4, 3)), (2, 3)).shape
       (8, 7, 10, 3)
     """
-    inputs = _arguments.array("dilate", "inputs", inputs)
-    rates = geometry.axes_tuple("dilate", "rate", rate)
+    rates = geometry.axes_tuple("rate", rate)
     rank = len(rates)
-    batch, sizes, _ = _arguments.spatial_batch(
-        "dilate", inputs, rank, because=f"the rate {rates} has {rank}"
-    )
+    batch, sizes, _ = arrays.spatial_batch(inputs, rank, because=f"the rate {rates} has {rank}")
     if 0 in sizes:
         raise ValueError(
-            "dilate: `inputs` must have no empty spatial axis; received spatial sizes "
-            f"{sizes} (only batch axes may be empty)"
+            f"`inputs` must have no empty spatial axis; received spatial sizes {sizes} "
+            "(only batch axes may be empty)"
         )
-    outputs = _arguments.dilate_spatial(_arguments.flatten_batch(inputs, rank), rates)
-    return _arguments.restore_batch(outputs, batch)
+    return to_run(fill.dilate, batch=len(batch), rates=rates)

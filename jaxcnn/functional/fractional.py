@@ -1,18 +1,23 @@
 """Max pooling by a factor that is no whole number, over randomly spaced windows."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
-from jaxtyping import Array, Float, Int32, Key, Num, UInt32
+from jax import lax
+from jaxtyping import Array, Float, Int32, Num
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments, _dtypes, _meshes, _samples
+from jaxcnn._checks import arrays, dtypes
+from jaxcnn._planning.plan import planned, to_run
+from jaxcnn.functional._samples import PRNGKey, drawn, one_key
 from jaxcnn.lowering import fractional
+from jaxcnn.lowering.dtypes import widen
+from jaxcnn.lowering.problem import Typed
 
-R = TypeVar("R")
-PRNGKey = Key[Array, ""] | UInt32[Array, "_"]
+_random = planned("inputs", "samples", "key", convert={"key": one_key}, looks_at=("samples",))
 
 
+@_random
 def fractional_max_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -58,11 +63,10 @@ def fractional_max_pool(
 
     References: B. Graham, Fractional max-pooling, 2014.
     """
-    function = "fractional_max_pool"
-    checked = _prepare(function, inputs, window_shape, output_shape, samples, key)
-    return _spread(fractional.maximum, *checked)
+    return _prepare(fractional.maximum, inputs, window_shape, output_shape, samples, key)
 
 
+@_random
 def fractional_max_pool_with_indices(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -95,55 +99,53 @@ def fractional_max_pool_with_indices(
       >>> F.fractional_max_pool_with_indices(line, (2,), (5,), samples=u)[1].ravel()
       Array([0, 2, 5, 6, 8], dtype=int32)
     """
-    function = "fractional_max_pool_with_indices"
-    checked = _prepare(function, inputs, window_shape, output_shape, samples, key)
-    _arguments.countable_pixels(function, checked[0].shape[-len(checked[2]) - 1 : -1])
-    return _spread(fractional.maximum_with_indices, *checked)
-
-
-def _spread(
-    pool: Callable[..., R],
-    inputs: Array,
-    samples: Array,
-    window_shape: tuple[int, ...],
-    output_shape: tuple[int, ...],
-) -> R:
-    """Calls `pool` where the inputs lie, with the samples beside them."""
-    return _meshes.on_devices(
-        lambda inputs, samples: pool(inputs, samples, window_shape, output_shape),
-        {"inputs": inputs, "samples": samples},
-        lambda: (samples.ndim - 2, ["inputs", "samples"]),
-    )
+    pool = fractional.maximum_with_indices
+    plan = _prepare(pool, inputs, window_shape, output_shape, samples, key)
+    arrays.countable_pixels(inputs.shape[-len(window_shape) - 1 : -1])
+    return plan
 
 
 def _prepare(
-    function: str,
-    inputs: object,
+    pool: Callable[..., Any],
+    inputs: Typed,
     window_shape: object,
     output_shape: object,
     samples: object,
     key: object,
-) -> tuple[Array, Array, tuple[int, ...], tuple[int, ...]]:
-    """Checks everything and returns inputs, samples, window shape and output shape."""
-    array = _dtypes.comparable(function, _arguments.array(function, "inputs", inputs))
-    window = geometry.axes_tuple(function, "window_shape", window_shape)
-    counts = geometry.axes_tuple(function, "output_shape", output_shape)
+) -> Any:
+    """Plans both: the maximum of each window, and with its position."""
+    dtypes.comparable(inputs)
+    window = geometry.axes_tuple("window_shape", window_shape)
+    counts = geometry.axes_tuple("output_shape", output_shape)
     if len(window) != len(counts):
         raise ValueError(
-            f"{function}: `window_shape` (={window}) and `output_shape` (={counts}) must have one "
+            f"`window_shape` (={window}) and `output_shape` (={counts}) must have one "
             "entry per spatial axis each"
         )
-    batch, sizes, channels = _arguments.spatial_batch(
-        function, array, len(window), because=f"`window_shape` (={window}) has {len(window)}"
+    batch, sizes, channels = arrays.spatial_batch(
+        inputs, len(window), because=f"`window_shape` (={window}) has {len(window)}"
     )
-    _arguments.filled_axes(function, array, sizes)
-    _arguments.known_sizes(function, array, sizes, "for they say where windows may start")
+    arrays.filled_axes(inputs, sizes)
+    arrays.known_sizes(inputs, sizes, "for they say where windows may start")
     for axis, (n, k, m) in enumerate(zip(sizes, window, counts, strict=True)):
         if n < k + m - 1:
             raise ValueError(
-                f"{function}: `output_shape` (={counts}) must be at most n - k + 1; received "
+                f"`output_shape` (={counts}) must be at most n - k + 1; received "
                 f"spatial sizes {sizes} and `window_shape` {window}, which leave room for "
                 f"{max(n - k + 1, 0)} along spatial axis {axis}; take smaller windows or fewer"
             )
-    drawn = _samples.uniform(function, (*batch, channels, len(window)), samples, key, array.dtype)
-    return array, drawn, window, counts
+    return to_run(
+        _pool,
+        batch=len(batch),
+        images=("inputs", "samples"),
+        draw=drawn((*batch, channels, len(window)), samples, key, inputs),
+        pool=pool,
+        window_shape=window,
+        output_shape=counts,
+    )
+
+
+def _pool(
+    inputs: Array, samples: Array, *, pool: Callable[..., Any], **shapes: tuple[int, ...]
+) -> Any:
+    return pool(inputs, lax.stop_gradient(widen(samples)), **shapes)

@@ -1,6 +1,7 @@
 """`lax.conv_general_dilated` by the library's own algorithms, for code that takes it as a part."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,18 +11,18 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Num
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments, _dtypes, _lax_arguments, _meshes
+from jaxcnn._checks import options
+from jaxcnn._planning import meshes
+from jaxcnn._planning.plan import planned, to_run
+from jaxcnn.functional import _lax_arguments
 from jaxcnn.functional._lax_arguments import DimensionNumbers
-from jaxcnn.functional._program import program
 from jaxcnn.lowering import choose, unknown, xla_conv
 from jaxcnn.lowering.conv_by_name import moved
 from jaxcnn.lowering.conv_direct import channels_last
 from jaxcnn.lowering.problem import ConvProblem, Precision
 
-_FUNCTION = "conv_general_dilated"
 
-
-@program("lhs", "rhs")
+@planned("lhs", "rhs")
 def conv_general_dilated(
     lhs: Num[Array, "..."],
     rhs: Num[Array, "..."],
@@ -79,52 +80,77 @@ def conv_general_dilated(
       >>> layer(jnp.ones((8, 32, 32, 3))).shape
       (8, 32, 32, 16)
     """
-    lhs, rhs = _arguments.array(_FUNCTION, "lhs", lhs), _arguments.array(_FUNCTION, "rhs", rhs)
     numbers = _lax_arguments.numbers_of_axes(lhs, rhs, dimension_numbers)
     if lhs.dtype != rhs.dtype:
         raise TypeError(
-            f"{_FUNCTION}: `lhs` and `rhs` must have one dtype, got {lhs.dtype} and {rhs.dtype}; "
+            f"`lhs` and `rhs` must have one dtype, got {lhs.dtype} and {rhs.dtype}; "
             "cast one of them with astype"
         )
     groups, batch_groups = _lax_arguments.group_counts(
         lhs, rhs, numbers, feature_group_count, batch_group_count
     )
     rank = lhs.ndim - 2
-    window_strides = geometry.per_axis(_FUNCTION, "window_strides", window_strides, rank)
-    lhs_dilation = _lax_arguments.dilation_per_axis("lhs_dilation", lhs_dilation, rank)
-    rhs_dilation = _lax_arguments.dilation_per_axis("rhs_dilation", rhs_dilation, rank)
     windows = _lax_arguments.windows(
-        lhs, rhs, numbers, window_strides, padding, lhs_dilation, rhs_dilation
-    )
-    lhs, rhs, preferred = _lax_arguments.product_dtypes(lhs, rhs, preferred_element_type)
-    precision = _dtypes.product_precision(_FUNCTION, precision)
-    if 0 in (lhs.shape[axis] for axis in numbers.lhs_spec[1:]):
-        return _nothing(lhs, rhs, numbers, windows, batch_groups, preferred, out_sharding)
-    last = channels_last(rank)
-    by_lax = rank == 0 or batch_groups > 1 or out_sharding is not None or lhs.dtype == jnp.bool_
-    if not by_lax:
-        problem = ConvProblem(windows, groups, precision, preferred)
-        own = None if numbers == last else numbers
-        lhs = moved(lhs, numbers.lhs_spec, last.lhs_spec)
-        rhs = moved(rhs, numbers.rhs_spec, last.rhs_spec)
-        outputs = _meshes.on_devices(
-            lambda lhs, rhs: choose.conv(_FUNCTION, lhs, rhs, problem, "auto", own),
-            {"lhs": lhs, "rhs": rhs},
-            lambda: (1, ["lhs"]),
-        )
-        return moved(outputs, last.out_spec, numbers.out_spec)
-    outputs = xla_conv.convolve(
         lhs,
         rhs,
-        window_strides,
+        numbers,
+        geometry.per_axis("window_strides", window_strides, rank),
+        padding,
+        _lax_arguments.dilation_per_axis("lhs_dilation", lhs_dilation, rank),
+        _lax_arguments.dilation_per_axis("rhs_dilation", rhs_dilation, rank),
+    )
+    dtype, preferred = _lax_arguments.product_dtypes(lhs, rhs, preferred_element_type)
+    problem = ConvProblem(windows, groups, options.product_precision(precision), preferred)
+    shared: dict[str, Any] = dict(problem=problem, numbers=numbers, dtype=dtype)
+    if 0 in (lhs.shape[axis] for axis in numbers.lhs_spec[1:]):
+        plan = _nothing
+    elif rank == 0 or batch_groups > 1 or out_sharding is not None or dtype == jnp.bool_:
+        plan = _by_lax
+    else:
+        return to_run(_accelerated, batch=None, **shared)
+    return to_run(plan, batch=None, batch_groups=batch_groups, out_sharding=out_sharding, **shared)
+
+
+def _accelerated(
+    lhs: Array, rhs: Array, *, problem: ConvProblem, numbers: lax.ConvDimensionNumbers, dtype: Any
+) -> Array:
+    """As `conv`, with channels last."""
+    last = channels_last(problem.windows.rank)
+    operands = {
+        "lhs": moved(lhs.astype(dtype), numbers.lhs_spec, last.lhs_spec),
+        "rhs": moved(rhs.astype(dtype), numbers.rhs_spec, last.rhs_spec),
+    }
+    own = None if numbers == last else numbers
+    outputs = meshes.on_devices(
+        lambda lhs, rhs: choose.conv(lhs, rhs, problem, "auto", own), operands, 1, ["lhs"]
+    )
+    return moved(outputs, last.out_spec, numbers.out_spec)
+
+
+def _by_lax(
+    lhs: Array,
+    rhs: Array,
+    *,
+    problem: ConvProblem,
+    numbers: lax.ConvDimensionNumbers,
+    dtype: Any,
+    batch_groups: int = 1,
+    out_sharding: NamedSharding | PartitionSpec | None = None,
+) -> Array:
+    """By XLA's own convolution, with the axes as they are."""
+    windows = problem.windows
+    outputs = xla_conv.convolve(
+        lhs.astype(dtype),
+        rhs.astype(dtype),
+        windows.strides,
         windows.padding,
-        input_dilation=lhs_dilation,
-        kernel_dilation=rhs_dilation,
+        input_dilation=windows.input_dilation,
+        kernel_dilation=windows.dilation,
         numbers=numbers,
-        feature_group_count=groups,
+        feature_group_count=problem.feature_group_count,
         batch_group_count=batch_groups,
-        precision=precision,
-        preferred_element_type=preferred,
+        precision=problem.precision,
+        preferred_element_type=problem.preferred_element_type,
         out_sharding=out_sharding,
     )
     return unknown.resized(outputs, unknown.with_a_window(windows), windows, numbers.out_spec[2:])
@@ -133,16 +159,18 @@ def conv_general_dilated(
 def _nothing(
     lhs: Array,
     rhs: Array,
+    *,
+    problem: ConvProblem,
     numbers: lax.ConvDimensionNumbers,
-    windows: geometry.Windows,
+    dtype: Any,
     batch_groups: int,
-    dtype: DTypeLike | None,
     out_sharding: NamedSharding | PartitionSpec | None,
 ) -> Array:
-    """The outputs of inputs without a pixel or a channel: sums of nothing, zeros."""
+    """Zeros, the sums over no channels or no pixels."""
     sizes = lhs.shape[numbers.lhs_spec[0]] // batch_groups, rhs.shape[numbers.rhs_spec[0]]
     shape = [0] * lhs.ndim
-    for axis, size in zip(numbers.out_spec, (*sizes, *windows.output_shape), strict=True):
+    for axis, size in zip(numbers.out_spec, (*sizes, *problem.windows.output_shape), strict=True):
         shape[axis] = size
-    outputs = jnp.zeros(shape, lhs.dtype if dtype is None else dtype)
+    preferred = problem.preferred_element_type
+    outputs = jnp.zeros(shape, dtype if preferred is None else preferred)
     return outputs if out_sharding is None else jax.sharding.reshard(outputs, out_sharding)

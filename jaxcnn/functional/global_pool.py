@@ -1,18 +1,20 @@
 """Pools of one window: the whole image."""
 
 import math
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments, _dtypes
-from jaxcnn.functional._program import program
+from jaxcnn._checks import arrays, dtypes, options
+from jaxcnn._planning.plan import planned, to_run
 from jaxcnn.lowering.dtypes import widen
 from jaxcnn.lowering.first_max import first_max
+from jaxcnn.lowering.problem import Typed
 
 
-@program("inputs", image=lambda **given: _image(**given))
+@planned("inputs")
 def global_avg_pool(
     inputs: Num[Array, "*axes"],
     *,
@@ -48,16 +50,13 @@ def global_avg_pool(
 
     References: M. Lin, Q. Chen and S. Yan, Network in network, 2014.
     """
-    inputs, axes = _prepare("global_avg_pool", inputs, spatial_axes)
-    keepdims = _arguments.flag("global_avg_pool", "keepdims", keepdims)
-    inputs = _dtypes.averageable("global_avg_pool", inputs)
-    wide = widen(inputs)
-    sums = jnp.sum(wide, axis=axes, keepdims=keepdims, dtype=wide.dtype)
-    count = math.prod(inputs.shape[axis] for axis in axes)
-    return (sums / jnp.asarray(count, wide.dtype)).astype(inputs.dtype)
+    axes = _axes(inputs, spatial_axes)
+    keepdims = options.flag("keepdims", keepdims)
+    dtype = dtypes.averageable(inputs)
+    return to_run(_average, batch=axes[0], flat=False, axes=axes, keepdims=keepdims, dtype=dtype)
 
 
-@program("inputs", image=lambda **given: _image(**given))
+@planned("inputs")
 def global_max_pool(
     inputs: Num[Array, "*axes"],
     *,
@@ -92,46 +91,49 @@ def global_max_pool(
       >>> jax.grad(lambda x: F.global_max_pool(x).sum())(image).ravel()
       Array([0., 1., 0.], dtype=float32)
     """
-    inputs, axes = _prepare("global_max_pool", inputs, spatial_axes)
-    keepdims = _arguments.flag("global_max_pool", "keepdims", keepdims)
-    _arguments.countable_pixels("global_max_pool", [inputs.shape[axis] for axis in axes])
-    outputs = first_max(_dtypes.comparable("global_max_pool", inputs), axes)
+    axes = _axes(inputs, spatial_axes)
+    keepdims = options.flag("keepdims", keepdims)
+    arrays.countable_pixels([inputs.shape[axis] for axis in axes])
+    dtypes.comparable(inputs)
+    return to_run(_maximum, batch=axes[0], flat=False, axes=axes, keepdims=keepdims)
+
+
+def _average(inputs: Array, *, axes: tuple[int, ...], keepdims: bool, dtype: Any) -> Array:
+    wide = widen(inputs.astype(dtype))
+    sums = jnp.sum(wide, axis=axes, keepdims=keepdims, dtype=wide.dtype)
+    count = math.prod(inputs.shape[axis] for axis in axes)
+    return (sums / jnp.asarray(count, wide.dtype)).astype(dtype)
+
+
+def _maximum(inputs: Array, *, axes: tuple[int, ...], keepdims: bool) -> Array:
+    outputs = first_max(inputs, axes)
     return jnp.expand_dims(outputs, axes) if keepdims else outputs
 
 
-def _image(inputs: Array, spatial_axes: object = None, **_) -> int:
-    """How many axes there are from the first that is reduced."""
-    _, axes = _prepare("global_pool", inputs, spatial_axes)
-    return inputs.ndim - axes[0]
-
-
-def _prepare(function: str, inputs: object, spatial_axes: object) -> tuple[Array, tuple[int, ...]]:
-    """Returns the inputs as an array, and the axes to reduce, ascending."""
-    array = _arguments.array(function, "inputs", inputs)
+def _axes(inputs: Typed, spatial_axes: object) -> tuple[int, ...]:
+    """The axes to reduce, ascending."""
     if spatial_axes is None:
-        if array.ndim < 3:
+        if inputs.ndim < 3:
             raise ValueError(
-                f"{function}: `inputs` must be (batch, *spatial, channels) where `spatial_axes` is "
-                f"None; received inputs {array.shape}; name the axes to reduce"
+                f"`inputs` must be (batch, *spatial, channels) where `spatial_axes` is "
+                f"None; received inputs {inputs.shape}; name the axes to reduce"
             )
-        axes = tuple(range(1, array.ndim - 1))
+        axes = tuple(range(1, inputs.ndim - 1))
     else:
         entries = (spatial_axes,) if hasattr(spatial_axes, "__index__") else spatial_axes
-        axes = geometry.axes_tuple(function, "spatial_axes", entries, minimum=-array.ndim)
-        if max(axes) >= array.ndim:
+        axes = geometry.axes_tuple("spatial_axes", entries, minimum=-inputs.ndim)
+        if max(axes) >= inputs.ndim:
             raise ValueError(
-                f"{function}: `spatial_axes` (={spatial_axes}) must be below the number of axes; "
-                f"received inputs {array.shape}"
+                f"`spatial_axes` (={spatial_axes}) must be below the number of axes; "
+                f"received inputs {inputs.shape}"
             )
-        axes = tuple(sorted(axis % array.ndim for axis in axes))
+        axes = tuple(sorted(axis % inputs.ndim for axis in axes))
         if len(set(axes)) < len(axes):
             raise ValueError(
-                f"{function}: `spatial_axes` (={spatial_axes}) must not name an axis twice; "
-                f"received inputs {array.shape}"
+                f"`spatial_axes` (={spatial_axes}) must not name an axis twice; "
+                f"received inputs {inputs.shape}"
             )
-    _arguments.filled_axes(function, array, [array.shape[axis] for axis in axes])
-    if array.shape[-1] < 1:
-        raise ValueError(
-            f"{function}: `inputs` must have at least one channel; received inputs {array.shape}"
-        )
-    return array, axes
+    arrays.filled_axes(inputs, [inputs.shape[axis] for axis in axes])
+    if inputs.shape[-1] < 1:
+        raise ValueError(f"`inputs` must have at least one channel; received inputs {inputs.shape}")
+    return axes

@@ -1,18 +1,20 @@
 """Convolution whose kernel is not shared: every place has weights of its own."""
 
+from typing import Any
+
 from jax.typing import DTypeLike
 from jaxtyping import Array, Num
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments, _dtypes, _kernels
-from jaxcnn.functional._program import program
-from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.lowering import conv_patches
-from jaxcnn.lowering.dtypes import spread
+from jaxcnn._checks import arrays, dtypes, kernels, options
+from jaxcnn._planning.plan import like, planned, to_run
+from jaxcnn.functional._convolution import add_bias
+from jaxcnn.geometry import IntPerAxis, Padding, Windows
+from jaxcnn.lowering import conv_patches, fill
 from jaxcnn.lowering.problem import ConvProblem, Precision
 
 
-@program("inputs", "kernel", "bias", image=lambda kernel, **_: kernel.ndim // 2)
+@planned("inputs", "kernel", "bias")
 def conv_local(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     kernel: Num[Array, "*out_and_kernel_size in_features out_features"],
@@ -74,31 +76,25 @@ def conv_local(
       K. Gregor and Y. LeCun, Emergence of complex-like cells in a temporal product network with
       local receptive fields, 2010.
     """
-    inputs = _arguments.array("conv_local", "inputs", inputs)
-    kernel = _arguments.array("conv_local", "kernel", kernel)
     if kernel.ndim < 4 or kernel.ndim % 2:
         raise ValueError(
-            "conv_local: `kernel` must be (*out, *kernel_size, in_features, out_features) with as "
-            f"many entries in out as in kernel_size; received kernel {kernel.shape}"
+            "`kernel` must be (*out, *kernel_size, in_features, out_features) with as many entries "
+            f"in out as in kernel_size; received kernel {kernel.shape}"
         )
     rank = kernel.ndim // 2 - 1
-    batch, sizes, in_features = _arguments.spatial_batch(
-        "conv_local", inputs, rank, because=f"the kernel {kernel.shape} has {rank}"
+    batch, sizes, in_features = arrays.spatial_batch(
+        inputs, rank, because=f"the kernel {kernel.shape} has {rank}"
     )
-    out, kernel_size = kernel.shape[:rank], _kernels.kernel_sizes("conv_local", kernel)[rank:]
+    out, kernel_size = kernel.shape[:rank], kernels.kernel_sizes(kernel)[rank:]
     if kernel.shape[-2] != in_features:
         raise ValueError(
-            f"conv_local: `kernel` must have the {in_features} channels of the inputs, got "
+            f"`kernel` must have the {in_features} channels of the inputs, got "
             f"{kernel.shape[-2]}; received inputs {inputs.shape}, kernel {kernel.shape}"
         )
-    dilation = geometry.per_axis("conv_local", "kernel_dilation", kernel_dilation, rank)
-    padding, padding_mode = geometry.fill_and_amounts(
-        "conv_local", padding, padding_mode, kernel_size, dilation
-    )
-    because = "for each place has a kernel of its own"
-    _arguments.known_sizes("conv_local", inputs, sizes, because)
+    dilation = geometry.per_axis("kernel_dilation", kernel_dilation, rank)
+    padding, padding_mode = geometry.fill_and_amounts(padding, padding_mode, kernel_size, dilation)
+    arrays.known_sizes(inputs, sizes, "for each place has a kernel of its own")
     windows = geometry.windows(
-        "conv_local",
         sizes,
         kernel_size,
         strides=strides,
@@ -111,43 +107,44 @@ def conv_local(
     )
     if windows.output_shape != out:
         raise ValueError(
-            f"conv_local: `kernel` must have one kernel for each of the {windows.output_shape} "
+            f"`kernel` must have one kernel for each of the {windows.output_shape} "
             f"windows, got {out}; received inputs {inputs.shape}, kernel {kernel.shape}, strides "
             f"{windows.strides}, padding {windows.padding}"
         )
-    inputs, kernel, preferred = _dtypes.product_dtypes(
-        "conv_local", inputs, kernel, preferred_element_type
+    dtype, preferred = dtypes.product_dtypes(inputs, kernel, preferred_element_type)
+    mode = arrays.fill(windows, None if padding_mode == "zeros" else padding_mode)
+    features = kernel.shape[-1]
+    if bias is not None and bias.shape not in ((features,), (*out, features)):
+        raise ValueError(
+            f"`bias` must be ({features},), or {out} followed by it; received bias {bias.shape}"
+        )
+    outputs = like(inputs, dtype=dtype if preferred is None else preferred)
+    return to_run(
+        _conv_local,
+        batch=len(batch),
+        windows=windows,
+        fill_mode=mode,
+        problem=ConvProblem(
+            windows if mode is None else windows.padded(),
+            precision=options.product_precision(precision),
+            preferred_element_type=preferred,
+        ),
+        dtype=dtype,
+        sum_dtype=kernels.sum_dtype(outputs, bias, preferred_element_type),
     )
-    flat = _arguments.flatten_batch(inputs, rank)
-    if padding_mode != "zeros":
-        flat = _arguments.dilate_spatial(flat, windows.input_dilation)
-        flat = _arguments.pad_spatial("conv_local", flat, windows.padding, padding_mode)
-        windows = windows.padded()
-    precision = _dtypes.product_precision("conv_local", precision)
-    problem = ConvProblem(windows, precision=precision, preferred_element_type=preferred)
-    outputs = conv_patches.conv_local(flat, kernel, problem)
-    outputs = _arguments.restore_batch(outputs, batch)
-    return _add_bias(outputs, bias, out, preferred_element_type)
 
 
-def _add_bias(
-    outputs: Array,
-    bias: object,
-    out: tuple[int, ...],
-    preferred_element_type: DTypeLike | None,
+def _conv_local(
+    inputs: Array,
+    kernel: Array,
+    bias: Array | None = None,
+    *,
+    windows: Windows,
+    fill_mode: str | None,
+    problem: ConvProblem,
+    dtype: Any,
+    sum_dtype: Any,
 ) -> Array:
-    """Adds a bias shared by all places, or one of each place."""
-    if bias is None:
-        return outputs
-    values = _arguments.array("conv_local", "bias", bias)
-    if values.shape != (*out, outputs.shape[-1]):
-        if values.ndim != 1:
-            raise ValueError(
-                f"conv_local: `bias` must be ({outputs.shape[-1]},), or {out} followed by it; "
-                f"received bias {values.shape}"
-            )
-        return _kernels.add_bias("conv_local", outputs, values, preferred_element_type)
-    values, outputs = _kernels.bias_and_outputs(
-        "conv_local", values, outputs, preferred_element_type
-    )
-    return outputs + spread(values, outputs)
+    """A product at each place, on one batch axis."""
+    laid, _ = fill.lay(inputs.astype(dtype), windows, fill_mode)
+    return add_bias(conv_patches.conv_local(laid, kernel.astype(dtype), problem), bias, sum_dtype)

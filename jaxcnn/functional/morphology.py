@@ -1,16 +1,19 @@
 """Grey-scale morphology: windows with a maximum of sums where convolution has a sum of products."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Real
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments
-from jaxcnn.functional._program import program
-from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn._checks import arrays
+from jaxcnn._planning.plan import planned, to_run
+from jaxcnn.geometry import IntPerAxis, Padding, Windows
 from jaxcnn.lowering import morphology as lowering
+from jaxcnn.lowering.problem import Typed
 
 
-@program("inputs", "kernel", image=lambda kernel, **_: kernel.ndim)
+@planned("inputs", "kernel")
 def grey_dilation(
     inputs: Real[Array, "*batch_and_spatial channels"],
     kernel: Real[Array, "*kernel_size channels"],
@@ -60,10 +63,10 @@ def grey_dilation(
     References:
       J. Serra, Image Analysis and Mathematical Morphology, 1982.
     """
-    return _best_sum("grey_dilation", inputs, kernel, strides, padding, kernel_dilation)
+    return _best_sum(False, inputs, kernel, strides, padding, kernel_dilation)
 
 
-@program("inputs", "kernel", image=lambda kernel, **_: kernel.ndim)
+@planned("inputs", "kernel")
 def grey_erosion(
     inputs: Real[Array, "*batch_and_spatial channels"],
     kernel: Real[Array, "*kernel_size channels"],
@@ -110,53 +113,51 @@ def grey_erosion(
     References:
       J. Serra, Image Analysis and Mathematical Morphology, 1982.
     """
-    return _best_sum("grey_erosion", inputs, kernel, strides, padding, kernel_dilation)
+    return _best_sum(True, inputs, kernel, strides, padding, kernel_dilation)
 
 
 def _best_sum(
-    function: str,
-    inputs: object,
-    kernel: object,
-    strides: object,
-    padding: object,
-    kernel_dilation: object,
-) -> Array:
-    """Checks the arguments of both functions and computes the one named."""
-    values = _arguments.array(function, "inputs", inputs)
-    element = _arguments.array(function, "kernel", kernel)
-    if element.ndim < 2 or 0 in element.shape:
+    minimum: bool,
+    inputs: Typed,
+    kernel: Typed,
+    strides: IntPerAxis,
+    padding: Padding,
+    kernel_dilation: IntPerAxis,
+) -> Any:
+    """Plans both: the sum that is largest, or the difference that is least."""
+    if kernel.ndim < 2 or 0 in kernel.shape:
         raise ValueError(
-            f"{function}: `kernel` must be (*kernel_size, channels) with at least one spatial axis "
-            f"and none empty; received kernel {element.shape}"
+            "`kernel` must be (*kernel_size, channels) with at least one spatial axis and none "
+            f"empty; received kernel {kernel.shape}"
         )
-    rank = element.ndim - 1
-    batch, sizes, channels = _arguments.spatial_batch(
-        function, values, rank, because=f"the kernel {element.shape} has {rank}"
+    rank = kernel.ndim - 1
+    batch, sizes, channels = arrays.spatial_batch(
+        inputs, rank, because=f"the kernel {kernel.shape} has {rank}"
     )
-    if element.shape[-1] != channels:
+    if kernel.shape[-1] != channels:
         raise ValueError(
-            f"{function}: `kernel` must have as many channels as the inputs ({channels}), got "
-            f"{element.shape[-1]}; received inputs {values.shape}, kernel {element.shape}"
+            f"`kernel` must have as many channels as the inputs ({channels}), got "
+            f"{kernel.shape[-1]}; received inputs {inputs.shape}, kernel {kernel.shape}"
         )
     windows = geometry.windows(
-        function,
         sizes,
-        element.shape[:-1],
+        kernel.shape[:-1],
         strides=strides,
         padding=padding,
         dilation=kernel_dilation,
         window_argument="kernel",
         dilation_argument="kernel_dilation",
     )
-    geometry.refuse_window_in_padding(function, windows, "kernel")
-    values, element = _arguments.same_dtype(function, inputs=values, kernel=element)
-    if values.dtype == jnp.bool_ or jnp.issubdtype(values.dtype, jnp.complexfloating):
+    geometry.refuse_window_in_padding(windows, "kernel")
+    dtype = arrays.common_dtype(inputs=inputs, kernel=kernel)
+    if dtype == jnp.bool_ or jnp.issubdtype(dtype, jnp.complexfloating):
         raise TypeError(
-            f"{function}: `inputs` and `kernel` must hold real numbers, which have an order, got "
-            f"{values.dtype}; cast them with astype"
+            f"`inputs` and `kernel` must hold real numbers, which have an order, got {dtype}; "
+            "cast them with astype"
         )
-    minimum = function == "grey_erosion"
-    if minimum:
-        element = jnp.flip(element, range(rank))
-    outputs = lowering.best_sum(_arguments.flatten_batch(values, rank), element, windows, minimum)
-    return _arguments.restore_batch(outputs, batch)
+    return to_run(_sums, batch=len(batch), windows=windows, minimum=minimum, dtype=dtype)
+
+
+def _sums(inputs: Array, kernel: Array, *, windows: Windows, minimum: bool, dtype: Any) -> Array:
+    element = jnp.flip(kernel, range(windows.rank)) if minimum else kernel
+    return lowering.best_sum(inputs.astype(dtype), element.astype(dtype), windows, minimum)

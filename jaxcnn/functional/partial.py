@@ -1,23 +1,20 @@
 """Partial convolution: convolution of images of which only some pixels are known."""
 
 import math
+from typing import Any
 
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, Num, Shaped
+from jaxtyping import Array, Num, Shaped
 
-from jaxcnn.functional import _arguments, _kernels
-from jaxcnn.functional._convolve import convolve
-from jaxcnn.functional._program import program
+from jaxcnn._checks import arrays, kernels
+from jaxcnn._planning.plan import Described, like, planned, to_run
+from jaxcnn.functional._convolution import Convolution, add_bias, convolution
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.lowering.problem import Precision
-
-_NAME = "partial_conv"
+from jaxcnn.lowering.problem import Precision, Typed
 
 
-@program(
-    "inputs", "kernel", "mask", "bias", image=lambda kernel, **_: kernel.ndim - 1, beside=("mask",)
-)
+@planned("inputs", "kernel", "mask", "bias")
 def partial_conv(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     kernel: Num[Array, "*kernel_size group_features out_features"],
@@ -92,38 +89,30 @@ def partial_conv(
       G. Liu, F. Reda, K. Shih, T.-C. Wang, A. Tao and B. Catanzaro, Image inpainting for irregular
       holes using partial convolutions, 2018.
     """
-    inputs = _arguments.array(_NAME, "inputs", inputs)
-    kernel = _arguments.array(_NAME, "kernel", kernel)
-    if kernel.ndim < 3:
-        raise ValueError(
-            f"{_NAME}: `kernel` must be (*kernel_size, in_features / feature_group_count, "
-            f"out_features) with at least one spatial axis; received kernel {kernel.shape}"
-        )
+    kernels.with_spatial_axes(kernel)
     rank = kernel.ndim - 2
-    _arguments.spatial_batch(_NAME, inputs, rank, because=f"the kernel {kernel.shape} has {rank}")
-    groups = _kernels.channel_groups(_NAME, inputs, kernel, feature_group_count)
-    mask = _arguments.array(_NAME, "mask", mask)
-    valid = _valid(inputs, mask, rank)
-    inputs, kernel = _arguments.same_dtype(_NAME, inputs=inputs, kernel=kernel)
-    dtype = inputs.dtype
+    batch, sizes, channels = arrays.spatial_batch(
+        inputs, rank, because=f"the kernel {kernel.shape} has {rank}"
+    )
+    groups = kernels.channel_groups(inputs, kernel, feature_group_count)
+    _covers(mask, inputs, rank)
+    dtype = arrays.common_dtype(inputs=inputs, kernel=kernel)
     if not jnp.issubdtype(dtype, jnp.inexact):
         raise TypeError(
-            f"{_NAME}: `inputs` and `kernel` must be floating or complex, since sums are scaled; "
+            "`inputs` and `kernel` must be floating or complex, since sums are scaled; "
             f"got {dtype}; cast them with astype"
         )
     in_float32 = preferred_element_type is None and jnp.finfo(dtype).bits < 32
-    where = {
+    where: dict[str, Any] = {
         "strides": strides,
         "padding": padding,
         "padding_mode": padding_mode,
         "input_dilation": input_dilation,
         "kernel_dilation": kernel_dilation,
     }
-    sums = convolve(
-        _NAME,
-        jnp.where(valid, inputs, jnp.zeros((), inputs.dtype)),
+    sums = convolution(
+        inputs,
         kernel,
-        None,
         feature_group_count=groups,
         flip_kernel=flip_kernel,
         precision=precision,
@@ -131,59 +120,81 @@ def partial_conv(
         algorithm=algorithm,
         **where,
     )
-    counts, taps = _count(valid, kernel, groups, where)
-    ratio = taps / jnp.maximum(counts, 1).astype(jnp.finfo(sums.dtype).dtype)
-    outputs = (sums * ratio.astype(sums.dtype)).astype(dtype if in_float32 else sums.dtype)
-    outputs = _kernels.add_bias(_NAME, outputs, bias, preferred_element_type)
-    outputs = jnp.where(counts > 0, outputs, jnp.zeros((), outputs.dtype))
-    new_mask = (counts > 0).astype(mask.dtype)
+    counted = groups if mask.shape[-1] > 1 else 1
+    counts = convolution(
+        like(inputs, (*batch, *sizes, counted), jnp.dtype(jnp.float32)),
+        Described((*kernel.shape[:-2], 1, counted), jnp.dtype(jnp.float32), False),
+        feature_group_count=counted,
+        precision="highest",
+        **where,
+    )
+    kernels.vector(bias, kernel.shape[-1])
+    scaled = dtype if in_float32 else sums.sum_dtype
+    return to_run(
+        _partial_conv,
+        batch=len(batch),
+        images=("inputs", "mask") if mask.ndim == inputs.ndim else ("inputs",),
+        flat=False,
+        choice=sums.choice(inputs, kernel),
+        sums=sums,
+        counts=counts,
+        scaled=scaled,
+        sum_dtype=kernels.sum_dtype(like(inputs, dtype=scaled), bias, preferred_element_type),
+    )
+
+
+def _partial_conv(
+    inputs: Array,
+    kernel: Array,
+    mask: Array,
+    bias: Array | None = None,
+    *,
+    sums: Convolution,
+    counts: Convolution,
+    scaled: Any,
+    sum_dtype: Any,
+) -> tuple[Array, Array]:
+    """Both convolutions, over the pixels and over their numbers."""
+    rank, batch = kernel.ndim - 2, inputs.shape[: 1 - kernel.ndim]
+    valid = mask.astype(jnp.bool_).reshape((1,) * (inputs.ndim - mask.ndim) + mask.shape)
+    pixels = jnp.where(valid, inputs, jnp.zeros((), inputs.dtype))
+    totals = sums.run(pixels.reshape((math.prod(batch), *pixels.shape[-rank - 1 :])), kernel)
+    totals = totals.reshape((*batch, *totals.shape[1:]))
+    found, taps = _count(valid, kernel, counts)
+    ratio = taps / jnp.maximum(found, 1).astype(jnp.finfo(totals.dtype).dtype)
+    outputs = add_bias((totals * ratio.astype(totals.dtype)).astype(scaled), bias, sum_dtype)
+    outputs = jnp.where(found > 0, outputs, jnp.zeros((), outputs.dtype))
+    new_mask = (found > 0).astype(mask.dtype)
     return outputs, new_mask.reshape(new_mask.shape[inputs.ndim - mask.ndim :])
 
 
-def _valid(inputs: Array, mask: Array, rank: int) -> Bool[Array, "*batch_and_spatial channels"]:
-    """Where `mask` is not 0, with the axes of `inputs`.
-
-    Raises:
-      ValueError: `mask` has other axes than `inputs`.
-    """
+def _covers(mask: Typed, inputs: Typed, rank: int) -> None:
+    """Refuses a mask whose shape is not that of the pixels."""
     batch, rest = inputs.shape[: inputs.ndim - rank - 1], inputs.shape[-rank - 1 :]
     spatial, channels = rest[:-1], rest[-1]
     allowed = {(*lead, *spatial, c) for lead in (batch, ()) for c in (1, channels)}
     if mask.shape not in allowed:
         raise ValueError(
-            f"{_NAME}: `mask` must be (*batch, *spatial, 1) or (*batch, *spatial, in_features), "
+            "`mask` must be (*batch, *spatial, 1) or (*batch, *spatial, in_features), "
             f"with the batch axes of the inputs or none; received inputs {inputs.shape}, "
             f"mask {mask.shape}"
         )
-    return mask.astype(jnp.bool_).reshape((1,) * (inputs.ndim - mask.ndim) + mask.shape)
 
 
-def _count(
-    valid: Bool[Array, "*batch_and_spatial channels"], kernel: Array, groups: int, where: dict
-) -> tuple[Float[Array, "*batch_and_out masks"], int]:
-    """The number of valid taps of each window, and the number of all taps.
-
-    The channels of a group are added up first, so that what is left is depthwise: a window of ones
-    over one channel, or over one of each group.
-    """
-    taps, numbers = math.prod(kernel.shape[:-2]), valid.astype(jnp.float32)
-    channels = valid.shape[-1]
+def _count(valid: Array, kernel: Array, counts: Convolution) -> tuple[Array, int]:
+    """How many valid numbers each window holds, and how many it could hold."""
+    rank = kernel.ndim - 2
+    groups, taps = counts.problem.feature_group_count, math.prod(kernel.shape[:-2])
+    channels, numbers = valid.shape[-1], valid.astype(jnp.float32)
     if channels > 1:
-        per_group = channels // groups
-        taps *= per_group
-        numbers = numbers.reshape((*numbers.shape[:-1], groups, per_group)).sum(-1)
-    counts = convolve(
-        _NAME,
-        numbers,
+        taps *= channels // groups
+        numbers = numbers.reshape((*numbers.shape[:-1], groups, channels // groups)).sum(-1)
+    batch = numbers.shape[: -rank - 1]
+    found = counts.run(
+        numbers.reshape((math.prod(batch), *numbers.shape[-rank - 1 :])),
         jnp.ones((*kernel.shape[:-2], 1, numbers.shape[-1]), jnp.float32),
-        None,
-        feature_group_count=numbers.shape[-1],
-        flip_kernel=False,
-        precision="highest",
-        preferred_element_type=None,
-        algorithm="auto",
-        **where,
     )
     if channels > 1:
-        counts = jnp.repeat(counts, kernel.shape[-1] // groups, axis=-1)
-    return jnp.round(counts), taps  # whole also where a convolution by FFT was chosen
+        found = jnp.repeat(found, kernel.shape[-1] // groups, axis=-1)
+    found = jnp.round(found)  # whole also where a convolution by FFT was chosen
+    return found.reshape((*batch, *found.shape[1:])), taps

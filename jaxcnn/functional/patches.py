@@ -1,16 +1,15 @@
 """Cutting an image into windows and adding windows back into an image."""
 
-import jax.numpy as jnp
 from jaxtyping import Array, Num, Shaped
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments
-from jaxcnn.functional._program import program
-from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn._checks import dtypes, pools
+from jaxcnn._planning.plan import planned, to_run
+from jaxcnn.geometry import IntPerAxis, Padding, Windows
 from jaxcnn.lowering import patches as lowering
 
 
-@program("inputs", image=lambda window_shape, **_: len(window_shape) + 1)
+@planned("inputs")
 def unfold(
     inputs: Shaped[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -62,25 +61,15 @@ def unfold(
       >>> patches.transpose(0, 5, 3, 4, 1, 2).reshape(8, 3 * 3 * 3, 3 * 3).shape
       (8, 27, 9)
     """
-    inputs = _arguments.array("unfold", "inputs", inputs)
-    window_shape = geometry.axes_tuple("unfold", "window_shape", window_shape)
-    rank = len(window_shape)
-    batch, sizes, _ = _arguments.spatial_batch(
-        "unfold", inputs, rank, because=f"the window_shape {window_shape} has {rank}"
+    window_shape = geometry.axes_tuple("window_shape", window_shape)
+    strides = geometry.per_axis("strides", strides, len(window_shape))  # None is none here
+    batch, windows, _ = pools.windows(
+        inputs, window_shape, strides=strides, padding=padding, window_dilation=window_dilation
     )
-    windows = geometry.windows(
-        "unfold",
-        sizes,
-        window_shape,
-        strides=strides,
-        padding=padding,
-        dilation=window_dilation,
-    )
-    outputs = lowering.unfold(_arguments.flatten_batch(inputs, rank), windows)
-    return _arguments.restore_batch(outputs, batch)
+    return to_run(_unfold, batch=batch, windows=windows)
 
 
-@program("patches", image=lambda output_shape, **_: 2 * len(output_shape) + 1)
+@planned("patches")
 def fold(
     patches: Num[Array, "*batch_and_out_and_window channels"],
     output_shape: tuple[int, ...],
@@ -128,29 +117,23 @@ def fold(
       >>> columns.reshape(8, 3, 3, 3, 3, 3).transpose(0, 4, 5, 2, 3, 1).shape
       (8, 3, 3, 3, 3, 3)
     """
-    patches = _arguments.array("fold", "patches", patches)
-    if patches.dtype == jnp.bool_:
-        raise TypeError("fold: `patches` must hold numbers, got bool; cast them with astype")
-    output_shape = geometry.axes_tuple(
-        "fold", "output_shape", output_shape, entry=geometry.whole_size
-    )
+    dtypes.numeric("patches", patches)
+    output_shape = geometry.axes_tuple("output_shape", output_shape, entry=geometry.whole_size)
     rank = len(output_shape)
     if patches.ndim < 2 * rank + 1:
         raise ValueError(
-            f"fold: `patches` must be (*batch, *out, *window_shape, channels) with {rank} spatial "
+            f"`patches` must be (*batch, *out, *window_shape, channels) with {rank} spatial "
             f"axes, since the output_shape {output_shape} has {rank}; received patches "
             f"{patches.shape}"
         )
     split = patches.ndim - 2 * rank - 1
-    batch, counts = patches.shape[:split], patches.shape[split : split + rank]
+    counts = patches.shape[split : split + rank]
     window_shape = patches.shape[split + rank : -1]
     if 0 in patches.shape[split:]:
         raise ValueError(
-            f"fold: `patches` must have no empty axis but batch axes; received patches "
-            f"{patches.shape}"
+            f"`patches` must have no empty axis but batch axes; received patches {patches.shape}"
         )
     windows = geometry.windows(
-        "fold",
         output_shape,
         window_shape,
         strides=strides,
@@ -160,10 +143,17 @@ def fold(
     )
     if windows.output_shape != counts:
         raise ValueError(
-            f"fold: `patches` must hold {windows.output_shape} windows, the number in an image of "
+            f"`patches` must hold {windows.output_shape} windows, the number in an image of "
             f"`output_shape` (={output_shape}) with strides {windows.strides}, padding "
             f"{windows.padding}, window_dilation {windows.dilation}; received {counts}, patches "
             f"{patches.shape}"
         )
-    outputs = lowering.fold(_arguments.flatten_batch(patches, 2 * rank), windows)
-    return _arguments.restore_batch(outputs, batch)
+    return to_run(_fold, batch=split, images=("patches",), windows=windows)
+
+
+def _unfold(inputs: Array, *, windows: Windows) -> Array:
+    return lowering.unfold(inputs, windows)
+
+
+def _fold(patches: Array, *, windows: Windows) -> Array:
+    return lowering.fold(patches, windows)

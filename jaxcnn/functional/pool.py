@@ -1,6 +1,7 @@
 """Maximum and minimum, average and sum of windows, for any number of spatial axes."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,15 +9,15 @@ import numpy as np
 from jaxtyping import Array, Num
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments, _dtypes
-from jaxcnn.functional._program import program
-from jaxcnn.functional._windows import windowed
+from jaxcnn._checks import dtypes, options, pools
+from jaxcnn._planning.plan import Choice, planned, to_run
 from jaxcnn.geometry import IntPerAxis, Padding, Windows
-from jaxcnn.lowering import choose, slices
+from jaxcnn.lowering import choose, fill, slices
 from jaxcnn.lowering.dtypes import widen
+from jaxcnn.lowering.problem import Typed
 
 
-@program("inputs", image=lambda window_shape, **_: len(window_shape) + 1)
+@planned("inputs")
 def max_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -70,11 +71,20 @@ def max_pool(
       >>> jax.grad(lambda x: F.max_pool(x, (3,)).sum())(x).ravel()  # both windows: the first 3
       Array([0., 2., 0., 0.], dtype=float32)
     """
-    options = dict(padding_mode=padding_mode, window_dilation=window_dilation, ceil_mode=ceil_mode)
-    return _extreme("max_pool", True, inputs, window_shape, strides, padding, algorithm, **options)
+    return _extreme(
+        True,
+        algorithm,
+        inputs,
+        window_shape,
+        strides=strides,
+        padding=padding,
+        padding_mode=padding_mode,
+        window_dilation=window_dilation,
+        ceil_mode=ceil_mode,
+    )
 
 
-@program("inputs", image=lambda window_shape, **_: len(window_shape) + 1)
+@planned("inputs")
 def min_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -114,11 +124,20 @@ def min_pool(
       >>> F.min_pool(jnp.array([[4], [1], [3], [2]]), (2,), (2,)).ravel()
       Array([1, 2], dtype=int32)
     """
-    options = dict(padding_mode=padding_mode, window_dilation=window_dilation, ceil_mode=ceil_mode)
-    return _extreme("min_pool", False, inputs, window_shape, strides, padding, algorithm, **options)
+    return _extreme(
+        False,
+        algorithm,
+        inputs,
+        window_shape,
+        strides=strides,
+        padding=padding,
+        padding_mode=padding_mode,
+        window_dilation=window_dilation,
+        ceil_mode=ceil_mode,
+    )
 
 
-@program("inputs", image=lambda window_shape, **_: len(window_shape) + 1)
+@planned("inputs")
 def avg_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -170,10 +189,9 @@ def avg_pool(
       >>> F.avg_pool(x, (3,), 2, 1, False, ceil_mode=True).ravel()
       Array([1.5, 3. , 5. , 6. ], dtype=float32)
     """
-    inputs = _dtypes.averageable("avg_pool", _arguments.array("avg_pool", "inputs", inputs))
-    include_padding = _arguments.flag("avg_pool", "count_include_pad", count_include_pad)
-    flat, windows, batch = windowed(
-        "avg_pool",
+    dtype = dtypes.averageable(inputs)
+    include_padding = options.flag("count_include_pad", count_include_pad)
+    batch, windows, fill_mode = pools.windows(
         inputs,
         window_shape,
         strides=strides,
@@ -185,18 +203,28 @@ def avg_pool(
     )
     if not include_padding and padding_mode not in ("identity", "zeros"):
         raise ValueError(
-            f"avg_pool: `count_include_pad` (=False) must be True where padding is filled with "
+            "`count_include_pad` (=False) must be True where padding is filled with "
             f"pixels; received padding_mode {padding_mode!r}; use 'zeros'"
         )
-    factors = _divisors(windows, include_padding, divisor_override)
-    _arguments.choice("avg_pool", "algorithm", algorithm, ("auto", *choose.SUM_POOL_ALGORITHMS))
-    sums = choose.sum_pool("avg_pool", widen(flat), windows, algorithm)
-    divisor = math.prod(jnp.asarray(factor, sums.dtype) for factor in factors)
-    outputs = (sums / divisor).astype(flat.dtype)
-    return _arguments.restore_batch(outputs, batch)
+    divisor = None
+    if divisor_override is not None:
+        divisor = geometry.whole_number("divisor_override", divisor_override)
+        if divisor == 0:
+            raise ValueError("`divisor_override` (=0) must not be 0")
+    return to_run(
+        _average,
+        batch=batch,
+        choice=sum_choice(windows, fill_mode, algorithm),
+        windows=windows,
+        fill_mode=fill_mode,
+        include_padding=include_padding,
+        divisor=divisor,
+        dtype=dtype,
+        algorithm=algorithm,
+    )
 
 
-@program("inputs", image=lambda window_shape, **_: len(window_shape) + 1)
+@planned("inputs")
 def sum_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -236,10 +264,7 @@ def sum_pool(
       >>> F.sum_pool(jnp.array([[1], [2], [4], [8]]), (2,)).ravel()
       Array([ 3,  6, 12], dtype=int32)
     """
-    inputs = _arguments.array("sum_pool", "inputs", inputs)
-    inputs = inputs.astype(jax.eval_shape(jnp.sum, inputs).dtype)
-    flat, windows, batch = windowed(
-        "sum_pool",
+    batch, windows, fill_mode = pools.windows(
         inputs,
         window_shape,
         strides=strides,
@@ -249,32 +274,89 @@ def sum_pool(
         ceil_mode=ceil_mode,
         neutral="zeros",
     )
-    _arguments.choice("sum_pool", "algorithm", algorithm, ("auto", *choose.SUM_POOL_ALGORITHMS))
-    sums = choose.sum_pool("sum_pool", widen(flat), windows, algorithm)
-    return _arguments.restore_batch(sums.astype(flat.dtype), batch)
-
-
-def _extreme(function, largest, inputs, window_shape, strides, padding, algorithm, **options):
-    """The body of `max_pool` and `min_pool`."""
-    inputs = _dtypes.comparable(function, _arguments.array(function, "inputs", inputs))
-    flat, windows, batch = windowed(
-        function, inputs, window_shape, strides=strides, padding=padding, **options
+    return to_run(
+        _sum,
+        batch=batch,
+        choice=sum_choice(windows, fill_mode, algorithm),
+        windows=windows,
+        fill_mode=fill_mode,
+        dtype=jax.eval_shape(jnp.sum, jax.ShapeDtypeStruct((1,), inputs.dtype)).dtype,
+        algorithm=algorithm,
     )
-    geometry.refuse_window_in_padding(function, windows)
-    _arguments.choice(function, "algorithm", algorithm, ("auto", *choose.MAX_POOL_ALGORITHMS))
-    outputs = choose.max_pool(function, flat, windows, largest, algorithm)
-    return _arguments.restore_batch(outputs, batch)
 
 
-def _divisors(windows: Windows, include_padding: bool, override: object) -> list[float | Array]:
+def max_choice(windows: Windows, fill_mode: str | None, algorithm: object) -> Choice:
+    """What a max pool's algorithm is by the platform, and why; refuses an unknown one."""
+    name = options.choice("algorithm", algorithm, ("auto", *choose.MAX_POOL_ALGORITHMS))
+    where = windows if fill_mode is None else windows.padded()
+    choose.refuse_unsupported_max_pool(where, name)
+    return lambda platform: (
+        choose.max_pool_choice(platform, where) if name == "auto" else (name, "asked for")
+    )
+
+
+def sum_choice(windows: Windows, fill_mode: str | None, algorithm: object) -> Choice:
+    """What a sum pool's algorithm is by the platform, and why; refuses an unknown one."""
+    name = options.choice("algorithm", algorithm, ("auto", *choose.SUM_POOL_ALGORITHMS))
+    where = windows if fill_mode is None else windows.padded()
+    return lambda platform: (
+        choose.sum_pool_choice(platform, where) if name == "auto" else (name, "asked for")
+    )
+
+
+def _extreme(
+    largest: bool, algorithm: str, inputs: Typed, window_shape: tuple[int, ...], **where: Any
+) -> Any:
+    """Plans `max_pool` and `min_pool`."""
+    dtypes.comparable(inputs)
+    batch, windows, fill_mode = pools.windows(inputs, window_shape, **where)
+    if fill_mode is None:
+        geometry.refuse_window_in_padding(windows)
+    return to_run(
+        _most,
+        batch=batch,
+        choice=max_choice(windows, fill_mode, algorithm),
+        windows=windows,
+        fill_mode=fill_mode,
+        largest=largest,
+        algorithm=algorithm,
+    )
+
+
+def _most(
+    inputs: Array, *, windows: Windows, fill_mode: str | None, largest: bool, algorithm: str
+) -> Array:
+    laid, windows = fill.lay(inputs, windows, fill_mode)
+    return choose.max_pool(laid, windows, largest, algorithm)
+
+
+def _average(
+    inputs: Array,
+    *,
+    windows: Windows,
+    fill_mode: str | None,
+    include_padding: bool,
+    divisor: int | None,
+    dtype: Any,
+    algorithm: str,
+) -> Array:
+    laid, windows = fill.lay(inputs.astype(dtype), windows, fill_mode)
+    sums = choose.sum_pool(widen(laid), windows, algorithm)
+    factors = _counts(windows, include_padding) if divisor is None else [float(divisor)]
+    return (sums / math.prod(jnp.asarray(factor, sums.dtype) for factor in factors)).astype(dtype)
+
+
+def _sum(
+    inputs: Array, *, windows: Windows, fill_mode: str | None, dtype: Any, algorithm: str
+) -> Array:
+    laid, windows = fill.lay(inputs.astype(dtype), windows, fill_mode)
+    return choose.sum_pool(widen(laid), windows, algorithm).astype(dtype)
+
+
+def _counts(windows: Windows, include_padding: bool) -> list[float | Array]:
     """The factors of what sums are divided by: a number, and for each axis on which windows differ
     an array along it; their product would be a constant as large as the outputs.
     """
-    if override is not None:
-        divisor = geometry.whole_number("avg_pool", "divisor_override", override)
-        if divisor == 0:
-            raise ValueError("avg_pool: `divisor_override` (=0) must not be 0")
-        return [float(divisor)]
     same, factors = 1, []
     for axis in range(windows.rank):
         counts = slices.tap_counts(windows, axis, include_padding)

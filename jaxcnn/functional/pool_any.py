@@ -1,7 +1,8 @@
 """Pooling with any reducer."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +10,61 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Shaped
 
-from jaxcnn.functional import _arguments, _meshes
-from jaxcnn.functional._windows import windowed
-from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn._checks import arrays, pools
+from jaxcnn._planning.plan import planned, to_run
+from jaxcnn.geometry import IntPerAxis, Padding, Windows
 from jaxcnn.lowering import reduce_shift
 from jaxcnn.lowering.dtypes import extreme
 
 
+def initial(argument: str, init: object, operands: Mapping[str, Array]) -> Array:
+    """What a window begins with, as an array of the inputs' dtype."""
+    dtype = operands["inputs"].dtype
+    label = f"`{argument}` (={init!r})"
+    ordered = dtype != jnp.bool_ and not jnp.issubdtype(dtype, jnp.complexfloating)
+    if isinstance(init, (bool, int, float, complex)):
+        if ordered and init in (math.inf, -math.inf):
+            return jax.device_put(extreme(dtype, lowest=init == -math.inf))
+        if not _fits(init, dtype):
+            raise ValueError(f"{label} must fit the inputs' dtype {dtype}")
+        return jax.device_put(np.array(init, dtype))
+    start = arrays.array(argument, init)
+    if start.ndim:
+        raise ValueError(f"`init` must be a scalar; received init {start.shape}")
+    if start.weak_type and jnp.result_type(start, dtype) == dtype:
+        return _cast(start, dtype)  # a Python number, traced
+    if start.dtype != dtype:
+        raise TypeError(
+            f"`init` must have the inputs' dtype {dtype}, got {start.dtype}; cast it with astype"
+        )
+    return start
+
+
+def _cast(start: Array, dtype: jnp.dtype) -> Array:
+    """A Python number, traced, in `dtype`, as `_initial` does it with one that is not."""
+    cast = start.astype(dtype)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        return cast
+    for lowest in (True, False):
+        infinite = start == (-math.inf if lowest else math.inf)
+        cast = jnp.where(infinite, extreme(dtype, lowest=lowest), cast)
+    return cast
+
+
+def _fits(number: complex, dtype: jnp.dtype) -> bool:
+    """Whether a Python number can be cast to `dtype` without becoming another."""
+    if isinstance(number, complex):
+        return bool(jnp.issubdtype(dtype, jnp.complexfloating))
+    if dtype == jnp.bool_:
+        return number in (0, 1)
+    if not jnp.issubdtype(dtype, jnp.integer):
+        largest = float(jnp.finfo(dtype).max)
+        return number in (math.inf, -math.inf) or not abs(number) > largest
+    limits = jnp.iinfo(dtype)
+    return limits.min <= number <= limits.max and number == int(number)
+
+
+@planned("inputs", "init", convert={"init": initial}, compiled=False)
 def pool(
     inputs: Shaped[Array, "*batch_and_spatial channels"],
     init: ArrayLike,
@@ -61,77 +110,21 @@ def pool(
       >>> jax.grad(lambda x: F.pool(x, 1.0, jnp.multiply, (2,)).sum())(x).ravel()
       Array([3., 7., 3.], dtype=float32)
     """
-    inputs = _arguments.array("pool", "inputs", inputs)
     if not callable(reduce_fn):
         raise TypeError(
-            f"pool: `reduce_fn` (={reduce_fn!r}) must be a function of two arrays, "
+            f"`reduce_fn` (={reduce_fn!r}) must be a function of two arrays, "
             f"got {type(reduce_fn).__name__}"
         )
-    start = _initial(init, inputs.dtype)
-
-    def reduced(inputs: Array, start: Array) -> Array:
-        flat, windows, batch = windowed(
-            "pool",
-            inputs,
-            window_shape,
-            strides=strides,
-            padding=padding,
-            window_dilation=window_dilation,
-        )
-        outputs = reduce_shift.pool(flat, start, _checked(reduce_fn), windows)
-        return _arguments.restore_batch(outputs, batch)
-
-    operands = {"inputs": inputs, "start": start}
-    return _meshes.on_devices(
-        reduced, operands, lambda: (inputs.ndim - len(window_shape) - 1, ["inputs"])
+    batch, windows, _ = pools.windows(
+        inputs, window_shape, strides=strides, padding=padding, window_dilation=window_dilation
     )
+    return to_run(_reduced, batch=batch, windows=windows, reduce_fn=reduce_fn)
 
 
-def _initial(init: object, dtype: jnp.dtype) -> Array:
-    """Returns `init` as a scalar of `dtype`; an infinite one becomes the limit of those without."""
-    label = f"pool: `init` (={init!r})"
-    ordered = dtype != jnp.bool_ and not jnp.issubdtype(dtype, jnp.complexfloating)
-    if isinstance(init, (bool, int, float, complex)):
-        if ordered and init in (math.inf, -math.inf):
-            return jax.device_put(extreme(dtype, lowest=init == -math.inf))
-        if not _fits(init, dtype):
-            raise ValueError(f"{label} must fit the inputs' dtype {dtype}")
-        return jax.device_put(np.array(init, dtype))
-    start = _arguments.array("pool", "init", init)
-    if start.ndim:
-        raise ValueError(f"pool: `init` must be a scalar; received init {start.shape}")
-    if start.weak_type and jnp.result_type(start, dtype) == dtype:
-        return _cast(start, dtype)  # a Python number, traced
-    if start.dtype != dtype:
-        raise TypeError(
-            f"pool: `init` must have the inputs' dtype {dtype}, got {start.dtype}; "
-            "cast it with astype"
-        )
-    return start
-
-
-def _cast(start: Array, dtype: jnp.dtype) -> Array:
-    """A Python number, traced, in `dtype`, as `_initial` does it with one that is not."""
-    cast = start.astype(dtype)
-    if not jnp.issubdtype(dtype, jnp.floating):
-        return cast
-    for lowest in (True, False):
-        infinite = start == (-math.inf if lowest else math.inf)
-        cast = jnp.where(infinite, extreme(dtype, lowest=lowest), cast)
-    return cast
-
-
-def _fits(number: complex, dtype: jnp.dtype) -> bool:
-    """Whether a Python number can be cast to `dtype` without becoming another."""
-    if isinstance(number, complex):
-        return bool(jnp.issubdtype(dtype, jnp.complexfloating))
-    if dtype == jnp.bool_:
-        return number in (0, 1)
-    if not jnp.issubdtype(dtype, jnp.integer):
-        largest = float(jnp.finfo(dtype).max)
-        return number in (math.inf, -math.inf) or not abs(number) > largest
-    limits = jnp.iinfo(dtype)
-    return limits.min <= number <= limits.max and number == int(number)
+def _reduced(
+    inputs: Array, init: Array, *, windows: Windows, reduce_fn: Callable[..., Any]
+) -> Array:
+    return reduce_shift.pool(inputs, init, _checked(reduce_fn), windows)
 
 
 def _checked(reduce_fn: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:

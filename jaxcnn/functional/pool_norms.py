@@ -1,21 +1,22 @@
 """Norms and log-sum-exps of windows: pools between the average and the maximum."""
 
 import math
-import numbers
+from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Num
 
-from jaxcnn.functional import _arguments, _dtypes
-from jaxcnn.functional._program import program
-from jaxcnn.functional._windows import windowed
-from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.lowering import choose, logsumexp_shift
+from jaxcnn._checks import dtypes, options, pools
+from jaxcnn._planning.plan import planned, to_run
+from jaxcnn.functional.pool import max_choice, sum_choice
+from jaxcnn.geometry import IntPerAxis, Padding, Windows
+from jaxcnn.lowering import choose, fill, logsumexp_shift
 from jaxcnn.lowering.dtypes import widen
+from jaxcnn.lowering.problem import Typed
 
 
-@program("inputs", image=lambda window_shape, **_: len(window_shape) + 1)
+@planned("inputs")
 def lp_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     norm_order: float,
@@ -69,12 +70,11 @@ def lp_pool(
       P. Sermanet, S. Chintala and Y. LeCun, Convolutional neural networks applied to house numbers
       digit classification, 2012.
     """
-    inputs = _real("lp_pool", inputs)
-    p = checked_norm_order("lp_pool", norm_order)
+    dtype = _real(inputs)
+    p = options.norm_order(norm_order)
     if p == math.inf and padding_mode == "identity":
         padding_mode = "zeros"  # neutral among magnitudes, in a window of padding alone too
-    flat, windows, batch = windowed(
-        "lp_pool",
+    batch, windows, fill_mode = pools.windows(
         inputs,
         window_shape,
         strides=strides,
@@ -84,18 +84,20 @@ def lp_pool(
         ceil_mode=ceil_mode,
         neutral="identity" if p == math.inf else "zeros",
     )
-    allowed = choose.MAX_POOL_ALGORITHMS if p == math.inf else choose.SUM_POOL_ALGORITHMS
-    _arguments.choice("lp_pool", "algorithm", algorithm, ("auto", *allowed))
-    wide = widen(flat)
-    if p == math.inf:
-        outputs = choose.max_pool("lp_pool", _magnitude(wide), windows, True, algorithm)
-    else:
-        sums = choose.sum_pool("lp_pool", _power(wide, p), windows, algorithm)
-        outputs = _root(sums, p)
-    return _arguments.restore_batch(outputs.astype(flat.dtype), batch)
+    choice = max_choice if p == math.inf else sum_choice
+    return to_run(
+        _norm,
+        batch=batch,
+        choice=choice(windows, fill_mode, algorithm),
+        windows=windows,
+        fill_mode=fill_mode,
+        p=p,
+        dtype=dtype,
+        algorithm=algorithm,
+    )
 
 
-@program("inputs", image=lambda window_shape, **_: len(window_shape) + 1)
+@planned("inputs")
 def logsumexp_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -139,9 +141,8 @@ def logsumexp_pool(
       >>> jnp.exp(F.logsumexp_pool(x, (2,))).round(4).ravel()
       Array([3., 7.], dtype=float32)
     """
-    inputs = _real("logsumexp_pool", inputs)
-    flat, windows, batch = windowed(
-        "logsumexp_pool",
+    dtype = _real(inputs)
+    batch, windows, fill_mode = pools.windows(
         inputs,
         window_shape,
         strides=strides,
@@ -150,34 +151,31 @@ def logsumexp_pool(
         window_dilation=window_dilation,
         ceil_mode=ceil_mode,
     )
-    _arguments.choice("logsumexp_pool", "algorithm", algorithm, ("auto", "shift"))
-    outputs = logsumexp_shift.logsumexp_pool(widen(flat), windows)
-    return _arguments.restore_batch(outputs.astype(flat.dtype), batch)
+    options.choice("algorithm", algorithm, ("auto", "shift"))
+    return to_run(_logsumexp, batch=batch, windows=windows, fill_mode=fill_mode, dtype=dtype)
 
 
-def _real(function: str, inputs: object) -> Array:
-    """Returns `inputs` as floats; complex numbers and booleans are refused."""
-    values = _dtypes.comparable(function, _arguments.array(function, "inputs", inputs))
-    return _dtypes.averageable(function, values)
+def _real(inputs: Typed) -> Any:
+    """The dtype to return: that of an average of real numbers."""
+    dtypes.comparable(inputs)
+    return dtypes.averageable(inputs)
 
 
-def checked_norm_order(function: str, value: object) -> float:
-    """Returns p as a float if it is a number above 0."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(
-            f"{function}: `norm_order` (={value!r}) must be a number known before tracing, "
-            f"got {type(value).__name__}"
-        )
-    try:
-        p = float(value)
-    except OverflowError:
-        p = math.nan
-    if not p > 0:
-        raise ValueError(
-            f"{function}: `norm_order` (={value!r}) must be above 0 and within the range of floats;"
-            " math.inf takes the maximum"
-        )
-    return p
+def _norm(
+    inputs: Array, *, windows: Windows, fill_mode: str | None, p: float, dtype: Any, algorithm: str
+) -> Array:
+    laid, windows = fill.lay(inputs.astype(dtype), windows, fill_mode)
+    wide = widen(laid)
+    if p == math.inf:
+        outputs = choose.max_pool(_magnitude(wide), windows, True, algorithm)
+    else:
+        outputs = _root(choose.sum_pool(_power(wide, p), windows, algorithm), p)
+    return outputs.astype(dtype)
+
+
+def _logsumexp(inputs: Array, *, windows: Windows, fill_mode: str | None, dtype: Any) -> Array:
+    laid, windows = fill.lay(inputs.astype(dtype), windows, fill_mode)
+    return logsumexp_shift.logsumexp_pool(widen(laid), windows).astype(dtype)
 
 
 def _magnitude(x: Array) -> Array:

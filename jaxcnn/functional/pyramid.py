@@ -2,22 +2,23 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Num
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments, _dtypes
-from jaxcnn.functional._program import program
+from jaxcnn._checks import arrays, dtypes, options
+from jaxcnn._planning.plan import planned, to_run
 from jaxcnn.lowering import choose
 
 _REDUCERS = {
-    "max": (_dtypes.comparable, choose.adaptive_max_pool),
-    "avg": (_dtypes.averageable, choose.adaptive_avg_pool),
+    "max": (dtypes.comparable, choose.adaptive_max_pool),
+    "avg": (dtypes.averageable, choose.adaptive_avg_pool),
 }
 
 
-@program("inputs", image=lambda levels, **_: len(levels[0]) + 1)
+@planned("inputs")
 def spatial_pyramid_pool(
     inputs: Num[Array, "*batch_and_spatial channels"],
     levels: Sequence[tuple[int, ...]],
@@ -56,31 +57,35 @@ def spatial_pyramid_pool(
       K. He, X. Zhang, S. Ren and J. Sun, Spatial pyramid pooling in deep convolutional networks for
       visual recognition, 2014.
     """
-    function = "spatial_pyramid_pool"
-    inputs = _arguments.array(function, "inputs", inputs)
-    checked, pool = _REDUCERS[_arguments.choice(function, "reducer", reducer, tuple(_REDUCERS))]
+    checked, _ = _REDUCERS[options.choice("reducer", reducer, tuple(_REDUCERS))]
     if not isinstance(levels, Sequence) or isinstance(levels, str):
         raise TypeError(
-            f"{function}: `levels` (={levels!r}) must be a tuple of tuples of ints, one tuple for "
+            f"`levels` (={levels!r}) must be a tuple of tuples of ints, one tuple for "
             "each level; for one level of 2x2 bins write ((2, 2),)"
         )
-    grids = tuple(geometry.axes_tuple(function, "levels", level) for level in levels)
+    grids = tuple(geometry.axes_tuple("levels", level) for level in levels)
     ranks = {len(grid) for grid in grids}
     if len(ranks) != 1:
         raise ValueError(
-            f"{function}: `levels` (={levels}) must hold at least one level, and each the same "
+            f"`levels` (={levels}) must hold at least one level, and each the same "
             "number of ints, one per spatial axis"
         )
     rank = ranks.pop()
-    batch, sizes, channels = _arguments.spatial_batch(
-        function, inputs, rank, because=f"the levels {grids} have {rank} entries each"
+    batch, sizes, _ = arrays.spatial_batch(
+        inputs, rank, because=f"the levels {grids} have {rank} entries each"
     )
-    _arguments.filled_axes(function, inputs, sizes)
+    arrays.filled_axes(inputs, sizes)
     for grid in grids:
-        _arguments.even_or_known(function, inputs, sizes, grid)
-    inputs = checked(function, inputs)
-    flat = _arguments.flatten_batch(inputs, rank)
+        arrays.even_or_known(inputs, sizes, grid)
+    return to_run(_bins, batch=len(batch), grids=grids, reducer=reducer, dtype=checked(inputs))
+
+
+def _bins(inputs: Array, *, grids: tuple[tuple[int, ...], ...], reducer: str, dtype: Any) -> Array:
+    """The bins of all levels side by side."""
+    _, pool = _REDUCERS[reducer]
+    images, *_, channels = inputs.shape
     bins = [
-        pool(function, flat, grid).reshape((*batch, math.prod(grid) * channels)) for grid in grids
+        pool(inputs.astype(dtype), grid).reshape((images, math.prod(grid) * channels))
+        for grid in grids
     ]
     return jnp.concatenate(bins, axis=-1)

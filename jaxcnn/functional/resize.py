@@ -5,15 +5,15 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Num
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments
-from jaxcnn.functional._convolve import convolve
-from jaxcnn.functional._program import program
+from jaxcnn._checks import arrays, dtypes, kernels, options
+from jaxcnn._planning.plan import like, planned, to_run
+from jaxcnn.functional._convolution import Convolution, convolution
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering import resize
 from jaxcnn.lowering.problem import Precision
 
 
-@program("inputs", "kernel", "bias", image=lambda kernel, **_: kernel.ndim - 1)
+@planned("inputs", "kernel", "bias")
 def resize_conv(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     kernel: Num[Array, "*kernel_size group_features out_features"],
@@ -80,37 +80,26 @@ def resize_conv(
     References:
       A. Odena, V. Dumoulin and C. Olah, Deconvolution and checkerboard artifacts, Distill, 2016.
     """
-    function = "resize_conv"
-    inputs = _arguments.array(function, "inputs", inputs)
-    kernel = _arguments.array(function, "kernel", kernel)
-    if kernel.ndim < 3:
-        raise ValueError(
-            f"{function}: `kernel` must be (*kernel_size, in_features / feature_group_count, "
-            f"out_features) with at least one spatial axis; received kernel {kernel.shape}"
-        )
-    if inputs.dtype == jnp.bool_:
-        raise TypeError(f"{function}: `inputs` must hold numbers, got bool; cast them with astype")
+    kernels.with_spatial_axes(kernel)
+    dtypes.numeric("inputs", inputs)
     rank = kernel.ndim - 2
-    batch, sizes, _ = _arguments.spatial_batch(
-        function, inputs, rank, because=f"the kernel {kernel.shape} has {rank}"
+    batch, sizes, channels = arrays.spatial_batch(
+        inputs, rank, because=f"the kernel {kernel.shape} has {rank}"
     )
-    resized = geometry.resized_sizes(function, sizes, scale, resized_shape)
-    _arguments.choice(function, "method", method, resize.METHODS)
+    resized = geometry.resized_sizes(sizes, scale, resized_shape)
+    options.choice("method", method, resize.METHODS)
     if method == "linear" and not jnp.issubdtype(inputs.dtype, jnp.inexact):
         raise TypeError(
-            f"{function}: `inputs` must be floats for `method` (='linear'), got {inputs.dtype}; "
+            f"`inputs` must be floats for `method` (='linear'), got {inputs.dtype}; "
             "take 'nearest' or cast them with astype"
         )
-    flat = resize.resize(_arguments.flatten_batch(inputs, rank), resized, method)
-    return convolve(
-        function,
-        _arguments.restore_batch(flat, batch),
+    large = like(inputs, (*batch, *resized, channels))
+    worked_out = convolution(
+        large,
         kernel,
         bias,
-        strides=1,
         padding=padding,
         padding_mode=padding_mode,
-        input_dilation=1,
         kernel_dilation=kernel_dilation,
         feature_group_count=feature_group_count,
         flip_kernel=flip_kernel,
@@ -118,3 +107,23 @@ def resize_conv(
         preferred_element_type=preferred_element_type,
         algorithm=algorithm,
     )
+    return to_run(
+        _resize_conv,
+        batch=len(batch),
+        choice=worked_out.choice(large, kernel),
+        resized=resized,
+        method=method,
+        convolution=worked_out,
+    )
+
+
+def _resize_conv(
+    inputs: Array,
+    kernel: Array,
+    bias: Array | None = None,
+    *,
+    resized: tuple[int, ...],
+    method: str,
+    convolution: Convolution,
+) -> Array:
+    return convolution.run(resize.resize(inputs, resized, method), kernel, bias)

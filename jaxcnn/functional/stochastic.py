@@ -1,14 +1,17 @@
 """Pooling by chance: strong activations are likelier to be passed on."""
 
+from jax import lax
 from jaxtyping import Array, Float
 
-from jaxcnn import geometry
-from jaxcnn.functional import _arguments, _dtypes, _meshes, _samples
-from jaxcnn.functional.fractional import PRNGKey
-from jaxcnn.geometry import IntPerAxis, Padding
+from jaxcnn._checks import dtypes, options, pools
+from jaxcnn._planning.plan import planned, to_run
+from jaxcnn.functional._samples import PRNGKey, drawn, one_key
+from jaxcnn.geometry import IntPerAxis, Padding, Windows
 from jaxcnn.lowering import stochastic
+from jaxcnn.lowering.dtypes import widen
 
 
+@planned("inputs", "samples", "key", convert={"key": one_key}, looks_at=("samples",))
 def stochastic_pool(
     inputs: Float[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -68,42 +71,35 @@ def stochastic_pool(
       M. Zeiler and R. Fergus, Stochastic pooling for regularization of deep convolutional neural
       networks, 2013.
     """
-    function = "stochastic_pool"
-    array = _dtypes.floating(function, "inputs", _arguments.array(function, "inputs", inputs))
-    window = geometry.axes_tuple(function, "window_shape", window_shape)
-    rank = len(window)
-    batch, sizes, channels = _arguments.spatial_batch(
-        function, array, rank, because=f"`window_shape` (={window}) has {rank}"
-    )
-    windows = geometry.windows(
-        function,
-        sizes,
-        window,
-        strides=1 if strides is None else strides,
+    dtypes.floating("inputs", inputs)
+    batch, windows, _ = pools.windows(
+        inputs,
+        window_shape,
+        strides=strides,
         padding=padding,
-        dilation=window_dilation,
-        ceil_mode=_arguments.flag(function, "ceil_mode", ceil_mode),
+        window_dilation=window_dilation,
+        ceil_mode=ceil_mode,
     )
-    if _arguments.flag(function, "deterministic", deterministic):
+    if options.flag("deterministic", deterministic):
         if samples is not None or key is not None:
             raise ValueError(
-                f"{function}: `deterministic` (=True) takes no `samples` and no `key`, since "
-                "nothing is drawn; leave them out"
+                "`deterministic` (=True) takes no `samples` and no `key`, since nothing is drawn; "
+                "leave them out"
             )
+        return to_run(_expected, batch=batch, windows=windows)
+    shape = (*inputs.shape[:batch], *windows.output_shape, inputs.shape[-1])
+    return to_run(
+        _drawn,
+        batch=batch,
+        images=("inputs", "samples"),
+        draw=drawn(shape, samples, key, inputs),
+        windows=windows,
+    )
 
-        def expected(inputs: Array) -> Array:
-            outputs = stochastic.expected(_arguments.flatten_batch(inputs, rank), windows)
-            return _arguments.restore_batch(outputs, inputs.shape[: len(batch)])
 
-        return _meshes.on_devices(expected, {"inputs": array}, lambda: (len(batch), ["inputs"]))
-    shape = (*batch, *windows.output_shape, channels)
-    u = _samples.uniform(function, shape, samples, key, array.dtype)
+def _expected(inputs: Array, *, windows: Windows) -> Array:
+    return stochastic.expected(inputs, windows)
 
-    def drawn(inputs: Array, samples: Array) -> Array:
-        flat, u = (_arguments.flatten_batch(values, rank) for values in (inputs, samples))
-        return _arguments.restore_batch(
-            stochastic.drawn(flat, u, windows), inputs.shape[: len(batch)]
-        )
 
-    operands = {"inputs": array, "samples": u}
-    return _meshes.on_devices(drawn, operands, lambda: (len(batch), ["inputs", "samples"]))
+def _drawn(inputs: Array, samples: Array, *, windows: Windows) -> Array:
+    return stochastic.drawn(inputs, lax.stop_gradient(widen(samples)), windows)

@@ -1,23 +1,20 @@
 """Max pooling that keeps where each maximum came from, and putting the maxima back there."""
 
-import functools
 import math
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Int32, Integer, Num
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments, _dtypes, _meshes
-from jaxcnn.functional._program import program
-from jaxcnn.functional._windows import windowed
-from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.lowering import choose
+from jaxcnn._checks import arrays, dtypes, pools
+from jaxcnn._planning.plan import planned, to_run
+from jaxcnn.geometry import IntPerAxis, Padding, Windows
+from jaxcnn.lowering import choose, fill
 from jaxcnn.lowering import unpool as lowering
 from jaxcnn.lowering.first_max import positions
 
 
-@program("inputs", image=lambda window_shape, **_: len(window_shape) + 1)
+@planned("inputs")
 def max_pool_with_indices(
     inputs: Num[Array, "*batch_and_spatial channels"],
     window_shape: tuple[int, ...],
@@ -62,33 +59,28 @@ def max_pool_with_indices(
       >>> outputs.ravel(), indices.ravel()
       (Array([5, 7], dtype=int32), Array([1, 6], dtype=int32))
     """
-    function = "max_pool_with_indices"
-    inputs = _dtypes.comparable(function, _arguments.array(function, "inputs", inputs))
+    dtypes.comparable(inputs)
     if padding_mode == "zeros":
         raise ValueError(
-            f"{function}: `padding_mode` (='zeros') must show pixels of the inputs, for a zero in "
+            "`padding_mode` (='zeros') must show pixels of the inputs, for a zero in "
             "the padding has no index; use 'identity'"
         )
-    laid = functools.partial(
-        windowed,
-        function,
-        window_shape=window_shape,
+    batch, windows, fill_mode = pools.windows(
+        inputs,
+        window_shape,
         strides=strides,
         padding=padding,
         padding_mode=padding_mode,
         window_dilation=window_dilation,
         ceil_mode=ceil_mode,
     )
-    flat, windows, batch = laid(inputs)
-    geometry.refuse_window_in_padding(function, windows)
-    sizes = inputs.shape[len(batch) : -1]
-    _arguments.countable_pixels(function, sizes)
-    plane = positions((*sizes, 1), tuple(range(len(sizes))))
-    plane, _, _ = laid(plane)
-    outputs, indices = choose.max_pool_with_indices(flat, plane, windows)
-    return _arguments.restore_batch(outputs, batch), _arguments.restore_batch(indices, batch)
+    if fill_mode is None:
+        geometry.refuse_window_in_padding(windows)
+    arrays.countable_pixels(windows.sizes)
+    return to_run(_with_indices, batch=batch, windows=windows, fill_mode=fill_mode)
 
 
+@planned("inputs", "indices", looks_at=("indices",))
 def max_unpool(
     inputs: Num[Array, "*batch_and_out channels"],
     indices: Integer[Array, "*batch_and_out channels"],
@@ -134,26 +126,21 @@ def max_unpool(
     References:
       M. Zeiler and R. Fergus, Visualizing and understanding convolutional networks, 2014.
     """
-    known = indices if isinstance(indices, np.ndarray) else None
-    inputs = _arguments.array("max_unpool", "inputs", inputs)
-    indices = _arguments.array("max_unpool", "indices", indices)
-    if inputs.dtype == jnp.bool_:
-        raise TypeError("max_unpool: `inputs` must hold numbers, got bool; cast them with astype")
+    dtypes.numeric("inputs", inputs)
     if not jnp.issubdtype(indices.dtype, jnp.integer):
-        raise TypeError(f"max_unpool: `indices` must hold integers, got {indices.dtype}")
+        raise TypeError(f"`indices` must hold integers, got {indices.dtype}")
     if inputs.shape != indices.shape:
         raise ValueError(
-            "max_unpool: `indices` must have the shape of `inputs`; received inputs "
+            "`indices` must have the shape of `inputs`; received inputs "
             f"{inputs.shape}, indices {indices.shape}"
         )
-    window_shape = geometry.axes_tuple("max_unpool", "window_shape", window_shape)
+    window_shape = geometry.axes_tuple("window_shape", window_shape)
     rank = len(window_shape)
-    batch, sizes, channels = _arguments.spatial_batch(
-        "max_unpool", inputs, rank, because=f"`window_shape` {window_shape} has {rank} entries"
+    batch, sizes, _ = arrays.spatial_batch(
+        inputs, rank, because=f"`window_shape` {window_shape} has {rank} entries"
     )
-    _arguments.filled_axes("max_unpool", inputs, sizes)
+    arrays.filled_axes(inputs, sizes)
     spatial = geometry.unpooled_sizes(
-        "max_unpool",
         sizes,
         window_shape,
         strides=1 if strides is None else strides,
@@ -163,22 +150,29 @@ def max_unpool(
     )
     if not all(geometry.surely_below(0, n) for n in (*sizes, *spatial)):
         because = "or surely not 0, as a constraint such as 'h >= 2' says"
-        _arguments.known_sizes("max_unpool", inputs, (*sizes, *spatial), because)
-    _arguments.countable_pixels("max_unpool", spatial)
-    size = math.prod(spatial)
-    if known is not None and known.size:
-        lowest, highest = int(known.min()), int(known.max())
+        arrays.known_sizes(inputs, (*sizes, *spatial), because)
+    arrays.countable_pixels(spatial)
+    numbers = getattr(indices, "numbers", None)
+    if numbers is not None and numbers.size:
+        size, lowest, highest = math.prod(spatial), int(numbers.min()), int(numbers.max())
         if lowest < 0 or highest >= size:
             raise ValueError(
-                f"max_unpool: `indices` must lie in 0 to {size - 1} for an output of spatial "
+                f"`indices` must lie in 0 to {size - 1} for an output of spatial "
                 f"sizes {spatial}; received indices from {lowest} to {highest}"
             )
+    return to_run(_placed, batch=len(batch), images=("inputs", "indices"), spatial=spatial)
 
-    def placed(inputs: Array, indices: Array) -> Array:
-        batch = inputs.shape[: -rank - 1]
-        flat = (math.prod(batch), math.prod(sizes), channels)
-        outputs = lowering.place(inputs.reshape(flat), indices.reshape(flat), size)
-        return outputs.reshape((*batch, *spatial, channels))
 
-    operands = {"inputs": inputs, "indices": indices}
-    return _meshes.on_devices(placed, operands, lambda: (len(batch), ["inputs", "indices"]))
+def _with_indices(inputs: Array, *, windows: Windows, fill_mode: str | None) -> tuple[Array, Array]:
+    """The maxima, and where they lie in the plane, which is padded as the inputs are."""
+    plane = positions((*windows.sizes, 1), tuple(range(windows.rank)))[None]
+    plane, _ = fill.lay(plane, windows, fill_mode)
+    laid, windows = fill.lay(inputs, windows, fill_mode)
+    return choose.max_pool_with_indices(laid, plane, windows)
+
+
+def _placed(inputs: Array, indices: Array, *, spatial: tuple[int, ...]) -> Array:
+    images, *sizes, channels = inputs.shape
+    flat = (images, math.prod(sizes), channels)
+    outputs = lowering.place(inputs.reshape(flat), indices.reshape(flat), math.prod(spatial))
+    return outputs.reshape((images, *spatial, channels))

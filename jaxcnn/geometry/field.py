@@ -11,8 +11,6 @@ from jaxcnn.geometry.padding import Padding, fill_and_amounts
 from jaxcnn.geometry.sight import Sight
 from jaxcnn.geometry.sliding import windows
 
-_NAME = "receptive_field"
-
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -77,13 +75,12 @@ class Field:
     ) -> "Field":
         """The field after a convolution or a pool: options as these take them, None for 1."""
         size, spacing = tuple(window_shape), 1 if dilation is None else dilation
-        spacing = per_axis(_NAME, "dilation", spacing, len(size))
+        spacing = per_axis("dilation", spacing, len(size))
         where = windows(
-            _NAME,
             self.output_shape,
             size,
             strides=1 if strides is None else strides,
-            padding=fill_and_amounts(_NAME, padding, "zeros", size, spacing)[0],
+            padding=fill_and_amounts(padding, "zeros", size, spacing)[0],
             dilation=spacing,
             input_dilation=1 if input_dilation is None else input_dilation,
             ceil_mode=ceil_mode,
@@ -109,7 +106,6 @@ class Field:
     ) -> "Field":
         """The field after a transposed convolution: options as it takes them, None for 1."""
         where = transposed_windows(
-            _NAME,
             self.output_shape,
             tuple(window_shape),
             strides=1 if strides is None else strides,
@@ -129,7 +125,7 @@ class Field:
 
     def resized(self, scale: IntPerAxis, method: str = "nearest") -> "Field":
         """The field after an upsampling by whole numbers, "nearest" or "linear"."""
-        scales = per_axis(_NAME, "scale", scale, len(self.sights))
+        scales = per_axis("scale", scale, len(self.sights))
         each = zip(self.sights, scales, strict=True)
         return Field.of_sights(axis.resized(times, method == "linear") for axis, times in each)
 

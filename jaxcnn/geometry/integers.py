@@ -11,14 +11,14 @@ IntPerAxis = int | Sequence[int]
 LARGEST = 2**31  # from here on an axis cannot be indexed by 32 bits
 
 
-def whole_number(function: str, argument: str, value: object, minimum: int | None = None) -> int:
+def whole_number(argument: str, value: object, minimum: int | None = None) -> int:
     """Returns `value` as an int.
 
     Raises:
       TypeError: `value` is no number known before tracing (a bool is none).
       ValueError: `value` is not whole, below `minimum`, or too large for an index.
     """
-    label = f"{function}: `{argument}` (={value!r})"
+    label = f"`{argument}` (={value!r})"
     if is_expression(value):
         raise TypeError(f"{label} must be an int known before tracing, got a symbolic size")
     if isinstance(value, bool) or not hasattr(value, "__index__"):
@@ -39,7 +39,7 @@ def whole_number(function: str, argument: str, value: object, minimum: int | Non
     return number
 
 
-def whole_size(function: str, argument: str, value: object, minimum: int) -> Size:
+def whole_size(argument: str, value: object, minimum: int) -> Size:
     """Returns `value` as an int, or as it is where it stands for a size that is not known yet.
 
     Raises:
@@ -47,14 +47,13 @@ def whole_size(function: str, argument: str, value: object, minimum: int) -> Siz
       ValueError: as `whole_number`.
     """
     if not is_expression(value):
-        return whole_number(function, argument, value, minimum)
+        return whole_number(argument, value, minimum)
     if surely_below(value, minimum):
-        raise ValueError(f"{function}: `{argument}` (={value!r}) must be at least {minimum}")
+        raise ValueError(f"`{argument}` (={value!r}) must be at least {minimum}")
     return value
 
 
 def per_axis(
-    function: str,
     argument: str,
     value: object,
     rank: int,
@@ -70,15 +69,14 @@ def per_axis(
         entries = tuple(value)  # type: ignore[arg-type]
         if len(entries) != rank:
             raise ValueError(
-                f"{function}: `{argument}` (={value!r}) must be one int for all axes or one for "
+                f"`{argument}` (={value!r}) must be one int for all axes or one for "
                 f"each of the {rank} spatial axes, got {len(entries)}"
             )
-        return tuple(entry(function, argument, each, minimum) for each in entries)
-    return (entry(function, argument, value, minimum),) * rank
+        return tuple(entry(argument, each, minimum) for each in entries)
+    return (entry(argument, value, minimum),) * rank
 
 
 def axes_tuple(
-    function: str,
     argument: str,
     value: object,
     *,
@@ -95,17 +93,13 @@ def axes_tuple(
     if not is_sequence(value):
         hint = f"; for two axes write ({value}, {value})" if isinstance(value, int) else ""
         raise TypeError(
-            f"{function}: `{argument}` (={value!r}) must be a tuple with one int per spatial axis"
-            f"{hint}"
+            f"`{argument}` (={value!r}) must be a tuple with one int per spatial axis{hint}"
         )
     entries = tuple(value)  # type: ignore[arg-type]
     if not entries:
-        raise ValueError(
-            f"{function}: `{argument}` (={value!r}) must name at least one spatial axis"
-        )
+        raise ValueError(f"`{argument}` (={value!r}) must name at least one spatial axis")
     return tuple(
-        -1 if each is None and allow_none else entry(function, argument, each, minimum)
-        for each in entries
+        -1 if each is None and allow_none else entry(argument, each, minimum) for each in entries
     )
 
 

@@ -11,7 +11,6 @@ from jaxcnn.geometry.unknown import are_known, surely_below
 
 
 def transposed_windows(
-    function: str,
     sizes: Sequence[int],
     window_shape: Sequence[int],
     *,
@@ -32,7 +31,6 @@ def transposed_windows(
     for m = n*s; "VALID" stands for n*s + max(e - s, 0); "FULL" for what its amounts give.
 
     Args:
-      function: the caller's name, for messages.
       sizes: n, spatial sizes of what the transposed convolution takes.
       window_shape: taps per axis, checked already.
       strides: int or one per axis.
@@ -53,9 +51,9 @@ def transposed_windows(
     """
     rank = len(window_shape)
     sizes, window_shape = tuple(sizes), tuple(window_shape)
-    refuse_empty_axis(function, sizes)
-    strides = per_axis(function, "strides", strides, rank)
-    dilation = per_axis(function, "kernel_dilation", dilation, rank)
+    refuse_empty_axis(sizes)
+    strides = per_axis("strides", strides, rank)
+    dilation = per_axis("kernel_dilation", dilation, rank)
     spans = tuple(map(effective_size, window_shape, dilation))
     name = padding.upper() if isinstance(padding, str) else ""
     same = name in ("SAME", "SAME_LOWER")
@@ -65,9 +63,7 @@ def transposed_windows(
     if name == "REFLECT":
         pairs = tuple(((e - 1) // 2, e // 2) for e in spans)
     else:
-        pairs = resolve_padding(
-            function, padding, default, window_shape, strides, dilation, crop=crop
-        )
+        pairs = resolve_padding(padding, default, window_shape, strides, dilation, crop=crop)
     # The sizes that a convolution with this padding takes to `sizes`. Those past a stride's worth
     # are reached by dropping windows, for which the amounts must not depend on the size.
     smallest = tuple(
@@ -77,30 +73,30 @@ def transposed_windows(
     choices = strides if same else tuple(map(max, strides, dilation))
     if not name or name == "FULL":
         default = smallest
-    extra = _output_padding(function, output_padding, strides, dilation, rank)
+    extra = _output_padding(output_padding, strides, dilation, rank)
     if output_shape is not None:
         if any(extra):
             raise ValueError(
-                f"{function}: `output_padding` (={output_padding!r}) must be 0 beside "
+                f"`output_padding` (={output_padding!r}) must be 0 beside "
                 f"`output_shape` (={output_shape!r}), which says the same; leave one of them out"
             )
-        default = per_axis(function, "output_shape", output_shape, rank, entry=whole_size)
+        default = per_axis("output_shape", output_shape, rank, entry=whole_size)
         for axis, (m, low, count) in enumerate(zip(default, smallest, choices, strict=True)):
             if surely_below(m, low) or surely_below(low + count - 1, m):
                 reached = (low + i for i in range(count))
                 fits = ", ".join(str(size) for size in reached if not surely_below(size, 1))
                 raise ValueError(
-                    f"{function}: `output_shape` (={output_shape!r}) must be a size that the "
+                    f"`output_shape` (={output_shape!r}) must be a size that the "
                     f"convolution takes to {sizes[axis]} along spatial axis {axis}: "
                     f"{fits or 'none'}; received spatial sizes {sizes}, kernel {window_shape}, "
                     f"strides {strides}, kernel_dilation {dilation}, padding {padding!r}"
                 )
         if same:
-            pairs = resolve_padding(function, padding, default, window_shape, strides, dilation)
+            pairs = resolve_padding(padding, default, window_shape, strides, dilation)
     outputs = tuple(map(operator.add, default, extra))
     if any(surely_below(m, 1) for m in outputs):
         raise ValueError(
-            f"{function}: `padding` (={padding!r}) must leave an output, got spatial sizes "
+            f"`padding` (={padding!r}) must leave an output, got spatial sizes "
             f"{outputs}; received spatial sizes {sizes}, kernel {window_shape}, strides {strides}, "
             f"kernel_dilation {dilation}; pad less"
         )
@@ -109,25 +105,23 @@ def transposed_windows(
 
 
 def _output_padding(
-    function: str,
     output_padding: object,
     strides: tuple[int, ...],
     dilation: tuple[int, ...],
     rank: int,
 ) -> tuple[int, ...]:
     """Returns `output_padding` per axis if it is below the stride or the dilation everywhere."""
-    extra = per_axis(function, "output_padding", output_padding, rank, minimum=0)
+    extra = per_axis("output_padding", output_padding, rank, minimum=0)
     for axis, (pixels, s, d) in enumerate(zip(extra, strides, dilation, strict=True)):
         if pixels >= max(s, d):
             raise ValueError(
-                f"{function}: `output_padding` (={output_padding!r}) must be below strides (={s}) "
+                f"`output_padding` (={output_padding!r}) must be below strides (={s}) "
                 f"or kernel_dilation (={d}) along spatial axis {axis}; pad the outputs instead"
             )
     return extra
 
 
 def unpooled_sizes(
-    function: str,
     sizes: Sequence[int],
     window_shape: Sequence[int],
     *,
@@ -141,7 +135,6 @@ def unpooled_sizes(
         m = (n - 1)*s + e - p_lo - p_hi,      n*s for "SAME" and "SAME_LOWER"
 
     Args:
-      function: the caller's name, for messages.
       sizes: n, what came out of the pool.
       window_shape: taps per axis of the pool, checked already.
       strides: of the pool, int or one per axis.
@@ -156,19 +149,19 @@ def unpooled_sizes(
     (7,)
     """
     rank = len(window_shape)
-    strides = per_axis(function, "strides", strides, rank)
-    dilation = per_axis(function, "window_dilation", dilation, rank)
+    strides = per_axis("strides", strides, rank)
+    dilation = per_axis("window_dilation", dilation, rank)
     spans = map(effective_size, window_shape, dilation)
     same = isinstance(padding, str) and padding.upper() in ("SAME", "SAME_LOWER")
     chosen = tuple(n * s for n, s in zip(sizes, strides, strict=True))
     if output_shape is not None:
-        chosen = axes_tuple(function, "output_shape", output_shape, entry=whole_size)
+        chosen = axes_tuple("output_shape", output_shape, entry=whole_size)
         if len(chosen) != rank:
             raise ValueError(
-                f"{function}: `output_shape` (={output_shape!r}) must have one size for each of "
+                f"`output_shape` (={output_shape!r}) must have one size for each of "
                 f"the {rank} spatial axes, got {len(chosen)}"
             )
-    pairs = resolve_padding(function, padding, chosen, tuple(window_shape), strides, dilation)
+    pairs = resolve_padding(padding, chosen, tuple(window_shape), strides, dilation)
     if output_shape is None and not same:
         chosen = tuple(
             (n - 1) * s + e - sum(pair)
@@ -192,7 +185,7 @@ def unpooled_sizes(
                 )
             )
             raise ValueError(
-                f"{function}: `{name}` (={value!r}) must belong to a pool that takes {m} to {n} "
+                f"`{name}` (={value!r}) must belong to a pool that takes {m} to {n} "
                 f"pixels along spatial axis {axis}; received spatial sizes {tuple(sizes)}, "
                 f"window_shape {tuple(window_shape)}, strides {strides}, padding {pairs}, "
                 f"window_dilation {dilation}"

@@ -14,7 +14,6 @@ PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 def resolve_padding(
-    function: str,
     padding: object,
     sizes: tuple[int, ...],
     window_shape: tuple[int, ...],
@@ -34,12 +33,12 @@ def resolve_padding(
         name = padding.upper()
         if name not in PADDING_NAMES:
             raise ValueError(
-                f"{function}: `padding` (={padding!r}) must be one of "
+                f"`padding` (={padding!r}) must be one of "
                 f"{', '.join(PADDING_NAMES)}, an int, or one int or (low, high) pair per axis"
             )
         if name == "CAUSAL" and rank != 1:
             raise ValueError(
-                f"{function}: `padding` (='CAUSAL') needs exactly one spatial axis, got {rank}; "
+                f"`padding` (='CAUSAL') needs exactly one spatial axis, got {rank}; "
                 "give (low, high) pairs instead"
             )
         return tuple(
@@ -48,18 +47,17 @@ def resolve_padding(
         )
     minimum = None if crop else 0
     if not is_sequence(padding):
-        return (_pair(function, padding, padding, minimum),) * rank
+        return (_pair(padding, padding, minimum),) * rank
     entries = tuple(padding)  # type: ignore[arg-type]
     if len(entries) != rank:
         raise ValueError(
-            f"{function}: `padding` (={padding!r}) must hold one int or (low, high) pair for each "
+            f"`padding` (={padding!r}) must hold one int or (low, high) pair for each "
             f"of the {rank} spatial axes, got {len(entries)}"
         )
-    return tuple(_pair(function, padding, entry, minimum) for entry in entries)
+    return tuple(_pair(padding, entry, minimum) for entry in entries)
 
 
 def fill_and_amounts(
-    function: str,
     padding: Padding,
     padding_mode: str,
     kernel_size: tuple[int, ...],
@@ -72,35 +70,30 @@ def fill_and_amounts(
     """
     if padding_mode not in PADDING_MODES:
         kind = ValueError if isinstance(padding_mode, str) else TypeError
-        raise kind(
-            f"{function}: `padding_mode` (={padding_mode!r}) must be one of "
-            f"{', '.join(PADDING_MODES)}"
-        )
+        raise kind(f"`padding_mode` (={padding_mode!r}) must be one of {', '.join(PADDING_MODES)}")
     name = padding.upper() if isinstance(padding, str) else ""
     if name not in ("CIRCULAR", "REFLECT"):
         return padding, padding_mode
     if padding_mode not in ("zeros", name.lower()):
         raise ValueError(
-            f"{function}: `padding_mode` (={padding_mode!r}) must agree with `padding` "
+            f"`padding_mode` (={padding_mode!r}) must agree with `padding` "
             f"(={padding!r}), which is a fill of its own; leave one of them out"
         )
     spans = map(effective_size, kernel_size, kernel_dilation)
     return tuple(((span - 1) // 2, span // 2) for span in spans), name.lower()
 
 
-def _pair(function: str, padding: object, entry: object, minimum: int | None) -> tuple[int, int]:
+def _pair(padding: object, entry: object, minimum: int | None) -> tuple[int, int]:
     """One axis's (low, high) amounts from an int or a pair."""
     amounts = tuple(entry) if is_sequence(entry) else (entry, entry)  # type: ignore[arg-type]
     if len(amounts) != 2:
         raise ValueError(
-            f"{function}: `padding` (={padding!r}) must hold ints or (low, high) pairs, "
-            f"got {entry!r}"
+            f"`padding` (={padding!r}) must hold ints or (low, high) pairs, got {entry!r}"
         )
-    low, high = (whole_number(function, "padding", amount) for amount in amounts)
+    low, high = (whole_number("padding", amount) for amount in amounts)
     if minimum is not None and min(low, high) < minimum:
         raise ValueError(
-            f"{function}: `padding` (={padding!r}) must not be negative here; "
-            "slice the inputs to crop them"
+            f"`padding` (={padding!r}) must not be negative here; slice the inputs to crop them"
         )
     return low, high
 

@@ -76,9 +76,7 @@ def fractional_starts(size: int, kernel_size: int, count: int) -> tuple[int, ...
     return (*(i * room // (count - 1) for i in range(count - 1)), room)
 
 
-def resized_sizes(
-    function: str, sizes: Sequence[int], scale: object, resized_shape: object
-) -> tuple[int, ...]:
+def resized_sizes(sizes: Sequence[int], scale: object, resized_shape: object) -> tuple[int, ...]:
     """Returns the sizes of an upsampled plane: `resized_shape`, or `scale` times the sizes.
 
     Raises:
@@ -86,32 +84,32 @@ def resized_sizes(
       TypeError: an entry is no int.
     """
     sizes = tuple(sizes)
-    refuse_empty_axis(function, sizes)
+    refuse_empty_axis(sizes)
     if resized_shape is None:
-        rates = per_axis(function, "scale", scale, len(sizes))
+        rates = per_axis("scale", scale, len(sizes))
         return tuple(map(operator.mul, sizes, rates))
-    resized = per_axis(function, "resized_shape", resized_shape, len(sizes))
+    resized = per_axis("resized_shape", resized_shape, len(sizes))
     for axis, (size, target) in enumerate(zip(sizes, resized, strict=True)):
         if not are_known(size) and target % size != 0:
             raise ValueError(
-                f"{function}: `inputs` must have spatial sizes that are known when it is traced, "
+                f"`inputs` must have spatial sizes that are known when it is traced, "
                 f"or that divide those of `resized_shape` (={resized_shape!r}); received spatial "
                 f"sizes {sizes}; give `scale` instead"
             )
         if surely_below(target, size):
             raise ValueError(
-                f"{function}: `resized_shape` (={resized_shape!r}) must be no smaller than the "
+                f"`resized_shape` (={resized_shape!r}) must be no smaller than the "
                 f"inputs, got {target} for {size} along spatial axis {axis}; received spatial "
                 f"sizes {sizes}; pool to make them smaller"
             )
     return resized
 
 
-def refuse_empty_axis(function: str, sizes: tuple[int, ...]) -> None:
+def refuse_empty_axis(sizes: tuple[int, ...]) -> None:
     """Raises ValueError where a spatial axis has no pixel."""
     for axis, size in enumerate(sizes):
         if surely_below(size, 1):
             raise ValueError(
-                f"{function}: `inputs` must have no empty spatial axis; received spatial sizes "
+                f"`inputs` must have no empty spatial axis; received spatial sizes "
                 f"{sizes}, axis {axis} is empty (only batch axes may be)"
             )

@@ -34,6 +34,20 @@ class Windows:
     input_dilation: tuple[int, ...]
     output_shape: tuple[Size, ...]
 
+    def __str__(self) -> str:
+        def times(sizes: Sequence[Size]) -> str:
+            return "x".join(map(str, sizes))
+
+        told = [times(self.window_shape), f"strides {times(self.strides)}"]
+        told.append(f"padding {self.padding}")
+        for name, steps in (
+            ("dilated", self.dilation),
+            ("over inputs dilated", self.input_dilation),
+        ):
+            if any(step > 1 for step in steps):
+                told.append(f"{name} {times(steps)}")
+        return ", ".join(told)
+
     @property
     def known(self) -> bool:
         """Whether all sizes are ints."""
@@ -163,7 +177,6 @@ class Windows:
 
 
 def windows(
-    function: str,
     sizes: Sequence[int],
     window_shape: Sequence[int],
     *,
@@ -179,7 +192,6 @@ def windows(
     """Checks all options that decide where windows lie and returns them worked out.
 
     Args:
-      function: the caller's name, for messages.
       sizes: spatial sizes of the input.
       window_shape: taps per axis, checked already.
       strides: int or one per axis.
@@ -196,12 +208,12 @@ def windows(
     """
     rank = len(window_shape)
     sizes, window_shape = tuple(sizes), tuple(window_shape)
-    refuse_empty_axis(function, sizes)
-    strides = per_axis(function, "strides", strides, rank)
-    dilation = per_axis(function, dilation_argument, dilation, rank)
-    input_dilation = per_axis(function, "input_dilation", input_dilation, rank)
+    refuse_empty_axis(sizes)
+    strides = per_axis("strides", strides, rank)
+    dilation = per_axis(dilation_argument, dilation, rank)
+    input_dilation = per_axis("input_dilation", input_dilation, rank)
     dilated = tuple(map(dilated_size, sizes, input_dilation))
-    pairs = resolve_padding(function, padding, dilated, window_shape, strides, dilation, crop=crop)
+    pairs = resolve_padding(padding, dilated, window_shape, strides, dilation, crop=crop)
     same = isinstance(padding, str) and padding.upper() in ("SAME", "SAME_LOWER")
     counts = tuple(
         -(-n // s)  # in this form, for sizes that are equal must look equal
@@ -223,7 +235,7 @@ def windows(
             )
         )
         raise ValueError(
-            f"{function}: `{window_argument}` (={window_shape}) spans "
+            f"`{window_argument}` (={window_shape}) spans "
             f"{effective_size(window_shape[axis], dilation[axis])} pixels along spatial axis {axis}"
             f", more than the {dilated[axis] + sum(pairs[axis])} of the padded input; received "
             f"{received}; pad more or take a smaller window"
@@ -231,9 +243,7 @@ def windows(
     return Windows(sizes, window_shape, strides, pairs, dilation, input_dilation, counts)
 
 
-def refuse_window_in_padding(
-    function: str, where: Windows, window_argument: str = "window_shape"
-) -> None:
+def refuse_window_in_padding(where: Windows, window_argument: str = "window_shape") -> None:
     """Refuses windows that see nothing but padding, of which a maximum would be that of nothing.
 
     Raises:
@@ -245,7 +255,7 @@ def refuse_window_in_padding(
         window = _window_in_padding(where, axis)
         if window is not None:
             raise ValueError(
-                f"{function}: `padding` (={where.padding}) leaves window {window} along "
+                f"`padding` (={where.padding}) leaves window {window} along "
                 f"spatial axis {axis} without a pixel of the input; received spatial sizes "
                 f"{where.sizes}, {window_argument} {where.window_shape}, strides {where.strides}, "
                 f"dilation {where.dilation}; pad less"

@@ -81,7 +81,6 @@ class Choice(NamedTuple):
 
 
 def conv(
-    function: str,
     inputs: Num[Array, "n *spatial in_features"],
     kernel: Num[Array, "*kernel_size group_features out_features"],
     problem: ConvProblem,
@@ -101,15 +100,26 @@ def conv(
 
         def part(windows: Windows, inputs: Array, kernel: Array) -> Array:
             own = dataclasses.replace(problem, windows=windows)
-            return conv(function, inputs, kernel, own, algorithm, numbers)
+            return conv(inputs, kernel, own, algorithm, numbers)
 
         return halo.spread(part, split, problem.windows, inputs, kernel)
     if algorithm == "auto":
         return _conv(inputs, kernel, problem, numbers)
+    refuse_unsupported(inputs, kernel, problem, algorithm)
+    return conv_by(algorithm, inputs, kernel, problem, _conv)
+
+
+def refuse_unsupported(inputs: Typed, kernel: Typed, problem: ConvProblem, algorithm: str) -> None:
+    """Refuses an algorithm that cannot take arrays of such shapes and dtypes.
+
+    Raises:
+      ValueError: it cannot; the message says why.
+    """
+    if algorithm == "auto":
+        return
     reason = CONV_ALGORITHMS[algorithm].unsupported(inputs, kernel, problem)
     if reason is not None:
-        raise ValueError(f"{function}: `algorithm` (={algorithm!r}) {reason}; use 'auto'")
-    return conv_by(algorithm, inputs, kernel, problem, _conv)
+        raise ValueError(f"`algorithm` (={algorithm!r}) {reason}; use 'auto'")
 
 
 def _conv(
@@ -122,7 +132,7 @@ def _conv(
     platforms = (*PLATFORMS, OTHER)
     names = {conv_choice(p, inputs, kernel, problem).algorithm for p in platforms}
     if len(names) == 1 and numbers is None:
-        return conv_by(*names, inputs, kernel, problem, _conv)
+        return conv_by(names.pop(), inputs, kernel, problem, _conv)
     return by_platform(_Conv(problem, numbers), inputs, kernel)[0]
 
 
@@ -145,7 +155,8 @@ class _Conv(PerPlatform):
 
         return compute
 
-    def outputs(self, inputs: Typed, kernel: Typed) -> list[jax.ShapeDtypeStruct]:
+    def outputs(self, *operands: Typed) -> list[jax.ShapeDtypeStruct]:
+        inputs, kernel = operands
         shape = (inputs.shape[0], *self.problem.windows.output_shape, kernel.shape[-1])
         return [jax.ShapeDtypeStruct(shape, self.problem.preferred_element_type or inputs.dtype)]
 
@@ -205,7 +216,6 @@ def channels_last_pays(platform: str) -> bool:
 
 @unknown.spare_no_window
 def max_pool(
-    function: str,
     inputs: Shaped[Array, "n *spatial channels"],
     windows: Windows,
     largest: bool,
@@ -220,29 +230,38 @@ def max_pool(
     if split is not None:
 
         def part(windows: Windows, inputs: Array, real: Array | None) -> Array:
-            return max_pool(function, inputs, windows, largest, algorithm, real)
+            return max_pool(inputs, windows, largest, algorithm, real)
 
         fill = extreme(inputs.dtype, lowest=largest)
         return halo.spread(part, split, windows, inputs, fill=fill)
     name = max_pool_choice(OTHER, windows).algorithm if algorithm == "auto" else algorithm
-    if name == "tree" and not windows.known:
+    refuse_unsupported_max_pool(windows, name)
+    return MAX_POOL_ALGORITHMS[name].max_pool(inputs, windows, largest, real)
+
+
+def refuse_unsupported_max_pool(windows: Windows, algorithm: str) -> None:
+    """Refuses an algorithm that cannot take windows over sizes that are not known yet.
+
+    Raises:
+      ValueError: it cannot.
+    """
+    if algorithm == "tree" and not windows.known:
         raise ValueError(
-            f"{function}: `algorithm` (='tree') takes spatial sizes that are known when it is "
+            "`algorithm` (='tree') takes spatial sizes that are known when it is "
             f"traced, not {windows.sizes}; use 'auto'"
         )
-    return MAX_POOL_ALGORITHMS[name].max_pool(inputs, windows, largest, real)
 
 
 @unknown.spare_no_window
 def sum_pool(
-    function: str, inputs: Num[Array, "n *spatial channels"], windows: Windows, algorithm: str
+    inputs: Num[Array, "n *spatial channels"], windows: Windows, algorithm: str
 ) -> Num[Array, "n *out channels"]:
     """Computes a sum pool by the algorithm named or by the one for "auto"."""
     split = halo.parts(inputs)
     if split is not None:
 
         def part(windows: Windows, inputs: Array) -> Array:
-            return sum_pool(function, inputs, windows, algorithm)
+            return sum_pool(inputs, windows, algorithm)
 
         return halo.spread(part, split, windows, inputs)
     name = sum_pool_choice(OTHER, windows).algorithm if algorithm == "auto" else algorithm
@@ -261,28 +280,26 @@ def max_pool_with_indices(
 
 
 def adaptive_avg_pool(
-    function: str,
     inputs: Inexact[Array, "n *spatial channels"],
     output_shape: tuple[Size, ...],
 ) -> Inexact[Array, "n *out channels"]:
     """Averages windows that share the input out evenly."""
-    windows = _sliding(function, inputs.shape[1:-1], output_shape)
+    windows = _sliding(inputs.shape[1:-1], output_shape)
     if windows is None:
         return adaptive.average(inputs, output_shape)
-    sums = sum_pool(function, widen(inputs), windows, "auto")
+    sums = sum_pool(widen(inputs), windows, "auto")
     return (sums / math.prod(windows.window_shape)).astype(inputs.dtype)
 
 
 def adaptive_max_pool(
-    function: str,
     inputs: Num[Array, "n *spatial channels"],
     output_shape: tuple[Size, ...],
 ) -> Num[Array, "n *out channels"]:
     """Takes the maximum of windows that share the input out evenly."""
-    windows = _sliding(function, inputs.shape[1:-1], output_shape)
+    windows = _sliding(inputs.shape[1:-1], output_shape)
     if windows is None:
         return adaptive.maximum(inputs, output_shape)
-    return max_pool(function, widen(inputs), windows, True, "auto").astype(inputs.dtype)
+    return max_pool(widen(inputs), windows, True, "auto").astype(inputs.dtype)
 
 
 def max_pool_choice(platform: str, windows: Windows) -> Choice:
@@ -299,9 +316,7 @@ def sum_pool_choice(platform: str, windows: Windows) -> Choice:
     return Choice("window", "no two windows share a pixel: XLA's own reduction")
 
 
-def _sliding(
-    function: str, sizes: tuple[Size, ...], output_shape: tuple[Size, ...]
-) -> Windows | None:
+def _sliding(sizes: tuple[Size, ...], output_shape: tuple[Size, ...]) -> Windows | None:
     """The windows of an ordinary pool, where these are such: 13 pixels into 6, three each, two on.
 
     Predicted: shifted slices in place of a slice a window are faster. Measured (32 images of
@@ -322,4 +337,4 @@ def _sliding(
         strides += steps
     if all(map(operator.le, window_shape, strides)):
         return None
-    return geometry.windows(function, sizes, window_shape, strides=tuple(strides))
+    return geometry.windows(sizes, window_shape, strides=tuple(strides))

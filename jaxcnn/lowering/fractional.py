@@ -9,10 +9,8 @@ select between neighbouring taps shifts a window: no index depends on data, and 
 up nothing at indices that might collide. As everywhere, one axis after the other, the last first.
 """
 
-import functools
 import math
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -29,7 +27,6 @@ Samples = Float[Array, "*batch channels d"]
 Shape = tuple[int, ...]
 
 
-@functools.partial(jax.jit, static_argnames=("window_shape", "output_shape"))
 def maximum(inputs: Inputs, samples: Samples, window_shape: Shape, output_shape: Shape) -> Outputs:
     """The maximum of each window."""
     outputs = widen(inputs)
@@ -39,7 +36,6 @@ def maximum(inputs: Inputs, samples: Samples, window_shape: Shape, output_shape:
     return outputs.astype(inputs.dtype)
 
 
-@functools.partial(jax.jit, static_argnames=("window_shape", "output_shape"))
 def maximum_with_indices(
     inputs: Inputs, samples: Samples, window_shape: Shape, output_shape: Shape
 ) -> tuple[Outputs, Int32[Array, "*batch_and_out channels"]]:

@@ -9,7 +9,6 @@ from jaxcnn.models import _network
 
 
 def head(
-    model: str,
     names: tuple[str, ...],
     sizes: tuple[int, int, int],
     num_classes: int,
@@ -20,7 +19,6 @@ def head(
     """Pools to a fixed size, flattens and classifies.
 
     Args:
-      model: the model's name, for messages.
       names: the order of the layers, which is not the same in the two networks.
       sizes: (height, width, channels) after the pool.
       num_classes: number of outputs.
@@ -28,8 +26,8 @@ def head(
       dropout: share of activations set to 0 in training.
       options: dtype, param_dtype and rngs.
     """
-    wide = geometry.whole_number(model, "hidden_features", hidden_features, 1)
-    rate = _network.fraction(model, "dropout", dropout)
+    wide = geometry.whole_number("hidden_features", hidden_features, 1)
+    rate = _network.fraction("dropout", dropout)
     *pooled, channels = sizes
     layers: dict[str, Any] = {
         "fc1": nnx.Linear(sizes[0] * sizes[1] * channels, wide, **options),
@@ -39,6 +37,6 @@ def head(
         "relu2": nn.Activation("relu"),
     }
     for index in (1, 2):
-        layers[f"dropout{index}"] = _network.dropout(model, rate, options["rngs"])
+        layers[f"dropout{index}"] = _network.dropout(rate, options["rngs"])
     chosen = {name: layers[name] for name in names}
     return nn.Chain(pool=nn.AdaptiveAvgPool(tuple(pooled)), flatten=nn.Flatten(), **chosen)

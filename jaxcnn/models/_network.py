@@ -8,10 +8,11 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry, nn
-from jaxcnn.functional import _arguments as _arrays
-from jaxcnn.nn import _arguments
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 
 
+@named_module
 class Classifier(nnx.Module):
     """A network that is `features`, then `classifier`, for images of any size."""
 
@@ -33,59 +34,51 @@ class Classifier(nnx.Module):
         return self.features.outputs(self._images(inputs))
 
     def _images(self, inputs: Any) -> Array:
-        return image(type(self).__name__, inputs, (-1, -1, self.in_features))
+        return image(inputs, (-1, -1, self.in_features))
 
 
-def classes(model: str, num_classes: object) -> int:
+def classes(num_classes: object) -> int:
     """Returns a number of classes, at least one."""
-    return geometry.whole_number(model, "num_classes", num_classes, 1)
+    return geometry.whole_number("num_classes", num_classes, 1)
 
 
-def options(
-    model: str, rngs: Any, dtype: DTypeLike | None, param_dtype: DTypeLike
-) -> dict[str, Any]:
+def options(rngs: Any, dtype: DTypeLike | None, param_dtype: DTypeLike) -> dict[str, Any]:
     """The arguments that every layer with parameters takes, checked in the model's name."""
-    _arguments.rngs(model, rngs)
-    _arguments.dtypes(model, dtype, param_dtype)
+    checks.rngs(rngs)
+    checks.dtypes(dtype, param_dtype)
     return dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
 
 
-def image(model: str, inputs: Any, shape: tuple[int, ...]) -> Array:
+def image(inputs: Any, shape: tuple[int, ...]) -> Array:
     """Returns the inputs as an array if their last axes are those of `shape`, -1 fitting any."""
-    array = _arrays.array(model, "inputs", inputs)
+    array = checks.array("inputs", inputs)
     last = array.shape[-len(shape) :]
     if len(last) != len(shape) or any(n not in (-1, m) for n, m in zip(shape, last, strict=True)):
         expected = ", ".join("any" if size < 0 else str(size) for size in shape)
-        raise ValueError(
-            f"{model}: `inputs` must be (*batch, {expected}); received inputs {array.shape}"
-        )
+        raise ValueError(f"`inputs` must be (*batch, {expected}); received inputs {array.shape}")
     return array
 
 
-def one_of(model: str, argument: str, value: object, allowed: Iterable[int]) -> int:
+def one_of(argument: str, value: object, allowed: Iterable[int]) -> int:
     """Returns `value` if it is one of the ints `allowed`."""
-    number = geometry.whole_number(model, argument, value)
+    number = geometry.whole_number(argument, value)
     allowed = tuple(allowed)
     if number not in allowed:
-        raise ValueError(
-            f"{model}: `{argument}` (={number}) must be one of {', '.join(map(str, allowed))}"
-        )
+        raise ValueError(f"`{argument}` (={number}) must be one of {', '.join(map(str, allowed))}")
     return number
 
 
-def fraction(model: str, argument: str, value: object) -> float:
+def fraction(argument: str, value: object) -> float:
     """Returns a number between 0 and 1."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{model}: `{argument}` (={value!r}) must be a number")
+        raise TypeError(f"`{argument}` (={value!r}) must be a number")
     if not 0 <= value <= 1:
-        raise ValueError(f"{model}: `{argument}` (={value}) must be between 0 and 1")
+        raise ValueError(f"`{argument}` (={value}) must be between 0 and 1")
     return float(value)
 
 
-def dropout(
-    model: str, rate: float, rngs: nnx.Rngs, broadcast_dims: tuple[int, ...] = ()
-) -> nnx.Dropout:
+def dropout(rate: float, rngs: nnx.Rngs, broadcast_dims: tuple[int, ...] = ()) -> nnx.Dropout:
     """A dropout that needs no stream of keys where it drops nothing."""
     if rate:
-        _arguments.rngs(model, rngs, "dropout")
+        checks.rngs(rngs, "dropout")
     return nnx.Dropout(rate, broadcast_dims=broadcast_dims, rngs=rngs if rate else None)

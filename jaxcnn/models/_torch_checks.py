@@ -26,7 +26,7 @@ def values(model: nnx.Module, table: Mapping[str, _torch_layout.Entry]) -> None:
     ]
     if left:
         raise ValueError(
-            f"load_torch: `model` has parameters that `weights` have no values for, and that have "
+            f"`model` has parameters that `weights` have no values for, and that have "
             f"none of their own: {listed(left)}; give them values first, by nnx.update, or build "
             "the model itself in place of nnx.eval_shape"
         )
@@ -51,7 +51,7 @@ def arrays(what: str, table: Mapping[str, _torch_layout.Entry], found: Mapping[s
     if any(faults.values()):
         told = "; ".join(f"{kind}: {listed(each)}" for kind, each in faults.items() if each)
         hint = _hint(table, found, faults["unknown"])
-        raise ValueError(f"load_torch: `weights` must hold what {what} has; {hint}{told}")
+        raise ValueError(f"`weights` must hold what {what} has; {hint}{told}")
 
 
 def _hint(

@@ -18,14 +18,14 @@ def valueless(model: nnx.Module) -> dict[str, nnx.Variable]:
     }
 
 
-def placed(function: str, variable: nnx.Variable, array: np.ndarray) -> Array:
+def placed(variable: nnx.Variable, array: np.ndarray) -> Array:
     """The array in the dtype of the variable's, and on the devices where that lies or is to lie."""
     value: Any = variable.get_value()
-    sharding = _sharding(function, variable, value)
+    sharding = _sharding(variable, value)
     return jax.device_put(array.astype(value.dtype), sharding)
 
 
-def _sharding(function: str, variable: nnx.Variable, value: Any) -> jax.sharding.Sharding | None:
+def _sharding(variable: nnx.Variable, value: Any) -> jax.sharding.Sharding | None:
     """Where the variable lies, or was said to lie; None where nobody said anything."""
     if isinstance(value, jax.Array):
         return value.sharding if value.committed else None
@@ -40,9 +40,9 @@ def _sharding(function: str, variable: nnx.Variable, value: Any) -> jax.sharding
             return jax.NamedSharding(mesh, sharding.spec)
         if any(sharding.spec):
             raise ValueError(
-                f"{function}: `model` has parameters that are to lie as {sharding.spec} over the "
+                f"`model` has parameters that are to lie as {sharding.spec} over the "
                 f"mesh {dict(sharding.mesh.shape)}, made by nnx.eval_shape within jax.set_mesh; "
-                f"call {function} within the same jax.set_mesh"
+                f"call load_torch within the same jax.set_mesh"
             )
         return None
     return sharding

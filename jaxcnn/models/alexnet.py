@@ -6,11 +6,13 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Num
 
 from jaxcnn import nn
+from jaxcnn._checks.naming import named_module
 from jaxcnn.models import _classifier, _network
 
 _LAYERS = ("dropout1", "fc1", "relu1", "dropout2", "fc2", "relu2", "fc3")
 
 
+@named_module
 class AlexNet(_network.Classifier):
     """Five convolutions, three pools, three fully connected layers: 61,100,840 parameters.
 
@@ -56,8 +58,8 @@ class AlexNet(_network.Classifier):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
     ):
-        options = _network.options("AlexNet", rngs, dtype, param_dtype)
-        self.num_classes = _network.classes("AlexNet", num_classes)
+        options = _network.options(rngs, dtype, param_dtype)
+        self.num_classes = _network.classes(num_classes)
         self.in_features = in_features
         self.features = nn.Chain(
             conv1=nn.Conv(in_features, 64, (11, 11), 4, padding=2, **options),
@@ -75,7 +77,7 @@ class AlexNet(_network.Classifier):
             pool3=nn.MaxPool((3, 3), strides=2),
         )
         self.classifier = _classifier.head(
-            "AlexNet", _LAYERS, (6, 6, 256), num_classes, hidden_features, dropout, options
+            _LAYERS, (6, 6, 256), num_classes, hidden_features, dropout, options
         )
 
     def feature_maps(

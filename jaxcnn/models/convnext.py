@@ -10,7 +10,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry, nn
-from jaxcnn.functional import _arguments as _arrays
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry.field import After, Field
 from jaxcnn.models import _network
 
@@ -23,6 +24,7 @@ def exact_gelu(inputs: Array) -> Array:
     return jax.nn.gelu(inputs, approximate=False)
 
 
+@named_module
 class ConvNeXtBlock(nnx.Module):
     """Every channel by itself over 7x7 pixels, then every pixel by itself through two layers.
 
@@ -66,7 +68,7 @@ class ConvNeXtBlock(nnx.Module):
             fc2=nnx.Linear(4 * features, features, kernel_init=INIT, **options),
         )
         self.layer_scale = nnx.Param(jnp.full((features,), layer_scale, param_dtype))
-        self.drop = _network.dropout("ConvNeXtBlock", drop_rate, rngs, (-3, -2, -1))
+        self.drop = _network.dropout(drop_rate, rngs, (-3, -2, -1))
 
     def __call__(
         self, inputs: Num[Array, "*batch height width features"]
@@ -82,6 +84,7 @@ class ConvNeXtBlock(nnx.Module):
         return after(after(field, "branch"), "drop").union(field)
 
 
+@named_module
 class ConvNeXtTiny(_network.Classifier):
     """ConvNeXt-T, torchvision's form: 28,589,128 parameters.
 
@@ -138,19 +141,18 @@ class ConvNeXtTiny(_network.Classifier):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
     ):
-        name = "ConvNeXtTiny"
-        options: dict[str, Any] = _network.options(name, rngs, dtype, param_dtype)
-        self.num_classes = _network.classes(name, num_classes)
+        options: dict[str, Any] = _network.options(rngs, dtype, param_dtype)
+        self.num_classes = _network.classes(num_classes)
         self.in_features = in_features
-        counts = geometry.axes_tuple(name, "depths", depths)
-        sizes = geometry.axes_tuple(name, "widths", widths)
+        counts = geometry.axes_tuple("depths", depths)
+        sizes = geometry.axes_tuple("widths", widths)
         if len(counts) != len(sizes):
             raise ValueError(
-                f"{name}: `widths` (={sizes}) must have one entry for each of the {len(counts)} "
+                f"`widths` (={sizes}) must have one entry for each of the {len(counts)} "
                 f"stages in `depths` {counts}"
             )
-        rate = _network.fraction(name, "stochastic_depth", stochastic_depth)
-        again = _arrays.flag(name, "remat", remat)
+        rate = _network.fraction("stochastic_depth", stochastic_depth)
+        again = checks.flag("remat", remat)
         last = max(sum(counts) - 1, 1)
 
         def norm(width: int) -> nnx.LayerNorm:

@@ -10,8 +10,9 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry, nn
-from jaxcnn.functional import _arguments as _arrays
-from jaxcnn.functional._program import program
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
+from jaxcnn._planning.plan import planned, to_run
 from jaxcnn.geometry.field import After, Field
 from jaxcnn.models import _network
 from jaxcnn.nn.residual import HE_INIT
@@ -21,6 +22,7 @@ CONTEXTS = {"basic": None, "large": (2, 2, 4, 8, 16, 32, 32)}
 CONVS = (2, 2, 3, 3, 3)
 
 
+@named_module
 class DilatedContext(nnx.Module):
     """Segments images without losing their resolution: one logit per class and pixel.
 
@@ -87,17 +89,16 @@ class DilatedContext(nnx.Module):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
     ):
-        name = "DilatedContext"
-        options = _network.options(name, rngs, dtype, param_dtype)
-        self.num_classes = _network.classes(name, num_classes)
+        options = _network.options(rngs, dtype, param_dtype)
+        self.num_classes = _network.classes(num_classes)
         self.in_features = in_features
-        sizes = geometry.axes_tuple(name, "widths", widths)
+        sizes = geometry.axes_tuple("widths", widths)
         if len(sizes) != 5:
-            raise ValueError(f"{name}: `widths` (={sizes}) must have five entries")
-        wide = geometry.whole_number(name, "hidden_features", hidden_features, 1)
+            raise ValueError(f"`widths` (={sizes}) must have five entries")
+        wide = geometry.whole_number("hidden_features", hidden_features, 1)
         if context is not None:
-            _arrays.choice(name, "context", context, tuple(CONTEXTS))
-        rate = _network.fraction(name, "dropout", dropout)
+            checks.choice("context", context, tuple(CONTEXTS))
+        rate = _network.fraction("dropout", dropout)
         common: dict[str, Any] = dict(norm=None, kernel_init=HE_INIT, **options)
         stages, inside = {}, in_features
         for stage, (count, width) in enumerate(zip(CONVS, sizes, strict=True), 1):
@@ -112,12 +113,12 @@ class DilatedContext(nnx.Module):
             stages[f"stage{stage}"] = nn.Chain(**layers)
         stages["dense"] = nn.Chain(
             conv1=nn.ConvBlock(inside, wide, (7, 7), kernel_dilation=4, **common),
-            dropout1=_network.dropout(name, rate, rngs),
+            dropout1=_network.dropout(rate, rngs),
             conv2=nn.ConvBlock(wide, wide, (1, 1), **common),
-            dropout2=_network.dropout(name, rate, rngs),
+            dropout2=_network.dropout(rate, rngs),
         )
         self.features = nn.Chain(**stages)
-        self.features.remat = _arrays.flag(name, "remat", remat)
+        self.features.remat = checks.flag("remat", remat)
         head: dict[str, Any] = {"scores": nn.Conv(wide, self.num_classes, (1, 1), **options)}
         if context is not None:
             head["context"] = nn.ContextBlock(
@@ -129,7 +130,7 @@ class DilatedContext(nnx.Module):
         self, inputs: Num[Array, "*batch height width in_features"]
     ) -> Inexact[Array, "*batch height width num_classes"]:
         """Gives logits `(*batch, h, w, num_classes)` for images `(*batch, h, w, in_features)`."""
-        inputs = _network.image("DilatedContext", inputs, (-1, -1, self.in_features))
+        inputs = _network.image(inputs, (-1, -1, self.in_features))
         scores = self.classifier(self.features(inputs))
         rows, columns = scores.shape[-3:-1]
         height, width = inputs.shape[-3:-1]
@@ -146,12 +147,16 @@ class DilatedContext(nnx.Module):
         self, inputs: Num[Array, "*batch height width in_features"]
     ) -> dict[str, Array]:
         """What every stage gives, then the scores and the context's, by name, in order."""
-        inputs = _network.image("DilatedContext", inputs, (-1, -1, self.in_features))
+        inputs = _network.image(inputs, (-1, -1, self.in_features))
         maps = self.features.outputs(inputs)
         return {**maps, **self.classifier.outputs(maps["dense"])}
 
 
-@program("scores", image=lambda **_: 3)
-def _resized(scores: Array, sizes: tuple[int, ...]) -> Array:
+@planned("scores")
+def _resized(scores: Any, sizes: tuple[int, ...]) -> Array:
     """Interpolates linearly."""
-    return jax.image.resize(scores, (*scores.shape[:-3], *sizes, scores.shape[-1]), "linear")
+    return to_run(_interpolated, batch=scores.ndim - 3, images=("scores",), sizes=sizes)
+
+
+def _interpolated(scores: Array, *, sizes: tuple[int, ...]) -> Array:
+    return jax.image.resize(scores, (scores.shape[0], *sizes, scores.shape[-1]), "linear")

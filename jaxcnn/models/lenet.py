@@ -6,9 +6,11 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import nn
+from jaxcnn._checks.naming import named_module
 from jaxcnn.models import _network
 
 
+@named_module
 class LeNet5(nnx.Module):
     """Reads 28x28 digits: 61,706 parameters with ten classes.
 
@@ -57,8 +59,8 @@ class LeNet5(nnx.Module):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
     ):
-        self.num_classes = _network.classes("LeNet5", num_classes)
-        options = _network.options("LeNet5", rngs, dtype, param_dtype)
+        self.num_classes = _network.classes(num_classes)
+        options = _network.options(rngs, dtype, param_dtype)
         self.features = nn.Chain(
             conv1=nn.Conv(1, 6, (5, 5), padding=2, **options),
             relu1=nn.Activation("relu"),
@@ -80,7 +82,7 @@ class LeNet5(nnx.Module):
         self, inputs: Num[Array, "*batch 28 28 1"]
     ) -> Inexact[Array, "*batch num_classes"]:
         """Gives one logit per class for images `(*batch, 28, 28, 1)`."""
-        return self.classifier(self.features(_network.image("LeNet5", inputs, (28, 28, 1))))
+        return self.classifier(self.features(_network.image(inputs, (28, 28, 1))))
 
     def feature_maps(self, inputs: Num[Array, "*batch h w 1"]) -> dict[str, Array]:
         """What the convolutions (after their ReLU) and the pools give, by name, in order."""

@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Inexact, Num
 
 from jaxcnn import nn
+from jaxcnn._checks.naming import named_module
 from jaxcnn.models import _network
 
 # Table I of the paper: which of the six maps of S2 each of the sixteen maps of C3 sees. Six see
@@ -53,6 +54,7 @@ def digit_codes() -> Float[np.ndarray, "84 10"]:
     return np.where(dots.transpose(0, 2, 1).reshape(84, 10) == "#", 1.0, -1.0)
 
 
+@named_module
 class EuclideanRBF(nnx.Module):
     """How near the inputs lie to each of a few fixed codes: 0 at the code, negative elsewhere.
 
@@ -84,6 +86,7 @@ class EuclideanRBF(nnx.Module):
         return -jnp.sum(jnp.square(inputs[..., None] - codes.reshape(*axes, *codes.shape)), -2)
 
 
+@named_module
 class LeNet5Classic(nnx.Module):
     """Reads 32x32 digits as in 1998: 60,000 trainable parameters.
 
@@ -131,7 +134,7 @@ class LeNet5Classic(nnx.Module):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
     ):
-        options = _network.options("LeNet5Classic", rngs, dtype, param_dtype)
+        options = _network.options(rngs, dtype, param_dtype)
         drawn: dict[str, Any] = dict(kernel_init=_even, **options)
         pooled: dict[str, Any] = dict(coefficient_init=_even_over(4), **options)
         self.num_classes = 10
@@ -161,10 +164,10 @@ class LeNet5Classic(nnx.Module):
           inputs: `(*batch, 32, 32, 1)`; images of 28x28 get two zeros on each side, which suits
             digits on a background of zeros.
         """
-        inputs = _network.image("LeNet5Classic", inputs, (-1, -1, 1))
+        inputs = _network.image(inputs, (-1, -1, 1))
         if inputs.shape[-3:] == (28, 28, 1):
             inputs = jnp.pad(inputs, [(0, 0)] * (inputs.ndim - 3) + [(2, 2), (2, 2), (0, 0)])
-        inputs = _network.image("LeNet5Classic", inputs, (32, 32, 1))
+        inputs = _network.image(inputs, (32, 32, 1))
         return self.classifier(self.features(inputs))
 
     def feature_maps(self, inputs: Num[Array, "*batch height width 1"]) -> dict[str, Array]:

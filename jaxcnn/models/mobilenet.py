@@ -8,7 +8,8 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from jaxcnn import geometry, nn
-from jaxcnn.functional import _arguments as _arrays
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.models import _network
 from jaxcnn.nn.residual import HE_INIT
 
@@ -24,6 +25,7 @@ STAGES = (
 )
 
 
+@named_module
 class MobileNetV2(_network.Classifier):
     """Seventeen inverted residual blocks in seven stages: 3,504,872 parameters, torchvision's form.
 
@@ -72,14 +74,13 @@ class MobileNetV2(_network.Classifier):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
     ):
-        name = "MobileNetV2"
-        options = _network.options(name, rngs, dtype, param_dtype)
-        self.num_classes = _network.classes(name, num_classes)
+        options = _network.options(rngs, dtype, param_dtype)
+        self.num_classes = _network.classes(num_classes)
         self.in_features = in_features
-        self.stages = _stages(name, stages)
-        factor = _factor(name, width_multiplier)
-        rate = _network.fraction(name, "dropout", dropout)
-        again = _arrays.flag(name, "remat", remat)
+        self.stages = _stages(stages)
+        factor = _factor(width_multiplier)
+        rate = _network.fraction("dropout", dropout)
+        again = checks.flag("remat", remat)
         common: dict[str, Any] = dict(activation="relu6", kernel_init=HE_INIT, **options)
         inside = _rounded(32 * factor)
         layers: dict[str, Any] = {
@@ -99,7 +100,7 @@ class MobileNetV2(_network.Classifier):
         self.features = nn.Chain(**layers)
         self.classifier = nn.Chain(
             pool=nn.GlobalAvgPool(spatial_axes=(-3, -2)),
-            dropout=_network.dropout(name, rate, rngs),
+            dropout=_network.dropout(rate, rngs),
             fc=nnx.Linear(
                 top, self.num_classes, kernel_init=nnx.initializers.normal(0.01), **options
             ),
@@ -112,24 +113,24 @@ def _rounded(channels: float) -> int:
     return near + 8 if near < 0.9 * channels else near
 
 
-def _factor(name: str, value: Any) -> float:
+def _factor(value: Any) -> float:
     """The width multiplier, above 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name}: `width_multiplier` (={value!r}) must be a number")
+        raise TypeError(f"`width_multiplier` (={value!r}) must be a number")
     if not value > 0:
-        raise ValueError(f"{name}: `width_multiplier` (={value}) must be above 0")
+        raise ValueError(f"`width_multiplier` (={value}) must be above 0")
     return float(value)
 
 
-def _stages(name: str, value: Any) -> tuple[tuple[int, ...], ...]:
+def _stages(value: Any) -> tuple[tuple[int, ...], ...]:
     """The table of stages with its entries checked."""
     if not isinstance(value, (tuple, list)) or not value:
-        raise TypeError(f"{name}: `stages` (={value!r}) must be a tuple of tuples of four ints")
-    rows = tuple(geometry.axes_tuple(name, "stages", row) for row in value)
+        raise TypeError(f"`stages` (={value!r}) must be a tuple of tuples of four ints")
+    rows = tuple(geometry.axes_tuple("stages", row) for row in value)
     for row in rows:
         if len(row) != 4:
             raise ValueError(
-                f"{name}: `stages` must have (expansion, channels, blocks, strides) for each "
+                f"`stages` must have (expansion, channels, blocks, strides) for each "
                 f"stage; received {row}"
             )
     return rows

@@ -10,10 +10,12 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry, nn
-from jaxcnn.functional import _arguments as _arrays
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.models import _network
 
 
+@named_module
 class PatternCNN(nnx.Module):
     """N convolutions M times over, each time with a pool or without, then K hidden layers.
 
@@ -67,19 +69,17 @@ class PatternCNN(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
     ):
         name = "PatternCNN"
-        options = _network.options(name, rngs, dtype, param_dtype)
-        self.input_shape = geometry.axes_tuple(name, "input_shape", input_shape)
+        options = _network.options(rngs, dtype, param_dtype)
+        self.input_shape = geometry.axes_tuple("input_shape", input_shape)
         if len(self.input_shape) < 2:
-            raise ValueError(
-                f"{name}: `input_shape` (={self.input_shape}) must be (*spatial, channels)"
-            )
-        self.num_classes = _network.classes(name, num_classes)
-        convs = geometry.whole_number(name, "convs", convs, 1)
-        stages = geometry.whole_number(name, "stages", stages, 1)
-        hidden = geometry.whole_number(name, "hidden", hidden, 0)
-        wide = geometry.whole_number(name, "hidden_features", hidden_features, 1)
-        taps = geometry.whole_number(name, "kernel_size", kernel_size, 1)
-        pools = _per_stage(name, "pool", pool, stages, _arrays.flag)
+            raise ValueError(f"`input_shape` (={self.input_shape}) must be (*spatial, channels)")
+        self.num_classes = _network.classes(num_classes)
+        convs = geometry.whole_number("convs", convs, 1)
+        stages = geometry.whole_number("stages", stages, 1)
+        hidden = geometry.whole_number("hidden", hidden, 0)
+        wide = geometry.whole_number("hidden_features", hidden_features, 1)
+        taps = geometry.whole_number("kernel_size", kernel_size, 1)
+        pools = _per_stage(name, "pool", pool, stages, checks.flag)
         widths = _per_stage(name, "features", features, stages, geometry.whole_number)
         if isinstance(features, int):
             widths = tuple(width * 2**stage for stage, width in enumerate(widths))
@@ -97,7 +97,7 @@ class PatternCNN(nnx.Module):
         shrunk = [size // 2 ** sum(pools) for size in sizes]
         if min(shrunk) < 1:
             raise ValueError(
-                f"{name}: `pool` (={pool}) leaves nothing of `input_shape` (={self.input_shape}); "
+                f"`pool` (={pool}) leaves nothing of `input_shape` (={self.input_shape}); "
                 "pool less often"
             )
         layers: dict[str, Any] = {"flatten": nn.Flatten(-rank - 1)}
@@ -113,7 +113,7 @@ class PatternCNN(nnx.Module):
         self, inputs: Num[Array, "*batch_and_shape channels"]
     ) -> Inexact[Array, "*batch num_classes"]:
         """Gives one logit per class for images `(*batch, *input_shape)`."""
-        inputs = _network.image("PatternCNN", inputs, self.input_shape)
+        inputs = _network.image(inputs, self.input_shape)
         return self.classifier(self.features(inputs))
 
     def feature_maps(self, inputs: Num[Array, "*batch_and_shape channels"]) -> dict[str, Array]:
@@ -139,7 +139,7 @@ def _per_stage(name: str, argument: str, value: Any, stages: int, check: Any) ->
     entries = tuple(value) if isinstance(value, (tuple, list)) else (value,) * stages
     if len(entries) != stages:
         raise ValueError(
-            f"{name}: `{argument}` (={value!r}) must have one entry for each of the {stages} stages"
+            f"`{argument}` (={value!r}) must have one entry for each of the {stages} stages"
         )
-    minimum = () if check is _arrays.flag else (1,)
+    minimum = () if check is checks.flag else (1,)
     return tuple(check(name, argument, entry, *minimum) for entry in entries)

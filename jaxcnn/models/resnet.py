@@ -8,7 +8,8 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from jaxcnn import geometry, nn
-from jaxcnn.functional import _arguments as _arrays
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.models import _network
 from jaxcnn.nn.residual import HE_INIT
 
@@ -35,7 +36,6 @@ class _Residual(_network.Classifier):
         remat: bool,
     ) -> None:
         """Makes `features` and `classifier`; every stage but the first halves the sizes."""
-        name = type(self).__name__
         stages, inside = {}, widths[0]
         for stage, (count, width) in enumerate(zip(counts, widths, strict=True), 1):
             layers = {}
@@ -44,7 +44,7 @@ class _Residual(_network.Classifier):
                 layers[f"block{index}"] = block(inside, width, strides, **block_options, **options)
                 inside = width * block.expansion
             stages[f"stage{stage}"] = nn.Chain(**layers)
-            stages[f"stage{stage}"].remat = _arrays.flag(name, "remat", remat)
+            stages[f"stage{stage}"].remat = checks.flag("remat", remat)
         self.features = nn.Chain(**stem, **stages)
         self.classifier = nn.Chain(
             pool=nn.GlobalAvgPool(spatial_axes=(-3, -2)),
@@ -52,6 +52,7 @@ class _Residual(_network.Classifier):
         )
 
 
+@named_module
 class ResNet(_Residual):
     """ResNet-18, 34, 50 and 101, torchvision's version 1.5.
 
@@ -100,9 +101,9 @@ class ResNet(_Residual):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
     ):
-        options = _network.options("ResNet", rngs, dtype, param_dtype)
-        self.depth = _network.one_of("ResNet", "depth", depth, BLOCKS)
-        self.num_classes = _network.classes("ResNet", num_classes)
+        options = _network.options(rngs, dtype, param_dtype)
+        self.depth = _network.one_of("depth", depth, BLOCKS)
+        self.num_classes = _network.classes(num_classes)
         self.in_features = in_features
         block, counts = BLOCKS[depth]
         stem = nn.ConvBlock(in_features, 64, (7, 7), 2, padding=3, kernel_init=HE_INIT, **options)
@@ -118,6 +119,7 @@ class ResNet(_Residual):
         )
 
 
+@named_module
 class CifarResNet(_Residual):
     """The slim networks for 32x32 images: 6n + 2 layers, three stages of n blocks.
 
@@ -169,21 +171,19 @@ class CifarResNet(_Residual):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
     ):
-        options = _network.options("CifarResNet", rngs, dtype, param_dtype)
-        self.depth = geometry.whole_number("CifarResNet", "depth", depth, 8)
+        options = _network.options(rngs, dtype, param_dtype)
+        self.depth = geometry.whole_number("depth", depth, 8)
         if (self.depth - 2) % 6:
-            raise ValueError(
-                f"CifarResNet: `depth` (={depth}) must be 6n + 2, such as 20, 32, 44, 56 or 110"
-            )
-        self.num_classes = _network.classes("CifarResNet", num_classes)
+            raise ValueError(f"`depth` (={depth}) must be 6n + 2, such as 20, 32, 44, 56 or 110")
+        self.num_classes = _network.classes(num_classes)
         self.in_features = in_features
-        widths = geometry.axes_tuple("CifarResNet", "widths", widths)
+        widths = geometry.axes_tuple("widths", widths)
         stem = nn.ConvBlock(
             in_features, widths[0], (3, 3), padding=1, kernel_init=HE_INIT, **options
         )
         counts = ((self.depth - 2) // 6,) * 3
         if len(widths) != 3:
-            raise ValueError(f"CifarResNet: `widths` (={widths}) must have three entries")
+            raise ValueError(f"`widths` (={widths}) must have three entries")
         self._build(
             {"stem": stem},
             nn.BasicBlock,

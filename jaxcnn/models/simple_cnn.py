@@ -8,10 +8,12 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from jaxcnn import geometry, nn
-from jaxcnn.functional import _arguments as _arrays
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.models import _network
 
 
+@named_module
 class SimpleCNN(_network.Classifier):
     """Convolutions with strides 2 until one pixel is left, whose channels are the logits.
 
@@ -71,15 +73,14 @@ class SimpleCNN(_network.Classifier):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
     ):
-        name = "SimpleCNN"
-        options: dict[str, Any] = _network.options(name, rngs, dtype, param_dtype)
-        self.num_classes = _network.classes(name, num_classes)
+        options: dict[str, Any] = _network.options(rngs, dtype, param_dtype)
+        self.num_classes = _network.classes(num_classes)
         self.in_features = in_features
-        sizes = geometry.axes_tuple(name, "widths", widths)
-        first = geometry.whole_number(name, "first_kernel_size", first_kernel_size, 1)
+        sizes = geometry.axes_tuple("widths", widths)
+        first = geometry.whole_number("first_kernel_size", first_kernel_size, 1)
         if first % 2 == 0:
-            raise ValueError(f"{name}: `first_kernel_size` (={first}) must be odd")
-        normalized = _arrays.flag(name, "batch_normalized", batch_normalized)
+            raise ValueError(f"`first_kernel_size` (={first}) must be odd")
+        normalized = checks.flag("batch_normalized", batch_normalized)
         options["norm"] = nn.batch_norm if normalized else None
         options["use_bias"] = True
         layers, inside = {}, in_features

@@ -13,13 +13,15 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Inexact, Num
 
 from jaxcnn import functional, geometry, nn
-from jaxcnn.functional import _arguments as _arrays
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named, named_module
 from jaxcnn.geometry.field import After, Field
 from jaxcnn.models import _network
 
 PATCH = (2, 2)
 
 
+@named
 def whitening_kernel(
     images: Num[ArrayLike, "n height width channels"],
     kernel_size: Sequence[int] = PATCH,
@@ -54,12 +56,11 @@ def whitening_kernel(
       D. Page, How to train your ResNet, 2019; K. Jordan, 94% on CIFAR-10 in 3.29 seconds on a
       single GPU, 2024.
     """
-    name = "whitening_kernel"
-    size = geometry.axes_tuple(name, "kernel_size", kernel_size)
-    array = _arrays.array(name, "images", images)
+    size = geometry.axes_tuple("kernel_size", kernel_size)
+    array = checks.array("images", images)
     if array.ndim != len(size) + 2 or not jnp.issubdtype(array.dtype, jnp.floating):
         raise ValueError(
-            f"{name}: `images` must be floats (n, *spatial, channels) with {len(size)} spatial "
+            f"`images` must be floats (n, *spatial, channels) with {len(size)} spatial "
             f"axes; received images {array.shape} of {array.dtype}"
         )
     return _whitening_kernel(array, size, epsilon)
@@ -79,6 +80,7 @@ def _whitening_kernel(images: Array, size: tuple[int, ...], epsilon: ArrayLike) 
     return both.reshape(*size, images.shape[-1], -1)
 
 
+@named_module
 class Whitening(nnx.Module):
     """A convolution whose kernel is set from data and not learnt; its bias is learnt.
 
@@ -120,6 +122,7 @@ class Whitening(nnx.Module):
         return field.windows(PATCH)
 
 
+@named_module
 class CifarSpeedNet(_network.Classifier):
     """Whitening, three blocks, one fully connected layer whose outputs are scaled.
 
@@ -174,15 +177,14 @@ class CifarSpeedNet(_network.Classifier):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
     ):
-        name = "CifarSpeedNet"
-        options = _network.options(name, rngs, dtype, param_dtype)
-        self.num_classes = _network.classes(name, num_classes)
-        self.in_features = geometry.whole_number(name, "in_features", in_features, 1)
-        sizes = geometry.axes_tuple(name, "widths", widths)
+        options = _network.options(rngs, dtype, param_dtype)
+        self.num_classes = _network.classes(num_classes)
+        self.in_features = geometry.whole_number("in_features", in_features, 1)
+        sizes = geometry.axes_tuple("widths", widths)
         if len(sizes) != 3:
-            raise ValueError(f"{name}: `widths` (={sizes}) must have three entries")
+            raise ValueError(f"`widths` (={sizes}) must have three entries")
         if isinstance(logit_scale, bool) or not isinstance(logit_scale, (int, float)):
-            raise TypeError(f"{name}: `logit_scale` (={logit_scale!r}) must be a number")
+            raise TypeError(f"`logit_scale` (={logit_scale!r}) must be a number")
         layers: dict[str, Any] = {
             "whitening": Whitening(in_features, **options),
             "gelu": nn.Activation("gelu"),
@@ -192,7 +194,7 @@ class CifarSpeedNet(_network.Classifier):
             layers[f"block{index}"] = _block(inside, width, options)
             inside = width
         self.features = nn.Chain(**layers)
-        self.features.remat = _arrays.flag(name, "remat", remat)
+        self.features.remat = checks.flag("remat", remat)
         self.classifier = nn.Chain(
             pool=nn.GlobalMaxPool(spatial_axes=(-3, -2)),
             fc=nnx.Linear(
@@ -218,6 +220,7 @@ class CifarSpeedNet(_network.Classifier):
         return {"whitening": maps.pop("gelu"), **{n: m for n, m in maps.items() if n[0] == "b"}}
 
 
+@named_module
 class Scale(nnx.Module):
     """Multiplies by a fixed number."""
 

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named
 from jaxcnn.models import _torch_checks, _torch_layout, _torch_names, _values
-from jaxcnn.nn import _arguments
 
 # Counts the batches seen, in every batch normalisation of PyTorch; nothing here depends on it.
 _IGNORED = "num_batches_tracked"
 
 
+@named
 def load_torch(
     model: nnx.Module,
     weights: str | os.PathLike[str] | Mapping[str, Any],
@@ -58,9 +60,9 @@ def load_torch(
       ...     print(str(error)[:75])
       load_torch: `weights` must hold what AlexNet under torchvision's names has;
     """
-    kinds = _kinds("load_torch", model)
+    kinds = _kinds(model)
     if rngs is not None:
-        _arguments.rngs("load_torch", rngs, "dropout")
+        checks.rngs(rngs, "dropout")
     with contextlib.ExitStack() as opened:
         if isinstance(weights, Mapping):
             arrays = {str(name): value for name, value in weights.items()}
@@ -68,11 +70,11 @@ def load_torch(
             arrays = opened.enter_context(_open(os.fspath(weights)))
         else:
             raise TypeError(
-                f"load_torch: `weights` must be the path of a safetensors file or a mapping from "
+                f"`weights` must be the path of a safetensors file or a mapping from "
                 f"names to arrays, got {type(weights).__name__}"
             )
         arrays = {name: value for name, value in arrays.items() if not name.endswith(_IGNORED)}
-        tables = {names: _table("load_torch", model, names) for names in kinds}
+        tables = {names: _table(model, names) for names in kinds}
         bare = set(map(_torch_checks.bare, arrays))
         names = max(kinds, key=lambda kind: len(tables[kind].keys() & bare))
         table = tables[names]
@@ -80,9 +82,7 @@ def load_torch(
         _torch_checks.arrays(f"{type(model).__name__} under {names}'s names", table, arrays)
         _torch_checks.values(model, table)
         ours = {
-            name: _values.placed(
-                "load_torch", entry.variable, entry.to_ours(np.asarray(arrays[name]))
-            )
+            name: _values.placed(entry.variable, entry.to_ours(np.asarray(arrays[name])))
             for name, entry in table.items()
         }
     for name, entry in table.items():
@@ -90,6 +90,7 @@ def load_torch(
     _values.fill_streams(model, nnx.Rngs(0) if rngs is None else rngs)
 
 
+@named
 def save_torch(
     model: nnx.Module, path: str | os.PathLike[str], *, names: str = "torchvision"
 ) -> None:
@@ -125,29 +126,28 @@ def save_torch(
       ...     models.save_torch(model, path)
       ...     models.load_torch(model, path)
     """
-    kinds = _kinds("save_torch", model)
+    kinds = _kinds(model)
     if names not in kinds:
         raise ValueError(
-            f"save_torch: `names` (={names!r}) must be one of {', '.join(kinds)} for "
-            f"{type(model).__name__}"
+            f"`names` (={names!r}) must be one of {', '.join(kinds)} for {type(model).__name__}"
         )
     target = _target(path)
-    table = _table("save_torch", model, names)
+    table = _table(model, names)
     known = {id(entry.variable) for entry in table.values()}
     empty = [n for n, leaf in _values.valueless(model).items() if id(leaf) in known]
     if empty:
         raise ValueError(
-            f"save_torch: `model` has no values for {_torch_checks.listed(empty)}: nnx.eval_shape "
+            f"`model` has no values for {_torch_checks.listed(empty)}: nnx.eval_shape "
             "gives shapes alone; build the model itself, or load weights first"
         )
     arrays = {n: entry.to_torch(np.asarray(entry.variable[...])) for n, entry in table.items()}
-    library = _safetensors("save_torch")
+    library = _safetensors()
     unfinished = f"{target}.{os.getpid()}.part"
     try:
         library.numpy.save_file(arrays, unfinished, metadata={"format": "pt"})
         os.replace(unfinished, target)
     except (library.SafetensorError, OSError) as error:
-        raise OSError(f"save_torch: `path` (={target!r}) could not be written: {error}") from error
+        raise OSError(f"`path` (={target!r}) could not be written: {error}") from error
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(unfinished)
@@ -156,51 +156,46 @@ def save_torch(
 def _target(path: Any) -> str:
     """Where to write, if something can be written there."""
     if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"save_torch: `path` must be the path of a file, got {type(path).__name__}")
+        raise TypeError(f"`path` must be the path of a file, got {type(path).__name__}")
     target = os.fspath(path)
     folder = os.path.dirname(target)
     if folder and not os.path.isdir(folder):
         raise FileNotFoundError(
-            f"save_torch: `path` (={target!r}) must lie in a folder that is there; make {folder!r} "
-            "first"
+            f"`path` (={target!r}) must lie in a folder that is there; make {folder!r} first"
         )
     if os.path.exists(target) and not os.path.isfile(target):
         raise FileExistsError(
-            f"save_torch: `path` (={target!r}) must be that of a file, and something else is "
+            f"`path` (={target!r}) must be that of a file, and something else is "
             "there; add a name, such as 'model.safetensors'"
         )
     return os.path.realpath(target)
 
 
-def _kinds(function: str, model: Any) -> tuple[str, ...]:
+def _kinds(model: Any) -> tuple[str, ...]:
     """Whose names there are for the network."""
     network = _torch_names.network(model)
     if network is None:
         known = ", ".join(network.__name__ for network in _torch_names.NETWORKS)
-        raise TypeError(f"{function}: `model` must be one of {known}, got {type(model).__name__}")
+        raise TypeError(f"`model` must be one of {known}, got {type(model).__name__}")
     return _torch_names.NETWORKS[network][1]
 
 
-def _table(function: str, model: nnx.Module, names: str) -> dict[str, _torch_layout.Entry]:
+def _table(model: nnx.Module, names: str) -> dict[str, _torch_layout.Entry]:
     """Every array of the network by its PyTorch name, if the network is still whole."""
     try:
         return _torch_layout.entries(model, names)
     except AttributeError as error:
         network: Any = _torch_names.network(model)
-        raise TypeError(
-            f"{function}: `model` must have the layers of {network.__name__}; {error}"
-        ) from error
+        raise TypeError(f"`model` must have the layers of {network.__name__}; {error}") from error
 
 
-def _safetensors(function: str) -> Any:
+def _safetensors() -> Any:
     """The package, which is wanted only here."""
     try:
         importlib.import_module("safetensors.numpy")
         return importlib.import_module("safetensors")
     except ImportError as error:
-        raise ImportError(
-            f"{function}: needs the package safetensors; install jaxcnn[weights]"
-        ) from error
+        raise ImportError("needs the package safetensors; install jaxcnn[weights]") from error
 
 
 class _InFile:
@@ -218,15 +213,15 @@ class _InFile:
 @contextlib.contextmanager
 def _open(path: str) -> Iterator[dict[str, _InFile]]:
     """The arrays of a safetensors file, which claims what it likes until they are checked."""
-    library = _safetensors("load_torch")
+    library = _safetensors()
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"load_torch: `weights` (={path!r}) is no file")
+        raise FileNotFoundError(f"`weights` (={path!r}) is no file")
     try:
         with library.safe_open(path, framework="np") as file:
             yield {name: _InFile(file, name) for name in file.keys()}
     except (library.SafetensorError, KeyError, OverflowError, MemoryError, OSError) as error:
         raise ValueError(
-            f"load_torch: `weights` (={path!r}) is no whole safetensors file ({error}); a .pt or "
+            f"`weights` (={path!r}) is no whole safetensors file ({error}); a .pt or "
             ".pth file is not read: load it where it was made and save its state dict with "
             "safetensors.torch.save_file"
         ) from error

@@ -9,13 +9,15 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry, nn
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn._modules.remat import rematerialized
-from jaxcnn.functional import _arguments as _arrays
 from jaxcnn.geometry.field import After, Field
 from jaxcnn.models import _network
 from jaxcnn.nn.residual import HE_INIT
 
 
+@named_module
 class UNet(nnx.Module):
     """Segments images: one logit per class and pixel.
 
@@ -83,20 +85,20 @@ class UNet(nnx.Module):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
     ):
-        options = _network.options("UNet", rngs, dtype, param_dtype)
-        self.num_classes = _network.classes("UNet", num_classes)
+        options = _network.options(rngs, dtype, param_dtype)
+        self.num_classes = _network.classes(num_classes)
         self.in_features = in_features
-        sizes = geometry.axes_tuple("UNet", "widths", widths)
-        self.padding = _arrays.choice("UNet", "padding", padding, ("SAME", "VALID"))
-        _arrays.choice("UNet", "upsampling", upsampling, tuple(_UPSAMPLING))
-        _network.fraction("UNet", "dropout", dropout)
+        sizes = geometry.axes_tuple("widths", widths)
+        self.padding = checks.choice("padding", padding, ("SAME", "VALID"))
+        checks.choice("upsampling", upsampling, tuple(_UPSAMPLING))
+        _network.fraction("dropout", dropout)
         if norm is not None:
             options["norm"] = norm
         self.features = UNetFeatures(in_features, sizes, padding, upsampling, options)
-        self.features.remat = _arrays.flag("UNet", "remat", remat)
+        self.features.remat = checks.flag("remat", remat)
         options.pop("norm", None)
         if dropout:
-            self.features.dropout = _network.dropout("UNet", dropout, rngs)
+            self.features.dropout = _network.dropout(dropout, rngs)
         self.classifier = nn.Conv(sizes[0], self.num_classes, (1, 1), **options)
 
     def __call__(
@@ -114,7 +116,7 @@ class UNet(nnx.Module):
 
     def _image(self, inputs: Any) -> Array:
         """The images, if something of them is left at the end."""
-        images = _network.image("UNet", inputs, (-1, -1, self.in_features))
+        images = _network.image(inputs, (-1, -1, self.in_features))
         smallest = 1
         if self.padding == "VALID":  # each stage takes four pixels away
             for _ in self.features.widths[1:]:
@@ -124,12 +126,13 @@ class UNet(nnx.Module):
                 smallest = 2 * smallest + 4
         if any(geometry.surely_below(size, smallest) for size in images.shape[-3:-1]):
             raise ValueError(
-                f"UNet: `inputs` must have {smallest} pixels or more along each axis under padding "
+                f"`inputs` must have {smallest} pixels or more along each axis under padding "
                 f"{self.padding!r}; received inputs {images.shape}"
             )
         return images
 
 
+@named_module
 class UNetFeatures(nnx.Module):
     """Both ways and the bridges."""
 

@@ -7,7 +7,8 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from jaxcnn import nn
-from jaxcnn.functional import _arguments as _arrays
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.models import _classifier, _network
 
 # Convolutions in each of the five stages, by the number of layers with weights.
@@ -17,6 +18,7 @@ HE_INIT = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 _LAYERS = ("fc1", "relu1", "dropout1", "fc2", "relu2", "dropout2", "fc3")
 
 
+@named_module
 class VGG(_network.Classifier):
     """Five stages of 3x3 convolutions with a max pool after each: VGG-11, 13, 16 and 19.
 
@@ -71,11 +73,11 @@ class VGG(_network.Classifier):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
     ):
-        options = _network.options("VGG", rngs, dtype, param_dtype)
-        self.depth = _network.one_of("VGG", "depth", depth, CONVS)
-        self.num_classes = _network.classes("VGG", num_classes)
+        options = _network.options(rngs, dtype, param_dtype)
+        self.depth = _network.one_of("depth", depth, CONVS)
+        self.num_classes = _network.classes(num_classes)
         self.in_features = in_features
-        norm = nn.batch_norm if _arrays.flag("VGG", "batch_normalized", batch_normalized) else None
+        norm = nn.batch_norm if checks.flag("batch_normalized", batch_normalized) else None
         stages, inside = {}, in_features
         for stage, (count, width) in enumerate(zip(CONVS[depth], WIDTHS, strict=True), 1):
             layers: dict[str, Any] = {}
@@ -93,7 +95,7 @@ class VGG(_network.Classifier):
                 inside = width
             stages[f"stage{stage}"] = nn.Chain(**layers, pool=nn.MaxPool((2, 2), strides=2))
         self.features = nn.Chain(**stages)
-        self.features.remat = _arrays.flag("VGG", "remat", remat)
+        self.features.remat = checks.flag("remat", remat)
         self.classifier = _classifier.head(
-            "VGG", _LAYERS, (7, 7, 512), num_classes, hidden_features, dropout, options
+            _LAYERS, (7, 7, 512), num_classes, hidden_features, dropout, options
         )

@@ -9,14 +9,14 @@ from flax.nnx.nn import dtypes
 from jax.typing import DTypeLike
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments as _arrays
-from jaxcnn.functional import _dtypes
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.geometry.field import After, Field
 from jaxcnn.lowering.problem import Precision
-from jaxcnn.nn import _arguments
 
 
+@named_module
 class ConvLayer(nnx.Module):
     """Checks and keeps the options of a convolution; a subclass adds parameters and the call.
 
@@ -49,23 +49,20 @@ class ConvLayer(nnx.Module):
         param_dtype: DTypeLike,
         precision: Precision,
         rngs: nnx.Rngs,
-        fills: tuple[str, ...] = _arguments.FILLS,
+        fills: tuple[str, ...] = checks.FILLS,
     ):
-        name = type(self).__name__
-        self.in_features = _arguments.features(name, "in_features", in_features)
-        self.out_features = _arguments.features(name, "out_features", out_features)
-        self.kernel_size = _arguments.kernel_size(name, kernel_size)
+        self.in_features = checks.features("in_features", in_features)
+        self.out_features = checks.features("out_features", out_features)
+        self.kernel_size = checks.kernel_size(kernel_size)
         rank = len(self.kernel_size)
-        self.strides = geometry.per_axis(name, "strides", strides, rank)
-        self.kernel_dilation = geometry.per_axis(name, "kernel_dilation", kernel_dilation, rank)
-        self.padding = _arguments.padding(
-            name, padding, self.kernel_size, self.kernel_dilation, fills=fills
-        )
-        self.use_bias = _arrays.flag(name, "use_bias", use_bias)
-        _arguments.dtypes(name, dtype, param_dtype)
+        self.strides = geometry.per_axis("strides", strides, rank)
+        self.kernel_dilation = geometry.per_axis("kernel_dilation", kernel_dilation, rank)
+        self.padding = checks.padding(padding, self.kernel_size, self.kernel_dilation, fills=fills)
+        self.use_bias = checks.flag("use_bias", use_bias)
+        checks.dtypes(dtype, param_dtype)
         self.dtype, self.param_dtype = dtype, param_dtype
-        self.precision = _dtypes.product_precision(name, precision)
-        _arguments.rngs(name, rngs)
+        self.precision = checks.precision(precision)
+        checks.rngs(rngs)
 
     def _draw(
         self, argument: str, init: Callable[..., Any], shape: tuple[int, ...], rngs: nnx.Rngs
@@ -74,7 +71,7 @@ class ConvLayer(nnx.Module):
 
         Initialisers of Flax's, such as those of `nnx.with_partitioning`, wrap it with metadata.
         """
-        _arguments.function(type(self).__name__, argument, init)
+        checks.function(argument, init)
         return init(rngs.params(), shape, self.param_dtype)
 
     def _draw_bias(
@@ -82,14 +79,14 @@ class ConvLayer(nnx.Module):
     ) -> nnx.Param | None:
         """Draws the bias, or keeps its place in the state empty, as Flax does."""
         if not self.use_bias:
-            _arguments.function(type(self).__name__, "bias_init", init)
+            checks.function("bias_init", init)
             return nnx.data(None)
         return nnx.Param(self._draw("bias_init", init, shape, rngs))
 
     def _promoted(self, inputs: Any, *parameters: Any) -> tuple[Any, ...]:
         """Checks the inputs and casts them and the parameters to one dtype, as Flax does."""
         rank = len(self.kernel_size)
-        inputs = _arguments.inputs(type(self).__name__, inputs, rank, self.in_features)
+        inputs = checks.inputs(inputs, rank, self.in_features)
         values = (None if p is None else p[...] for p in parameters)
         return dtypes.promote_dtype((inputs, *values), dtype=self.dtype)
 

@@ -4,9 +4,11 @@ from flax import nnx
 from jaxtyping import Array, Inexact, Int32, Num
 
 from jaxcnn import functional, geometry
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry.field import sees_everything
 
 
+@named_module
 class AdaptivePool(nnx.Module):
     """What the adaptive pools have in common: the size they give.
 
@@ -18,14 +20,13 @@ class AdaptivePool(nnx.Module):
     """
 
     def __init__(self, output_shape: tuple[int | None, ...]):
-        sizes = geometry.axes_tuple(
-            type(self).__name__, "output_shape", output_shape, allow_none=True
-        )
+        sizes = geometry.axes_tuple("output_shape", output_shape, allow_none=True)
         self.output_shape = tuple(None if size < 0 else size for size in sizes)
 
     receptive_field = sees_everything
 
 
+@named_module
 class AdaptiveAvgPool(AdaptivePool):
     """Averages windows that divide the inputs evenly: `functional.adaptive_avg_pool`.
 
@@ -45,6 +46,7 @@ class AdaptiveAvgPool(AdaptivePool):
         return functional.adaptive_avg_pool(inputs, self.output_shape)
 
 
+@named_module
 class AdaptiveMaxPool(AdaptivePool):
     """The largest of windows that divide the inputs evenly: `functional.adaptive_max_pool`.
 
@@ -64,6 +66,7 @@ class AdaptiveMaxPool(AdaptivePool):
         return functional.adaptive_max_pool(inputs, self.output_shape)
 
 
+@named_module
 class AdaptiveMaxPoolWithIndices(AdaptivePool):
     """`AdaptiveMaxPool` that also says where: `functional.adaptive_max_pool_with_indices`.
 

@@ -8,9 +8,10 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.geometry.field import After, Field
-from jaxcnn.nn import _arguments
 from jaxcnn.nn.chain import Activation, Layer
 from jaxcnn.nn.conv import Conv
 from jaxcnn.nn.norm import batch_norm
@@ -18,6 +19,7 @@ from jaxcnn.nn.norm import batch_norm
 STEPS = ("conv", "norm", "activation")
 
 
+@named_module
 class ConvBlock(nnx.Module):
     """Convolution, normalisation, activation, one after another in `order`.
 
@@ -69,7 +71,7 @@ class ConvBlock(nnx.Module):
         kernel_dilation: IntPerAxis = 1,
         feature_group_count: int = 1,
         use_bias: bool | None = None,
-        kernel_init: Callable[..., Any] = _arguments.KERNEL_INIT,
+        kernel_init: Callable[..., Any] = checks.KERNEL_INIT,
         conv: Callable[..., Any] = Conv,
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
@@ -80,10 +82,10 @@ class ConvBlock(nnx.Module):
         self.order = tuple(step for step in order if not absent.get(step, False))
         after = self.order[self.order.index("conv") + 1 :]
         if norm is not None:
-            _arguments.function("ConvBlock", "norm", norm)
-        _arguments.dtypes("ConvBlock", dtype, param_dtype)
+            checks.function("norm", norm)
+        checks.dtypes(dtype, param_dtype)
         common: dict[str, Any] = dict(dtype=dtype, param_dtype=param_dtype, rngs=rngs)
-        self.conv = _arguments.function("ConvBlock", "conv", conv)(
+        self.conv = checks.function("conv", conv)(
             in_features,
             out_features,
             kernel_size,
@@ -119,10 +121,8 @@ class ConvBlock(nnx.Module):
 def _order(order: Any) -> tuple[str, ...]:
     """The order with its steps checked."""
     if isinstance(order, str) or not isinstance(order, Sequence):
-        raise TypeError(f"ConvBlock: `order` (={order!r}) must be a tuple of names among {STEPS}")
+        raise TypeError(f"`order` (={order!r}) must be a tuple of names among {STEPS}")
     order = tuple(order)
     if set(order) - set(STEPS) or len(set(order)) < len(order) or "conv" not in order:
-        raise ValueError(
-            f"ConvBlock: `order` (={order}) must hold 'conv', and each of {STEPS} at most once"
-        )
+        raise ValueError(f"`order` (={order}) must hold 'conv', and each of {STEPS} at most once")
     return order

@@ -4,12 +4,13 @@ from flax import nnx
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import functional, geometry
-from jaxcnn.functional import _arguments as _arrays
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.geometry.field import After, Field
-from jaxcnn.nn import _arguments
 
 
+@named_module
 class BlurPool(nnx.Module):
     """Averages windows with binomial weights: `functional.blur_pool`.
 
@@ -37,17 +38,13 @@ class BlurPool(nnx.Module):
         *,
         padding_mode: str = "reflect",
     ):
-        self.window_shape = geometry.axes_tuple("BlurPool", "window_shape", window_shape)
+        self.window_shape = geometry.axes_tuple("window_shape", window_shape)
         rank = len(self.window_shape)
-        self.strides = _arguments.per_axis("BlurPool", "strides", strides, rank)
+        self.strides = checks.per_axis("strides", strides, rank)
         if padding is not None:
-            padding = _arguments.padding(
-                "BlurPool", padding, self.window_shape, (1,) * rank, fills=(), crop=False
-            )
+            padding = checks.padding(padding, self.window_shape, (1,) * rank, fills=(), crop=False)
         self.padding = padding
-        self.padding_mode = _arrays.choice(
-            "BlurPool", "padding_mode", padding_mode, geometry.PADDING_MODES
-        )
+        self.padding_mode = checks.choice("padding_mode", padding_mode, geometry.PADDING_MODES)
 
     def __call__(
         self, inputs: Num[Array, "*batch_and_spatial channels"]

@@ -8,14 +8,16 @@ from flax import nnx
 from jaxtyping import Array, Shaped
 
 from jaxcnn import geometry
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn._modules.remat import rematerialized
 from jaxcnn.geometry.field import After, Field, sees_everything
 from jaxcnn.lowering.halo import whole_rows
-from jaxcnn.nn import _arguments
 
 Layer = Callable[[Array], Array]
 
 
+@named_module
 class Chain(nnx.Module):
     """Layers one after another, each under its own name.
 
@@ -51,8 +53,8 @@ class Chain(nnx.Module):
             raise ValueError("Chain: needs at least one layer; write Chain(conv=..., pool=...)")
         for name, layer in layers.items():
             if hasattr(Chain, name) or name == "names":
-                raise ValueError(f"Chain: `{name}` is no name for a layer; take another")
-            setattr(self, name, _arguments.function("Chain", name, layer))
+                raise ValueError(f"`{name}` is no name for a layer; take another")
+            setattr(self, name, checks.function(name, layer))
         self.names = tuple(layers)
 
     def __call__(self, inputs: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
@@ -86,6 +88,7 @@ class Chain(nnx.Module):
         return layer(inputs)
 
 
+@named_module
 class Activation(nnx.Module):
     """A function of single elements, by name: `nnx.relu` itself can't be pickled, its name can.
 
@@ -107,11 +110,11 @@ class Activation(nnx.Module):
         if isinstance(function, str):
             if not callable(getattr(nnx, function, None)):
                 raise ValueError(
-                    f"Activation: `function` (={function!r}) must be the name of one in flax.nnx, "
+                    f"`function` (={function!r}) must be the name of one in flax.nnx, "
                     "such as 'relu', or a function of one array"
                 )
         else:
-            _arguments.function("Activation", "function", function)
+            checks.function("function", function)
         self.function = function
 
     def __call__(self, inputs: Shaped[Array, "*axes"]) -> Shaped[Array, "*axes"]:
@@ -124,6 +127,7 @@ class Activation(nnx.Module):
         return field if isinstance(self.function, str) else after(field, "function")
 
 
+@named_module
 class Flatten(nnx.Module):
     """Gathers axes into one: by default height, width and channels, so that batch axes stay.
 
@@ -142,12 +146,11 @@ class Flatten(nnx.Module):
     """
 
     def __init__(self, start_axis: int = -3, end_axis: int = -1):
-        self.start_axis = geometry.whole_number("Flatten", "start_axis", start_axis)
-        self.end_axis = geometry.whole_number("Flatten", "end_axis", end_axis)
+        self.start_axis = geometry.whole_number("start_axis", start_axis)
+        self.end_axis = geometry.whole_number("end_axis", end_axis)
         if (start_axis < 0) == (end_axis < 0) and end_axis < start_axis:
             raise ValueError(
-                f"Flatten: `end_axis` (={end_axis}) must not come before `start_axis` "
-                f"(={start_axis})"
+                f"`end_axis` (={end_axis}) must not come before `start_axis` (={start_axis})"
             )
 
     def __call__(self, inputs: Shaped[Array, "*axes"]) -> Shaped[Array, "*fewer"]:
@@ -158,7 +161,7 @@ class Flatten(nnx.Module):
         )
         if not 0 <= start <= end < rank:
             raise ValueError(
-                f"Flatten: `inputs` must have the axes {self.start_axis} to {self.end_axis}; "
+                f"`inputs` must have the axes {self.start_axis} to {self.end_axis}; "
                 f"received inputs {inputs.shape}"
             )
         if start <= 1 < end:  # rows on several devices can't be laid end to end

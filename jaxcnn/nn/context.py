@@ -11,12 +11,14 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named, named_module
 from jaxcnn.geometry.field import After, Field
-from jaxcnn.nn import _arguments
 from jaxcnn.nn.chain import Activation, Chain
 from jaxcnn.nn.conv import Conv
 
 
+@named_module
 class ContextBlock(nnx.Module):
     """Convolutions of three taps ever further apart, then one of one tap; sizes stay.
 
@@ -62,21 +64,20 @@ class ContextBlock(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        name = "ContextBlock"
-        self.features = _arguments.features(name, "features", features)
-        self.rank = geometry.whole_number(name, "rank", rank, 1)
-        self.dilations = geometry.axes_tuple(name, "dilations", dilations)
+        self.features = checks.features("features", features)
+        self.rank = geometry.whole_number("rank", rank, 1)
+        self.dilations = geometry.axes_tuple("dilations", dilations)
         count = len(self.dilations)
-        widths = (1,) * count if widths is None else geometry.axes_tuple(name, "widths", widths)
+        widths = (1,) * count if widths is None else geometry.axes_tuple("widths", widths)
         if len(widths) != count:
             raise ValueError(
-                f"{name}: `widths` (={widths}) must have one entry for each of the {count} "
+                f"`widths` (={widths}) must have one entry for each of the {count} "
                 f"`dilations` {self.dilations}"
             )
         if isinstance(noise, bool) or not isinstance(noise, (int, float)):
-            raise TypeError(f"{name}: `noise` (={noise!r}) must be a number")
+            raise TypeError(f"`noise` (={noise!r}) must be a number")
         if not noise >= 0:
-            raise ValueError(f"{name}: `noise` (={noise}) must be 0 or more")
+            raise ValueError(f"`noise` (={noise}) must be 0 or more")
         options: dict[str, Any] = dict(
             kernel_init=identity_init(self.features, noise),
             dtype=dtype,
@@ -99,13 +100,14 @@ class ContextBlock(nnx.Module):
         self, inputs: Num[Array, "*batch_and_spatial features"]
     ) -> Inexact[Array, "*batch_and_spatial features"]:
         """Takes `(*batch, *spatial, features)` to the same shape."""
-        return self.branch(_arguments.inputs("ContextBlock", inputs, self.rank, self.features))
+        return self.branch(checks.inputs(inputs, self.rank, self.features))
 
     def receptive_field(self, field: Field, after: After) -> Field:
         """The field of the outputs: that of the branch."""
         return after(field, "branch")
 
 
+@named
 def identity_init(features: int, noise: float = 0.0) -> Any:
     """The paper's initialiser: each layer hands on what it is given, copied where it widens.
 

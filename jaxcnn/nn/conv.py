@@ -13,13 +13,13 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Num
 
 from jaxcnn import functional
-from jaxcnn.functional import _arguments as _arrays
-from jaxcnn.functional import _dtypes
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision
-from jaxcnn.nn import _arguments
 
 
+@named_module
 class Conv(nnx.Conv):
     """Convolution with a learnt kernel: `flax.nnx.Conv` on the primitives of this library.
 
@@ -83,8 +83,8 @@ class Conv(nnx.Conv):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = None,
-        kernel_init: Callable[..., Any] = _arguments.KERNEL_INIT,
-        bias_init: Callable[..., Any] = _arguments.BIAS_INIT,
+        kernel_init: Callable[..., Any] = checks.KERNEL_INIT,
+        bias_init: Callable[..., Any] = checks.BIAS_INIT,
         conv_general_dilated: Callable[..., Any] = lax.conv_general_dilated,
         promote_dtype: Any = dtypes.promote_dtype,
         preferred_element_type: DTypeLike | None = None,
@@ -92,37 +92,33 @@ class Conv(nnx.Conv):
         kernel_metadata: Mapping[str, Any] = MappingProxyType({}),
         bias_metadata: Mapping[str, Any] = MappingProxyType({}),
     ):
-        inside = _arguments.features("Conv", "in_features", in_features)
-        outside = _arguments.features("Conv", "out_features", out_features)
-        groups = _arguments.groups(
-            "Conv", feature_group_count, in_features=inside, out_features=outside
-        )
-        size = _arguments.kernel_size("Conv", kernel_size)
+        inside = checks.features("in_features", in_features)
+        outside = checks.features("out_features", out_features)
+        groups = checks.groups(feature_group_count, in_features=inside, out_features=outside)
+        size = checks.kernel_size(kernel_size)
         rank = len(size)
-        spacing = _arguments.per_axis("Conv", "kernel_dilation", kernel_dilation, rank)
-        _arguments.mask("Conv", mask, (*size, inside // groups, outside))
-        _arguments.layer_dtypes("Conv", dtype, param_dtype, promote_dtype, preferred_element_type)
-        _arguments.rngs("Conv", rngs)
+        spacing = checks.per_axis("kernel_dilation", kernel_dilation, rank)
+        checks.mask(mask, (*size, inside // groups, outside))
+        checks.layer_dtypes(dtype, param_dtype, promote_dtype, preferred_element_type)
+        checks.rngs(rngs)
         super().__init__(
             inside,
             outside,
             size,
-            _arguments.per_axis("Conv", "strides", strides, rank),
-            padding=_arguments.padding("Conv", padding, size, _arguments.each_axis(spacing, rank)),  # type: ignore[arg-type]
-            input_dilation=_arguments.per_axis("Conv", "input_dilation", input_dilation, rank),
+            checks.per_axis("strides", strides, rank),
+            padding=checks.padding(padding, size, checks.each_axis(spacing, rank)),  # type: ignore[arg-type]
+            input_dilation=checks.per_axis("input_dilation", input_dilation, rank),
             kernel_dilation=spacing,
             feature_group_count=groups,
-            use_bias=_arrays.flag("Conv", "use_bias", use_bias),
+            use_bias=checks.flag("use_bias", use_bias),
             mask=mask,  # type: ignore[arg-type]
             dtype=dtype,
             param_dtype=param_dtype,
-            precision=_dtypes.product_precision("Conv", precision),  # type: ignore[arg-type]
-            kernel_init=_arguments.function("Conv", "kernel_init", kernel_init),
-            bias_init=_arguments.function("Conv", "bias_init", bias_init),
-            conv_general_dilated=_arguments.function(
-                "Conv", "conv_general_dilated", conv_general_dilated
-            ),
-            promote_dtype=_arguments.function("Conv", "promote_dtype", promote_dtype),
+            precision=checks.precision(precision),  # type: ignore[arg-type]
+            kernel_init=checks.function("kernel_init", kernel_init),
+            bias_init=checks.function("bias_init", bias_init),
+            conv_general_dilated=checks.function("conv_general_dilated", conv_general_dilated),
+            promote_dtype=checks.function("promote_dtype", promote_dtype),
             preferred_element_type=preferred_element_type,
             rngs=rngs,
             kernel_metadata=kernel_metadata,
@@ -139,11 +135,11 @@ class Conv(nnx.Conv):
           out_sharding: sharding of the outputs, where meshes have explicit axes.
         """
         rank = len(self.kernel_size)
-        inputs = _arguments.inputs("Conv", inputs, rank, self.in_features)
+        inputs = checks.inputs(inputs, rank, self.in_features)
         if out_sharding is not None or self.conv_general_dilated is not lax.conv_general_dilated:
             if self.padding == "FULL":
                 raise ValueError(
-                    "Conv: `padding` (='FULL') is unknown to `lax.conv_general_dilated`, which "
+                    "`padding` (='FULL') is unknown to `lax.conv_general_dilated`, which "
                     "`out_sharding` and `conv_general_dilated` lead to; give amounts"
                 )
             layer = self
@@ -158,10 +154,10 @@ class Conv(nnx.Conv):
             inputs,
             kernel,
             bias,
-            strides=_arguments.each_axis(self.strides, rank),
+            strides=checks.each_axis(self.strides, rank),
             padding=self.padding,  # type: ignore[arg-type]
-            input_dilation=_arguments.each_axis(self.input_dilation, rank),
-            kernel_dilation=_arguments.each_axis(self.kernel_dilation, rank),
+            input_dilation=checks.each_axis(self.input_dilation, rank),
+            kernel_dilation=checks.each_axis(self.kernel_dilation, rank),
             feature_group_count=self.feature_group_count,
             precision=self.precision,
             preferred_element_type=self.preferred_element_type,

@@ -11,14 +11,14 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Num
 
 from jaxcnn import functional, geometry
-from jaxcnn.functional import _arguments as _arrays
-from jaxcnn.functional import _dtypes
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.geometry.field import After, Field
 from jaxcnn.lowering.problem import Precision
-from jaxcnn.nn import _arguments
 
 
+@named_module
 class ConvTranspose(nnx.ConvTranspose):
     """Transposed convolution: `flax.nnx.ConvTranspose` on the primitives of this library.
 
@@ -86,8 +86,8 @@ class ConvTranspose(nnx.ConvTranspose):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = None,
-        kernel_init: Callable[..., Any] = _arguments.KERNEL_INIT,
-        bias_init: Callable[..., Any] = _arguments.BIAS_INIT,
+        kernel_init: Callable[..., Any] = checks.KERNEL_INIT,
+        bias_init: Callable[..., Any] = checks.BIAS_INIT,
         transpose_kernel: bool = False,
         promote_dtype: Any = dtypes.promote_dtype,
         preferred_element_type: DTypeLike | None = None,
@@ -95,33 +95,32 @@ class ConvTranspose(nnx.ConvTranspose):
         kernel_metadata: Mapping[str, Any] = MappingProxyType({}),
         bias_metadata: Mapping[str, Any] = MappingProxyType({}),
     ):
-        name = "ConvTranspose"
-        inside = _arguments.features(name, "in_features", in_features)
-        outside = _arguments.features(name, "out_features", out_features)
-        size = _arguments.kernel_size(name, kernel_size)
+        inside = checks.features("in_features", in_features)
+        outside = checks.features("out_features", out_features)
+        size = checks.kernel_size(kernel_size)
         rank = len(size)
-        spacing = _arguments.per_axis(name, "kernel_dilation", kernel_dilation, rank)
-        steps = _arguments.per_axis(name, "strides", strides, rank)
-        swapped = _arrays.flag(name, "transpose_kernel", transpose_kernel)
-        _arguments.mask(name, mask, (*size, *((outside, inside) if swapped else (inside, outside))))
-        _arguments.layer_dtypes(name, dtype, param_dtype, promote_dtype, preferred_element_type)
-        _arguments.rngs(name, rngs)
+        spacing = checks.per_axis("kernel_dilation", kernel_dilation, rank)
+        steps = checks.per_axis("strides", strides, rank)
+        swapped = checks.flag("transpose_kernel", transpose_kernel)
+        checks.mask(mask, (*size, *((outside, inside) if swapped else (inside, outside))))
+        checks.layer_dtypes(dtype, param_dtype, promote_dtype, preferred_element_type)
+        checks.rngs(rngs)
         super().__init__(
             inside,
             outside,
             size,
             steps,
-            padding=_padding(padding, size, steps, _arguments.each_axis(spacing, rank)),  # type: ignore[arg-type]
+            padding=_padding(padding, size, steps, checks.each_axis(spacing, rank)),  # type: ignore[arg-type]
             kernel_dilation=spacing,
-            use_bias=_arrays.flag(name, "use_bias", use_bias),
+            use_bias=checks.flag("use_bias", use_bias),
             mask=mask,  # type: ignore[arg-type]
             dtype=dtype,
             param_dtype=param_dtype,
-            precision=_dtypes.product_precision(name, precision),  # type: ignore[arg-type]
-            kernel_init=_arguments.function(name, "kernel_init", kernel_init),
-            bias_init=_arguments.function(name, "bias_init", bias_init),
+            precision=checks.precision(precision),  # type: ignore[arg-type]
+            kernel_init=checks.function("kernel_init", kernel_init),
+            bias_init=checks.function("bias_init", bias_init),
             transpose_kernel=swapped,
-            promote_dtype=_arguments.function(name, "promote_dtype", promote_dtype),
+            promote_dtype=checks.function("promote_dtype", promote_dtype),
             preferred_element_type=preferred_element_type,
             rngs=rngs,
             kernel_metadata=kernel_metadata,
@@ -133,7 +132,7 @@ class ConvTranspose(nnx.ConvTranspose):
     ) -> Num[Array, "*batch_and_out out_features"]:
         """Takes `(*batch, *spatial, in_features)` to `(*batch, *out, out_features)`."""
         rank = len(self.kernel_size)
-        inputs = _arguments.inputs("ConvTranspose", inputs, rank, self.in_features)
+        inputs = checks.inputs(inputs, rank, self.in_features)
         kernel = self.kernel[...] if self.mask is None else self.kernel[...] * self.mask
         bias = None if self.bias is None else self.bias[...]
         inputs, kernel, bias = self.promote_dtype((inputs, kernel, bias), dtype=self.dtype)
@@ -141,9 +140,9 @@ class ConvTranspose(nnx.ConvTranspose):
             inputs,
             kernel,
             bias,
-            strides=_arguments.each_axis(self.strides, rank),
+            strides=checks.each_axis(self.strides, rank),
             padding=self._transposed_padding(),
-            kernel_dilation=_arguments.each_axis(self.kernel_dilation, rank),
+            kernel_dilation=checks.each_axis(self.kernel_dilation, rank),
             transpose_kernel=self.transpose_kernel,
             precision=self.precision,
             preferred_element_type=self.preferred_element_type,
@@ -171,7 +170,7 @@ class ConvTranspose(nnx.ConvTranspose):
         spans = map(
             geometry.effective_size,
             self.kernel_size,
-            _arguments.each_axis(self.kernel_dilation, rank),
+            checks.each_axis(self.kernel_dilation, rank),
         )
         return tuple(
             (span - 1 - low, span - 1 - high)
@@ -194,16 +193,16 @@ def _padding(
     Raises:
       ValueError: a string in small letters that Flax refuses, or no padding at all.
     """
-    name, rank = "ConvTranspose", len(size)
-    checked = _arguments.padding(name, padding, size, spacing)
+    _name, rank = "ConvTranspose", len(size)
+    checked = checks.padding(padding, size, spacing)
     small = isinstance(padding, str) and padding != checked
     by_lax = checked == "SAME_LOWER" or (small and checked in ("SAME", "VALID"))
-    if by_lax and set(_arguments.each_axis(strides, rank)) == {1}:
+    if by_lax and set(checks.each_axis(strides, rank)) == {1}:
         # the amounts of stride 1 do not depend on the sizes
-        return geometry.resolve_padding(name, checked, (1,) * rank, size, (1,) * rank, spacing)
+        return geometry.resolve_padding(checked, (1,) * rank, size, (1,) * rank, spacing)
     if small:
         raise ValueError(
-            f"{name}: `padding` (={padding!r}) must be in capitals, since Flax takes small letters "
+            f"`padding` (={padding!r}) must be in capitals, since Flax takes small letters "
             f"for the padding of another convolution, and without strides alone; write {checked!r}"
         )
     return checked

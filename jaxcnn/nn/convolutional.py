@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry
+from jaxcnn._checks.naming import named, named_module
 from jaxcnn._modules.places import name_of, pointwise
 from jaxcnn.nn.adaptive import AdaptiveAvgPool
 from jaxcnn.nn.chain import Activation, Chain, Flatten
@@ -17,6 +18,7 @@ from jaxcnn.nn.global_pool import GlobalAvgPool
 from jaxcnn.nn.pool import AvgPool
 
 
+@named_module
 class FullyConvolutional(nnx.Module):
     """What `convolutionalize` returns.
 
@@ -36,6 +38,7 @@ class FullyConvolutional(nnx.Module):
         return self.classifier(self.features(inputs))
 
 
+@named
 def convolutionalize(
     model: nnx.Module, input_shape: Sequence[int] | None = None
 ) -> FullyConvolutional:
@@ -74,12 +77,11 @@ def convolutionalize(
       P. Sermanet, D. Eigen, X. Zhang, M. Mathieu, R. Fergus and Y. LeCun, OverFeat: integrated
       recognition, localization and detection using convolutional networks, 2014.
     """
-    name = "convolutionalize"
     features = getattr(model, "features", None)
     classifier = getattr(model, "classifier", None)
     if not isinstance(classifier, Chain) or not isinstance(features, nnx.Module):
         raise TypeError(
-            f"{name}: `model` must have modules `features` and `classifier`, the latter an "
+            f"`model` must have modules `features` and `classifier`, the latter an "
             f"nn.Chain; {type(model).__name__} has not"
         )
     if input_shape is None:
@@ -90,13 +92,13 @@ def convolutionalize(
     for key, layer in zip(classifier.names, classifier.layers, strict=True):
         if isinstance(layer, nnx.Linear):
             if window is None:
-                window = _window(name, features, input_shape)
+                window = _window(features, input_shape)
             layers[key] = dense_to_conv(layer, window if waiting else (1,) * len(window))
             waiting = False
         elif isinstance(layer, AdaptiveAvgPool) and None not in layer.output_shape and waiting:
             window = tuple(size for size in layer.output_shape if size is not None)
         elif isinstance(layer, GlobalAvgPool) and waiting and not layer.keepdims:
-            sizes = _window(name, features, input_shape)
+            sizes = _window(features, input_shape)
             layers[key] = AvgPool(sizes, strides=1)
             window = (1,) * len(sizes)
         elif isinstance(layer, _SINGLE):
@@ -105,7 +107,7 @@ def convolutionalize(
             layers[key] = layer
         elif not (isinstance(layer, Flatten) and waiting):
             raise TypeError(
-                f"{name}: can't turn `{key}`, {name_of(layer)}, of the classifier into a "
+                f"can't turn `{key}`, {name_of(layer)}, of the classifier into a "
                 "convolution; write its counterpart by hand"
             )
     return FullyConvolutional(nnx.clone(features), Chain(**layers))  # type: ignore[arg-type]
@@ -120,13 +122,13 @@ def _everywhere(function: Any, window: tuple[int, ...] | None, waiting: bool) ->
     return pointwise(function, (2, *places)) and (waiting or pointwise(function, (2,)))
 
 
-def _window(name: str, features: Any, input_shape: Sequence[int] | None) -> tuple[int, ...]:
+def _window(features: Any, input_shape: Sequence[int] | None) -> tuple[int, ...]:
     """Spatial sizes of the feature maps of one image."""
     if input_shape is None:
         raise ValueError(
-            f"{name}: `input_shape` must say how large the images are that the classifier was made "
+            "`input_shape` must say how large the images are that the classifier was made "
             "for, such as (224, 224, 3)"
         )
-    shape = geometry.axes_tuple(name, "input_shape", input_shape)
+    shape = geometry.axes_tuple("input_shape", input_shape)
     images = jax.ShapeDtypeStruct(shape, jnp.float32)
     return nnx.eval_shape(lambda layer, x: layer(x), features, images).shape[:-1]

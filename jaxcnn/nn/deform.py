@@ -11,15 +11,16 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import functional, geometry
-from jaxcnn.functional import _arguments as _arrays
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.geometry.field import After, Field
 from jaxcnn.lowering.problem import Precision
-from jaxcnn.nn import _arguments
 from jaxcnn.nn._layer import ConvLayer
 from jaxcnn.nn.conv import Conv
 
 
+@named_module
 class DeformConv(ConvLayer):
     """Convolution at positions moved by offsets that a second one predicts.
 
@@ -81,8 +82,8 @@ class DeformConv(ConvLayer):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = None,
-        kernel_init: Callable[..., Any] = _arguments.KERNEL_INIT,
-        bias_init: Callable[..., Any] = _arguments.BIAS_INIT,
+        kernel_init: Callable[..., Any] = checks.KERNEL_INIT,
+        bias_init: Callable[..., Any] = checks.BIAS_INIT,
         rngs: nnx.Rngs,
     ):
         super().__init__(
@@ -99,21 +100,18 @@ class DeformConv(ConvLayer):
             rngs=rngs,
             fills=(),
         )
-        self.feature_group_count = _arguments.groups(
-            "DeformConv",
+        self.feature_group_count = checks.groups(
             feature_group_count,
             in_features=self.in_features,
             out_features=self.out_features,
         )
-        self.offset_group_count = geometry.whole_number(
-            "DeformConv", "offset_group_count", offset_group_count, 1
-        )
+        self.offset_group_count = geometry.whole_number("offset_group_count", offset_group_count, 1)
         if self.in_features % self.offset_group_count:
             raise ValueError(
-                f"DeformConv: `offset_group_count` (={offset_group_count}) must divide "
+                f"`offset_group_count` (={offset_group_count}) must divide "
                 f"`in_features` (={self.in_features})"
             )
-        self.modulated = _arrays.flag("DeformConv", "modulated", modulated)
+        self.modulated = checks.flag("modulated", modulated)
         per_group = self.in_features // self.feature_group_count
         shape = (*self.kernel_size, per_group, self.out_features)
         self.kernel = nnx.Param(self._draw("kernel_init", kernel_init, shape, rngs))

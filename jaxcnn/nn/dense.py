@@ -9,11 +9,13 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxcnn import geometry
+from jaxcnn._checks.naming import named
 from jaxcnn._modules.affine import affine
 from jaxcnn._modules.still import still
 from jaxcnn.nn.conv import Conv
 
 
+@named
 def dense_to_conv(layer: nnx.Linear, window_shape: Sequence[int]) -> Conv:
     """The convolution that does on every window what a fully connected layer does on one image.
 
@@ -43,14 +45,13 @@ def dense_to_conv(layer: nnx.Linear, window_shape: Sequence[int]) -> Conv:
       >>> conv(np.ones((1, 9, 12, 16), np.float32)).shape
       (1, 5, 8, 120)
     """
-    name = "dense_to_conv"
     if not isinstance(layer, nnx.Linear):
-        raise TypeError(f"{name}: `layer` must be a flax.nnx.Linear, got {type(layer).__name__}")
-    window = geometry.axes_tuple(name, "window_shape", window_shape)
+        raise TypeError(f"`layer` must be a flax.nnx.Linear, got {type(layer).__name__}")
+    window = geometry.axes_tuple("window_shape", window_shape)
     channels, rest = divmod(layer.in_features, math.prod(window))
     if rest:
         raise ValueError(
-            f"{name}: `window_shape` (={window}) must hold a whole number of channels of the "
+            f"`window_shape` (={window}) must hold a whole number of channels of the "
             f"layer's {layer.in_features} inputs"
         )
     kernel = layer.kernel.get_value()
@@ -73,6 +74,7 @@ def dense_to_conv(layer: nnx.Linear, window_shape: Sequence[int]) -> Conv:
     return conv
 
 
+@named
 def conv_to_dense(layer: nnx.Module, input_shape: Sequence[int]) -> nnx.Linear:
     """The fully connected layer that does on flattened images what a convolution does on images.
 
@@ -102,14 +104,13 @@ def conv_to_dense(layer: nnx.Module, input_shape: Sequence[int]) -> nnx.Linear:
       >>> np.allclose(dense(images.reshape(1, 96)), conv(images).reshape(1, 36), atol=1e-5)
       True
     """
-    name = "conv_to_dense"
     function: Any = layer
     if not callable(function):
-        raise TypeError(f"{name}: `layer` must be a layer, got {type(layer).__name__}")
-    shape = geometry.axes_tuple(name, "input_shape", input_shape)
+        raise TypeError(f"`layer` must be a layer, got {type(layer).__name__}")
+    shape = geometry.axes_tuple("input_shape", input_shape)
     kernels = [p for p in jax.tree.leaves(nnx.state(layer, nnx.Param)) if p.ndim > 1]
     dtype = kernels[0].dtype if kernels else jnp.float32
-    matrix, constant = affine(still(name, "layer", function), shape, dtype)
+    matrix, constant = affine(still("layer", function), shape, dtype)
     outputs, inputs = matrix.shape
     dense = _without_drawing(
         lambda rngs: nnx.Linear(

@@ -9,12 +9,14 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import functional
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision
-from jaxcnn.nn import _arguments
 from jaxcnn.nn._layer import ConvLayer, array_of, with_array
 
 
+@named_module
 class DepthwiseConv(ConvLayer):
     """Convolves every channel with kernels of its own: `functional.depthwise_conv`.
 
@@ -60,12 +62,12 @@ class DepthwiseConv(ConvLayer):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = None,
-        kernel_init: Callable[..., Any] = _arguments.KERNEL_INIT,
-        bias_init: Callable[..., Any] = _arguments.BIAS_INIT,
+        kernel_init: Callable[..., Any] = checks.KERNEL_INIT,
+        bias_init: Callable[..., Any] = checks.BIAS_INIT,
         rngs: nnx.Rngs,
     ):
-        self.multiplier = _arguments.features("DepthwiseConv", "multiplier", multiplier)
-        inside = _arguments.features("DepthwiseConv", "in_features", in_features)
+        self.multiplier = checks.features("multiplier", multiplier)
+        inside = checks.features("in_features", in_features)
         super().__init__(
             inside,
             inside * self.multiplier,
@@ -93,6 +95,7 @@ class DepthwiseConv(ConvLayer):
         return functional.depthwise_conv(inputs, kernel, bias, **self._options())
 
 
+@named_module
 class SeparableConv(ConvLayer):
     """Convolves every channel by itself, then mixes the channels: `functional.separable_conv`.
 
@@ -142,8 +145,8 @@ class SeparableConv(ConvLayer):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = None,
-        kernel_init: Callable[..., Any] = _arguments.KERNEL_INIT,
-        bias_init: Callable[..., Any] = _arguments.BIAS_INIT,
+        kernel_init: Callable[..., Any] = checks.KERNEL_INIT,
+        bias_init: Callable[..., Any] = checks.BIAS_INIT,
         rngs: nnx.Rngs,
     ):
         super().__init__(
@@ -159,7 +162,7 @@ class SeparableConv(ConvLayer):
             precision=precision,
             rngs=rngs,
         )
-        self.multiplier = _arguments.features("SeparableConv", "multiplier", multiplier)
+        self.multiplier = checks.features("multiplier", multiplier)
         size, between = self.kernel_size, self.in_features * self.multiplier
         depthwise = self._draw("kernel_init", kernel_init, (*size, 1, between), rngs)
         apart = array_of(depthwise).reshape((*size, self.in_features, self.multiplier))

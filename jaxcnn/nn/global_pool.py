@@ -6,10 +6,12 @@ from flax import nnx
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import functional, geometry
-from jaxcnn.functional import _arguments as _arrays
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry.field import sees_everything
 
 
+@named_module
 class GlobalPool(nnx.Module):
     """What the global pools have in common: the axes they gather.
 
@@ -24,24 +26,23 @@ class GlobalPool(nnx.Module):
     def __init__(
         self, *, spatial_axes: int | tuple[int, ...] | None = None, keepdims: bool = False
     ):
-        name = type(self).__name__
         if spatial_axes is not None and not isinstance(spatial_axes, int):
             if not isinstance(spatial_axes, Sequence) or isinstance(spatial_axes, str):
                 raise TypeError(
-                    f"{name}: `spatial_axes` (={spatial_axes!r}) must be an int, a tuple of ints "
-                    "or None"
+                    f"`spatial_axes` (={spatial_axes!r}) must be an int, a tuple of ints or None"
                 )
             spatial_axes = tuple(
-                geometry.whole_number(name, "spatial_axes", axis) for axis in spatial_axes
+                geometry.whole_number("spatial_axes", axis) for axis in spatial_axes
             )
         elif spatial_axes is not None:
-            spatial_axes = geometry.whole_number(name, "spatial_axes", spatial_axes)
+            spatial_axes = geometry.whole_number("spatial_axes", spatial_axes)
         self.spatial_axes = spatial_axes
-        self.keepdims = _arrays.flag(name, "keepdims", keepdims)
+        self.keepdims = checks.flag("keepdims", keepdims)
 
     receptive_field = sees_everything
 
 
+@named_module
 class GlobalAvgPool(GlobalPool):
     """Averages each channel: `functional.global_avg_pool`.
 
@@ -61,6 +62,7 @@ class GlobalAvgPool(GlobalPool):
         )
 
 
+@named_module
 class GlobalMaxPool(GlobalPool):
     """The largest element of each channel: `functional.global_max_pool`.
 

@@ -9,14 +9,16 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry.field import After, Field
-from jaxcnn.nn import _arguments
 from jaxcnn.nn.block import ConvBlock
 from jaxcnn.nn.chain import Chain, Layer
 from jaxcnn.nn.norm import batch_norm
 from jaxcnn.nn.residual import HE_INIT
 
 
+@named_module
 class InvertedResidual(nnx.Module):
     """Expands, convolves each channel by itself, projects; adds the inputs where shapes allow.
 
@@ -68,15 +70,14 @@ class InvertedResidual(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        name = "InvertedResidual"
-        self.in_features = _arguments.features(name, "in_features", in_features)
-        self.out_features = _arguments.features(name, "out_features", out_features)
-        self.strides = geometry.whole_number(name, "strides", strides, 1)
-        self.expansion = geometry.whole_number(name, "expansion", expansion, 1)
-        self.rank = geometry.whole_number(name, "rank", rank, 1)
-        taps = geometry.whole_number(name, "kernel_size", kernel_size, 1)
+        self.in_features = checks.features("in_features", in_features)
+        self.out_features = checks.features("out_features", out_features)
+        self.strides = geometry.whole_number("strides", strides, 1)
+        self.expansion = geometry.whole_number("expansion", expansion, 1)
+        self.rank = geometry.whole_number("rank", rank, 1)
+        taps = geometry.whole_number("kernel_size", kernel_size, 1)
         if taps % 2 == 0:
-            raise ValueError(f"{name}: `kernel_size` (={taps}) must be odd")
+            raise ValueError(f"`kernel_size` (={taps}) must be odd")
         wide, ones = self.in_features * self.expansion, (1,) * self.rank
         options: dict[str, Any] = dict(
             norm=norm,
@@ -112,7 +113,7 @@ class InvertedResidual(nnx.Module):
         self, inputs: Num[Array, "*batch_and_spatial in_features"]
     ) -> Inexact[Array, "*batch_and_out out_features"]:
         """Takes `(*batch, *spatial, in_features)` to `(*batch, *out, out_features)`."""
-        inputs = _arguments.inputs("InvertedResidual", inputs, self.rank, self.in_features)
+        inputs = checks.inputs(inputs, self.rank, self.in_features)
         outputs = self.branch(inputs)
         return outputs + inputs.astype(outputs.dtype) if self.adds_inputs else outputs
 

@@ -10,12 +10,14 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import functional, geometry
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision
-from jaxcnn.nn import _arguments
 from jaxcnn.nn._layer import ConvLayer, array_of, with_array
 
 
+@named_module
 class ConvLocal(ConvLayer):
     """Convolution with a kernel and a bias of its own at every place: `functional.conv_local`.
 
@@ -67,8 +69,8 @@ class ConvLocal(ConvLayer):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = None,
-        kernel_init: Callable[..., Any] = _arguments.KERNEL_INIT,
-        bias_init: Callable[..., Any] = _arguments.BIAS_INIT,
+        kernel_init: Callable[..., Any] = checks.KERNEL_INIT,
+        bias_init: Callable[..., Any] = checks.BIAS_INIT,
         rngs: nnx.Rngs,
     ):
         super().__init__(
@@ -85,17 +87,14 @@ class ConvLocal(ConvLayer):
             rngs=rngs,
         )
         size, rank = self.kernel_size, len(self.kernel_size)
-        self.input_shape = geometry.axes_tuple("ConvLocal", "input_shape", input_shape)
+        self.input_shape = geometry.axes_tuple("input_shape", input_shape)
         if len(self.input_shape) != rank:
             raise ValueError(
-                f"ConvLocal: `input_shape` (={self.input_shape}) must have one entry for each of "
+                f"`input_shape` (={self.input_shape}) must have one entry for each of "
                 f"the {rank} spatial axes of the kernel {size}"
             )
-        amounts, _ = geometry.fill_and_amounts(
-            "ConvLocal", self.padding, "zeros", size, self.kernel_dilation
-        )
+        amounts, _ = geometry.fill_and_amounts(self.padding, "zeros", size, self.kernel_dilation)
         out = geometry.windows(
-            "ConvLocal",
             self.input_shape,
             size,
             strides=self.strides,
@@ -121,7 +120,7 @@ class ConvLocal(ConvLayer):
         sizes = inputs.shape[-len(self.input_shape) - 1 : -1]
         if sizes != self.input_shape:
             raise ValueError(
-                f"ConvLocal: `inputs` must have the spatial sizes {self.input_shape}, to which the "
+                f"`inputs` must have the spatial sizes {self.input_shape}, to which the "
                 f"kernels belong; received inputs {inputs.shape}"
             )
         return functional.conv_local(inputs, kernel, bias, **self._options())

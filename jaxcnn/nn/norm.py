@@ -7,9 +7,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Inexact
 
+from jaxcnn._checks.naming import named, named_module
 from jaxcnn.nn.conv import Conv
 
 
+@named
 def batch_norm(num_features: int, **options: Any) -> nnx.BatchNorm:
     """Flax's batch normalisation with PyTorch's constants, for `ConvBlock` and its kin.
 
@@ -29,6 +31,7 @@ def batch_norm(num_features: int, **options: Any) -> nnx.BatchNorm:
     return nnx.BatchNorm(num_features, **{"momentum": 0.9, "epsilon": 1e-5, **options})
 
 
+@named_module
 class StandardizedConv(Conv):
     """`Conv` whose kernel is standardised before it is used.
 
@@ -71,11 +74,11 @@ class StandardizedConv(Conv):
     ):
         for name in ("conv_general_dilated", "mask"):
             if options.get(name) is not None:
-                raise ValueError(f"StandardizedConv: `{name}` is not supported; use Conv for it")
+                raise ValueError(f"`{name}` is not supported; use Conv for it")
         if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)):
-            raise TypeError(f"StandardizedConv: `epsilon` (={epsilon!r}) must be a number")
+            raise TypeError(f"`epsilon` (={epsilon!r}) must be a number")
         if not epsilon > 0:
-            raise ValueError(f"StandardizedConv: `epsilon` (={epsilon}) must be above 0")
+            raise ValueError(f"`epsilon` (={epsilon}) must be above 0")
         super().__init__(in_features, out_features, kernel_size, *args, **options)
         self.epsilon = float(epsilon)
 

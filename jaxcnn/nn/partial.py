@@ -9,12 +9,14 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num, Shaped
 
 from jaxcnn import functional
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision
-from jaxcnn.nn import _arguments
 from jaxcnn.nn._layer import ConvLayer
 
 
+@named_module
 class PartialConv(ConvLayer):
     """Convolves the valid pixels alone, scaled up for the missing ones: `functional.partial_conv`.
 
@@ -62,8 +64,8 @@ class PartialConv(ConvLayer):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = None,
-        kernel_init: Callable[..., Any] = _arguments.KERNEL_INIT,
-        bias_init: Callable[..., Any] = _arguments.BIAS_INIT,
+        kernel_init: Callable[..., Any] = checks.KERNEL_INIT,
+        bias_init: Callable[..., Any] = checks.BIAS_INIT,
         rngs: nnx.Rngs,
     ):
         super().__init__(
@@ -79,8 +81,7 @@ class PartialConv(ConvLayer):
             precision=precision,
             rngs=rngs,
         )
-        self.feature_group_count = _arguments.groups(
-            "PartialConv",
+        self.feature_group_count = checks.groups(
             feature_group_count,
             in_features=self.in_features,
             out_features=self.out_features,

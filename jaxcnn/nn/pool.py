@@ -6,14 +6,15 @@ from flax import nnx
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import functional, geometry
-from jaxcnn.functional import _arguments as _arrays
-from jaxcnn.functional._windows import PADDING_MODES
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
+from jaxcnn._checks.pools import PADDING_MODES
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.geometry.field import After, Field
 from jaxcnn.lowering import choose
-from jaxcnn.nn import _arguments
 
 
+@named_module
 class WindowPool(nnx.Module):
     """What all pools of windows have in common: where the windows lie.
 
@@ -45,17 +46,16 @@ class WindowPool(nnx.Module):
         ceil_mode: bool = False,
         algorithm: str = "auto",
     ):
-        name = type(self).__name__
-        self.window_shape = geometry.axes_tuple(name, "window_shape", window_shape)
+        self.window_shape = geometry.axes_tuple("window_shape", window_shape)
         rank = len(self.window_shape)
-        self.strides = _arguments.per_axis(name, "strides", strides, rank)
-        self.window_dilation = geometry.per_axis(name, "window_dilation", window_dilation, rank)
-        self.padding = _arguments.padding(
-            name, padding, self.window_shape, self.window_dilation, fills=(), crop=False
+        self.strides = checks.per_axis("strides", strides, rank)
+        self.window_dilation = geometry.per_axis("window_dilation", window_dilation, rank)
+        self.padding = checks.padding(
+            padding, self.window_shape, self.window_dilation, fills=(), crop=False
         )
-        self.padding_mode = _arrays.choice(name, "padding_mode", padding_mode, PADDING_MODES)
-        self.ceil_mode = _arrays.flag(name, "ceil_mode", ceil_mode)
-        self.algorithm = _arrays.choice(name, "algorithm", algorithm, ("auto", *self._algorithms))
+        self.padding_mode = checks.choice("padding_mode", padding_mode, PADDING_MODES)
+        self.ceil_mode = checks.flag("ceil_mode", ceil_mode)
+        self.algorithm = checks.choice("algorithm", algorithm, ("auto", *self._algorithms))
 
     def receptive_field(self, field: Field, after: After) -> Field:
         """The field of the outputs from that of the inputs."""
@@ -80,6 +80,7 @@ class WindowPool(nnx.Module):
         )
 
 
+@named_module
 class MaxPool(WindowPool):
     """The largest element of each window, per channel: `functional.max_pool`.
 
@@ -101,6 +102,7 @@ class MaxPool(WindowPool):
         return functional.max_pool(inputs, **self._options())
 
 
+@named_module
 class MinPool(WindowPool):
     """The smallest element of each window, per channel: `functional.min_pool`.
 
@@ -122,6 +124,7 @@ class MinPool(WindowPool):
         return functional.min_pool(inputs, **self._options())
 
 
+@named_module
 class SumPool(WindowPool):
     """The sum of each window, per channel: `functional.sum_pool`.
 
@@ -141,6 +144,7 @@ class SumPool(WindowPool):
         return functional.sum_pool(inputs, **self._options())
 
 
+@named_module
 class AvgPool(WindowPool):
     """The average of each window, per channel: `functional.avg_pool`.
 
@@ -171,13 +175,11 @@ class AvgPool(WindowPool):
         **options: Any,
     ):
         super().__init__(window_shape, strides, padding, **options)
-        self.count_include_pad = _arrays.flag("AvgPool", "count_include_pad", count_include_pad)
+        self.count_include_pad = checks.flag("count_include_pad", count_include_pad)
         if divisor_override is not None:
-            divisor_override = geometry.whole_number(
-                "AvgPool", "divisor_override", divisor_override
-            )
+            divisor_override = geometry.whole_number("divisor_override", divisor_override)
             if divisor_override == 0:
-                raise ValueError("AvgPool: `divisor_override` (=0) must not be 0")
+                raise ValueError("`divisor_override` (=0) must not be 0")
         self.divisor_override = divisor_override
 
     def __call__(

@@ -5,11 +5,13 @@ from typing import Any
 from jaxtyping import Array, Float, Num
 
 from jaxcnn import functional
-from jaxcnn.functional.pool_norms import checked_norm_order
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.nn.pool import WindowPool
 
 
+@named_module
 class LogSumExpPool(WindowPool):
     """The logarithm of the sum of the exponentials of a window: `functional.logsumexp_pool`.
 
@@ -29,6 +31,7 @@ class LogSumExpPool(WindowPool):
         return functional.logsumexp_pool(inputs, **self._options())
 
 
+@named_module
 class LpPool(WindowPool):
     """The p-norm of each window, per channel: `functional.lp_pool`.
 
@@ -54,7 +57,7 @@ class LpPool(WindowPool):
         padding: Padding = "VALID",
         **options: Any,
     ):
-        self.norm_order = checked_norm_order("LpPool", norm_order)
+        self.norm_order = checks.norm_order(norm_order)
         super().__init__(window_shape, strides, padding, **options)
 
     def __call__(

@@ -6,12 +6,13 @@ from flax import nnx
 from jaxtyping import Array, Float, Num
 
 from jaxcnn import functional, geometry
-from jaxcnn.functional import _arguments as _arrays
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.nn import _arguments
 from jaxcnn.nn.pool import WindowPool
 
 
+@named_module
 class StochasticPool(nnx.Module):
     """Draws one element of each window by its share of the sum: `functional.stochastic_pool`.
 
@@ -52,17 +53,16 @@ class StochasticPool(nnx.Module):
         rng_collection: str = "dropout",
         rngs: nnx.Rngs,
     ):
-        name = "StochasticPool"
-        self.window_shape = geometry.axes_tuple(name, "window_shape", window_shape)
+        self.window_shape = geometry.axes_tuple("window_shape", window_shape)
         rank = len(self.window_shape)
-        self.strides = _arguments.per_axis(name, "strides", strides, rank)
-        self.window_dilation = geometry.per_axis(name, "window_dilation", window_dilation, rank)
-        self.padding = _arguments.padding(
-            name, padding, self.window_shape, self.window_dilation, fills=(), crop=False
+        self.strides = checks.per_axis("strides", strides, rank)
+        self.window_dilation = geometry.per_axis("window_dilation", window_dilation, rank)
+        self.padding = checks.padding(
+            padding, self.window_shape, self.window_dilation, fills=(), crop=False
         )
-        self.ceil_mode = _arrays.flag(name, "ceil_mode", ceil_mode)
-        self.deterministic = _arrays.flag(name, "deterministic", deterministic)
-        self.rngs = _stream(name, rngs, rng_collection)
+        self.ceil_mode = checks.flag("ceil_mode", ceil_mode)
+        self.deterministic = checks.flag("deterministic", deterministic)
+        self.rngs = _stream(rngs, rng_collection)
 
     def __call__(
         self, inputs: Float[Array, "*batch_and_spatial channels"]
@@ -91,6 +91,7 @@ class StochasticPool(nnx.Module):
             self.deterministic = deterministic
 
 
+@named_module
 class FractionalMaxPool(nnx.Module):
     """The largest of windows at random steps: `functional.fractional_max_pool`.
 
@@ -122,15 +123,14 @@ class FractionalMaxPool(nnx.Module):
         rng_collection: str = "dropout",
         rngs: nnx.Rngs,
     ):
-        name = type(self).__name__
-        self.window_shape = geometry.axes_tuple(name, "window_shape", window_shape)
-        self.output_shape = geometry.axes_tuple(name, "output_shape", output_shape)
+        self.window_shape = geometry.axes_tuple("window_shape", window_shape)
+        self.output_shape = geometry.axes_tuple("output_shape", output_shape)
         if len(self.output_shape) != len(self.window_shape):
             raise ValueError(
-                f"{name}: `output_shape` (={self.output_shape}) must have as many entries as "
+                f"`output_shape` (={self.output_shape}) must have as many entries as "
                 f"`window_shape` (={self.window_shape})"
             )
-        self.rngs = _stream(name, rngs, rng_collection)
+        self.rngs = _stream(rngs, rng_collection)
 
     def __call__(self, inputs: Num[Array, "*batch_and_spatial channels"]) -> Any:
         """Pools `(*batch, *spatial, channels)` to `(*batch, *output_shape, channels)`."""
@@ -139,6 +139,7 @@ class FractionalMaxPool(nnx.Module):
         )
 
 
+@named_module
 class FractionalMaxPoolWithIndices(FractionalMaxPool):
     """`FractionalMaxPool` that also says where: `functional.fractional_max_pool_with_indices`.
 
@@ -160,11 +161,9 @@ class FractionalMaxPoolWithIndices(FractionalMaxPool):
         )
 
 
-def _stream(module: str, rngs: Any, rng_collection: Any) -> Any:
+def _stream(rngs: Any, rng_collection: Any) -> Any:
     """A stream of keys for the module alone."""
     if not isinstance(rng_collection, str):
-        raise TypeError(
-            f"{module}: `rng_collection` (={rng_collection!r}) must be the name of a stream"
-        )
-    _arguments.rngs(module, rngs, rng_collection)
+        raise TypeError(f"`rng_collection` (={rng_collection!r}) must be the name of a stream")
+    checks.rngs(rngs, rng_collection)
     return rngs[rng_collection].fork()

@@ -6,10 +6,12 @@ from flax import nnx
 from jaxtyping import Array, Num
 
 from jaxcnn import functional, geometry
-from jaxcnn.functional import _arguments as _arrays
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry.field import sees_everything
 
 
+@named_module
 class SpatialPyramidPool(nnx.Module):
     """Pools to grids of several sizes and joins them: `functional.spatial_pyramid_pool`.
 
@@ -28,13 +30,12 @@ class SpatialPyramidPool(nnx.Module):
     """
 
     def __init__(self, levels: Sequence[tuple[int, ...]], *, reducer: str = "max"):
-        name = "SpatialPyramidPool"
         if not isinstance(levels, Sequence) or isinstance(levels, str):
-            raise TypeError(f"{name}: `levels` (={levels!r}) must be a tuple of tuples of ints")
+            raise TypeError(f"`levels` (={levels!r}) must be a tuple of tuples of ints")
         if not levels:
-            raise ValueError(f"{name}: `levels` (={levels!r}) must name at least one grid")
-        self.levels = tuple(geometry.axes_tuple(name, "levels", level) for level in levels)
-        self.reducer = _arrays.choice(name, "reducer", reducer, ("max", "avg"))
+            raise ValueError(f"`levels` (={levels!r}) must name at least one grid")
+        self.levels = tuple(geometry.axes_tuple("levels", level) for level in levels)
+        self.reducer = checks.choice("reducer", reducer, ("max", "avg"))
 
     def __call__(
         self, inputs: Num[Array, "*batch_and_spatial channels"]

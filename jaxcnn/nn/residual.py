@@ -10,9 +10,9 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry
-from jaxcnn.functional import _arguments as _arrays
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry.field import After, Field
-from jaxcnn.nn import _arguments
 from jaxcnn.nn.block import ConvBlock
 from jaxcnn.nn.chain import Activation, Chain, Layer
 from jaxcnn.nn.norm import batch_norm
@@ -20,6 +20,7 @@ from jaxcnn.nn.norm import batch_norm
 HE_INIT = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
+@named_module
 class ResidualBlock(nnx.Module):
     """What residual blocks have in common: outputs = activation(branch(x) + shortcut(x)).
 
@@ -71,17 +72,14 @@ class ResidualBlock(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        name = type(self).__name__
-        self.in_features = _arguments.features(name, "in_features", in_features)
-        self.features = _arguments.features(name, "features", features)
+        self.in_features = checks.features("in_features", in_features)
+        self.features = checks.features("features", features)
         self.out_features = self.features * self.expansion
-        self.strides = geometry.whole_number(name, "strides", strides, 1)
-        self.rank = geometry.whole_number(name, "rank", rank, 1)
-        self.kernel_dilation = geometry.whole_number(name, "kernel_dilation", kernel_dilation, 1)
-        self.feature_group_count = _arguments.groups(
-            name, feature_group_count, features=self.features
-        )
-        _arrays.choice(name, "shortcut", shortcut, ("conv", "pad"))
+        self.strides = geometry.whole_number("strides", strides, 1)
+        self.rank = geometry.whole_number("rank", rank, 1)
+        self.kernel_dilation = geometry.whole_number("kernel_dilation", kernel_dilation, 1)
+        self.feature_group_count = checks.groups(feature_group_count, features=self.features)
+        checks.choice("shortcut", shortcut, ("conv", "pad"))
         options: dict[str, Any] = dict(
             norm=norm,
             activation=activation,
@@ -93,10 +91,10 @@ class ResidualBlock(nnx.Module):
         self.activation = Activation(activation)
         self.branch = self._make_branch(options)
         self.shortcut = self._make_shortcut(shortcut, options)
-        if _arrays.flag(name, "zero_init", zero_init):
+        if checks.flag("zero_init", zero_init):
             scale = getattr(self._last_norm(), "scale", None)
             if scale is None:
-                raise ValueError(f"{name}: `zero_init` needs a `norm` with a scale")
+                raise ValueError("`zero_init` needs a `norm` with a scale")
             scale[...] = jnp.zeros_like(scale[...])
 
     def _make_branch(self, options: dict[str, Any]) -> Chain:
@@ -135,8 +133,7 @@ class ResidualBlock(nnx.Module):
         self, inputs: Num[Array, "*batch_and_spatial in_features"]
     ) -> Inexact[Array, "*batch_and_out out_features"]:
         """Takes `(*batch, *spatial, in_features)` to `(*batch, *out, out_features)`."""
-        name = type(self).__name__
-        inputs = _arguments.inputs(name, inputs, self.rank, self.in_features)
+        inputs = checks.inputs(inputs, self.rank, self.in_features)
         straight = inputs if self.shortcut is None else self.shortcut(inputs)  # type: ignore[operator]
         outputs = self.branch(inputs)
         outputs = outputs + straight.astype(outputs.dtype)
@@ -223,6 +220,7 @@ class PreActivationBlock(ResidualBlock):
         return super()._make_shortcut(kind, {**options, "norm": None, "use_bias": False})
 
 
+@named_module
 class PaddedShortcut(nnx.Module):
     """Every stride-th pixel, with channels of zeros on both sides: a shortcut without parameters.
 
@@ -244,7 +242,7 @@ class PaddedShortcut(nnx.Module):
     def __init__(self, in_features: int, out_features: int, strides: int, rank: int = 2):
         if out_features < in_features:
             raise ValueError(
-                f"PaddedShortcut: `out_features` (={out_features}) must be at least `in_features` "
+                f"`out_features` (={out_features}) must be at least `in_features` "
                 f"(={in_features}); use shortcut='conv'"
             )
         self.more = out_features - in_features

@@ -9,15 +9,16 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import functional, geometry
-from jaxcnn.functional import _arguments as _arrays
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.geometry.field import After, Field
 from jaxcnn.lowering import resize
 from jaxcnn.lowering.problem import Precision
-from jaxcnn.nn import _arguments
 from jaxcnn.nn._layer import ConvLayer
 
 
+@named_module
 class ResizeConv(ConvLayer):
     """Upsamples and convolves, without a transposed convolution's checkerboard.
 
@@ -68,8 +69,8 @@ class ResizeConv(ConvLayer):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = None,
-        kernel_init: Callable[..., Any] = _arguments.KERNEL_INIT,
-        bias_init: Callable[..., Any] = _arguments.BIAS_INIT,
+        kernel_init: Callable[..., Any] = checks.KERNEL_INIT,
+        bias_init: Callable[..., Any] = checks.BIAS_INIT,
         rngs: nnx.Rngs,
     ):
         super().__init__(
@@ -85,8 +86,8 @@ class ResizeConv(ConvLayer):
             precision=precision,
             rngs=rngs,
         )
-        self.scale = geometry.per_axis("ResizeConv", "scale", scale, len(self.kernel_size))
-        self.method = _arrays.choice("ResizeConv", "method", method, resize.METHODS)
+        self.scale = geometry.per_axis("scale", scale, len(self.kernel_size))
+        self.method = checks.choice("method", method, resize.METHODS)
         shape = (*self.kernel_size, self.in_features, self.out_features)
         self.kernel = nnx.Param(self._draw("kernel_init", kernel_init, shape, rngs))
         self.bias = self._draw_bias(bias_init, (self.out_features,), rngs)

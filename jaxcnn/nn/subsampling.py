@@ -11,12 +11,14 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import functional
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.dtypes import spread
-from jaxcnn.nn import _arguments
 from jaxcnn.nn.pool import WindowPool
 
 
+@named_module
 class Subsampling(WindowPool):
     """Adds up each window, times a coefficient, plus a bias, both learnt per channel.
 
@@ -59,18 +61,18 @@ class Subsampling(WindowPool):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         coefficient_init: Callable[..., Any] | None = None,
-        bias_init: Callable[..., Any] = _arguments.BIAS_INIT,
+        bias_init: Callable[..., Any] = checks.BIAS_INIT,
         rngs: nnx.Rngs,
     ):
         super().__init__(window_shape, window_shape if strides is None else strides, padding)
-        self.features = _arguments.features("Subsampling", "features", features)
-        _arguments.dtypes("Subsampling", dtype, param_dtype)
+        self.features = checks.features("features", features)
+        checks.dtypes(dtype, param_dtype)
         self.dtype, self.param_dtype = dtype, param_dtype
-        _arguments.rngs("Subsampling", rngs)
+        checks.rngs(rngs)
         if coefficient_init is None:
             coefficient_init = nnx.initializers.constant(1 / math.prod(self.window_shape))
-        _arguments.function("Subsampling", "coefficient_init", coefficient_init)
-        _arguments.function("Subsampling", "bias_init", bias_init)
+        checks.function("coefficient_init", coefficient_init)
+        checks.function("bias_init", bias_init)
         self.coefficient = nnx.Param(coefficient_init(rngs.params(), (features,), param_dtype))
         self.bias = nnx.Param(bias_init(rngs.params(), (features,), param_dtype))
 
@@ -78,7 +80,7 @@ class Subsampling(WindowPool):
         self, inputs: Num[Array, "*batch_and_spatial features"]
     ) -> Inexact[Array, "*batch_and_out features"]:
         """Pools `(*batch, *spatial, features)` to `(*batch, *out, features)`."""
-        inputs = _arguments.inputs("Subsampling", inputs, len(self.window_shape), self.features)
+        inputs = checks.inputs(inputs, len(self.window_shape), self.features)
         inputs, coefficient, bias = dtypes.promote_dtype(
             (inputs, self.coefficient[...], self.bias[...]), dtype=self.dtype
         )

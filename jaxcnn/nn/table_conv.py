@@ -12,12 +12,14 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import functional, geometry
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision
-from jaxcnn.nn import _arguments
 from jaxcnn.nn._layer import ConvLayer, array_of, with_array
 
 
+@named_module
 class TableConv(ConvLayer):
     """Convolution over the pairs of features that `connections` lists, as in C3 of LeNet-5.
 
@@ -71,11 +73,11 @@ class TableConv(ConvLayer):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = None,
-        kernel_init: Callable[..., Any] = _arguments.KERNEL_INIT,
-        bias_init: Callable[..., Any] = _arguments.BIAS_INIT,
+        kernel_init: Callable[..., Any] = checks.KERNEL_INIT,
+        bias_init: Callable[..., Any] = checks.BIAS_INIT,
         rngs: nnx.Rngs,
     ):
-        inside = _arguments.features("TableConv", "in_features", in_features)
+        inside = checks.features("in_features", in_features)
         self.connections = _table(connections, inside)
         super().__init__(
             inside,
@@ -126,7 +128,7 @@ def _dense(
 
 def _table(connections: Any, in_features: int) -> tuple[tuple[int, ...], ...]:
     """The table with its entries checked."""
-    label = "TableConv: `connections`"
+    label = "`connections`"
     try:
         rows = tuple(tuple(row) for row in connections)
     except TypeError:
@@ -138,8 +140,7 @@ def _table(connections: Any, in_features: int) -> tuple[tuple[int, ...], ...]:
             f"{label} must name at least one input feature for each output; received {rows}"
         )
     table = tuple(
-        tuple(geometry.whole_number("TableConv", "connections", entry, 0) for entry in row)
-        for row in rows
+        tuple(geometry.whole_number("connections", entry, 0) for entry in row) for row in rows
     )
     for output, row in enumerate(table):
         if max(row) >= in_features or len(set(row)) < len(row):

@@ -4,11 +4,13 @@ from flax import nnx
 from jaxtyping import Array, Int32, Integer, Num
 
 from jaxcnn import functional, geometry
+from jaxcnn._checks import modules as checks
+from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.nn import _arguments
 from jaxcnn.nn.pool import WindowPool
 
 
+@named_module
 class MaxPoolWithIndices(WindowPool):
     """`MaxPool` that also says where: `functional.max_pool_with_indices`.
 
@@ -33,6 +35,7 @@ class MaxPoolWithIndices(WindowPool):
         return functional.max_pool_with_indices(inputs, **options)
 
 
+@named_module
 class MaxUnpool(nnx.Module):
     """Puts every element where its maximum was, zeros elsewhere: `functional.max_unpool`.
 
@@ -61,14 +64,12 @@ class MaxUnpool(nnx.Module):
         *,
         window_dilation: IntPerAxis = 1,
     ):
-        self.window_shape = geometry.axes_tuple("MaxUnpool", "window_shape", window_shape)
+        self.window_shape = geometry.axes_tuple("window_shape", window_shape)
         rank = len(self.window_shape)
-        self.strides = _arguments.per_axis("MaxUnpool", "strides", strides, rank)
-        self.window_dilation = geometry.per_axis(
-            "MaxUnpool", "window_dilation", window_dilation, rank
-        )
-        self.padding = _arguments.padding(
-            "MaxUnpool", padding, self.window_shape, self.window_dilation, fills=(), crop=False
+        self.strides = checks.per_axis("strides", strides, rank)
+        self.window_dilation = geometry.per_axis("window_dilation", window_dilation, rank)
+        self.padding = checks.padding(
+            padding, self.window_shape, self.window_dilation, fills=(), crop=False
         )
 
     def __call__(

@@ -22,7 +22,6 @@ def as_float(array: np.ndarray) -> np.ndarray:
 
 
 def lay_windows(
-    function: str,
     inputs: np.ndarray,
     kernel_size: tuple[int, ...],
     *,
@@ -39,12 +38,9 @@ def lay_windows(
     """
     rank = len(kernel_size)
     x = flatten_batch(as_float(inputs), rank)
-    dilation = geometry.per_axis(function, "kernel_dilation", kernel_dilation, rank)
-    padding, mode = geometry.fill_and_amounts(
-        function, padding, padding_mode, kernel_size, dilation
-    )
+    dilation = geometry.per_axis("kernel_dilation", kernel_dilation, rank)
+    padding, mode = geometry.fill_and_amounts(padding, padding_mode, kernel_size, dilation)
     windows = geometry.windows(
-        function,
         x.shape[1:-1],
         kernel_size,
         strides=strides,

@@ -14,7 +14,6 @@ PADDING_MODES = ("identity", *geometry.PADDING_MODES)
 
 
 def windowed(
-    function: str,
     inputs: np.ndarray,
     window_shape: tuple[int, ...],
     strides,
@@ -28,12 +27,11 @@ def windowed(
     Returns the array, the windows, the fill of the padding and the batch axes.
     """
     if padding_mode not in PADDING_MODES:
-        raise ValueError(f"{function}: `padding_mode` (={padding_mode!r}) is none of its fills")
-    window_shape = geometry.axes_tuple(function, "window_shape", window_shape)
+        raise ValueError(f"`padding_mode` (={padding_mode!r}) is none of its fills")
+    window_shape = geometry.axes_tuple("window_shape", window_shape)
     rank = len(window_shape)
     x = _taps.flatten_batch(_taps.as_float(inputs), rank)
     windows = geometry.windows(
-        function,
         x.shape[1:-1],
         window_shape,
         strides=1 if strides is None else strides,

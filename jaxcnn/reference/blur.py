@@ -5,10 +5,12 @@ import math
 import numpy as np
 
 from jaxcnn import geometry
+from jaxcnn._checks.naming import named
 from jaxcnn.geometry import IntPerAxis, Padding, Windows
 from jaxcnn.reference import _taps
 
 
+@named
 def blur_pool(
     inputs: np.ndarray,
     window_shape: tuple[int, ...],
@@ -41,6 +43,7 @@ def blur_pool(
     return _taps.restore_batch(out, _taps.batch_shape(inputs, windows.rank))
 
 
+@named
 def blur_pool_vjp(
     cotangent: np.ndarray,
     inputs: np.ndarray,
@@ -83,7 +86,7 @@ def _prepare(inputs, window_shape, strides, padding) -> tuple[np.ndarray, Window
         padding = tuple(((k - 1) // 2, k // 2) for k in window_shape)
     strides = 1 if strides is None else strides
     sizes = x.shape[1:-1]
-    return x, geometry.windows("blur_pool", sizes, window_shape, strides=strides, padding=padding)
+    return x, geometry.windows(sizes, window_shape, strides=strides, padding=padding)
 
 
 def _weight(tap: tuple[int, ...], window_shape: tuple[int, ...]) -> float:

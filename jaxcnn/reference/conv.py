@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from jaxcnn._checks.naming import named
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.reference import _taps
 
 
+@named
 def conv(
     inputs: np.ndarray,
     kernel: np.ndarray,
@@ -42,7 +44,6 @@ def conv(
     """
     kernel = _taps.as_float(kernel)
     x, windows, mode = _taps.lay_windows(
-        "conv",
         inputs,
         kernel.shape[:-2],
         strides=strides,
@@ -67,6 +68,7 @@ def conv(
     return _taps.restore_batch(out, _taps.batch_shape(inputs, windows.rank))
 
 
+@named
 def conv_vjp(
     cotangent: np.ndarray,
     inputs: np.ndarray,
@@ -130,7 +132,6 @@ def conv_vjp(
     """
     kernel = _taps.as_float(kernel)
     x, windows, mode = _taps.lay_windows(
-        "conv",
         inputs,
         kernel.shape[:-2],
         strides=strides,

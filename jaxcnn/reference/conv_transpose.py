@@ -3,10 +3,12 @@
 import numpy as np
 
 from jaxcnn import geometry
+from jaxcnn._checks.naming import named
 from jaxcnn.geometry import IntPerAxis, Padding, Windows
 from jaxcnn.reference import _taps
 
 
+@named
 def conv_transpose(
     inputs: np.ndarray,
     kernel: np.ndarray,
@@ -66,6 +68,7 @@ def conv_transpose(
     return _taps.restore_batch(out, batch)
 
 
+@named
 def conv_transpose_vjp(
     cotangent: np.ndarray,
     inputs: np.ndarray,
@@ -151,11 +154,10 @@ def _prepare(
     """Flattens the batch, brings the kernel to the form w and works out where it lies."""
     x, w = _taps.as_float(inputs), _taps.as_float(kernel)
     rank = w.ndim - 2
-    _, mode = geometry.fill_and_amounts("conv_transpose", padding, padding_mode, (), ())
+    _, mode = geometry.fill_and_amounts(padding, padding_mode, (), ())
     if isinstance(padding, str) and padding.upper() == "CIRCULAR":
         padding = "SAME_LOWER" if transpose_kernel else "SAME"
     windows = geometry.transposed_windows(
-        "conv_transpose",
         np.shape(inputs)[np.ndim(inputs) - rank - 1 : -1],
         w.shape[:-2],
         strides=strides,

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from jaxcnn._checks.naming import named
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.reference import _taps
 
 Corner = tuple[tuple[int, ...], float, tuple[float, ...]]
 
 
+@named
 def deform_conv(
     inputs: np.ndarray,
     kernel: np.ndarray,
@@ -71,6 +73,7 @@ def deform_conv(
     return _taps.restore_batch(out, _taps.batch_shape(x, kernel.ndim - 2))
 
 
+@named
 def deform_conv_vjp(
     cotangent: np.ndarray,
     inputs: np.ndarray,
@@ -166,7 +169,7 @@ def _prepare(x, kernel, offsets, mask, groups: int, options: dict):
       without one; and where each tap lies before it is moved, (*out, taps, axes).
     """
     kernel_size = kernel.shape[:-2]
-    flat, windows, _ = _taps.lay_windows("deform_conv", x, kernel_size, **options)
+    flat, windows, _ = _taps.lay_windows(x, kernel_size, **options)
     rank, out_shape, taps = windows.rank, windows.output_shape, math.prod(kernel_size)
     shape = (len(flat), *out_shape, groups, taps)
     moves = np.asarray(offsets, np.float64).reshape((*shape, rank))

@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from jaxcnn._checks.naming import named
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.reference import _taps
 
 
+@named
 def depthwise_conv(
     inputs: np.ndarray,
     kernel: np.ndarray,
@@ -40,7 +42,6 @@ def depthwise_conv(
     """
     kernel = _taps.as_float(kernel)
     x, windows, mode = _taps.lay_windows(
-        "depthwise_conv",
         inputs,
         kernel.shape[:-2],
         strides=strides,
@@ -61,6 +62,7 @@ def depthwise_conv(
     return _taps.restore_batch(out, _taps.batch_shape(inputs, windows.rank))
 
 
+@named
 def depthwise_conv_vjp(
     cotangent: np.ndarray,
     inputs: np.ndarray,
@@ -109,7 +111,6 @@ def depthwise_conv_vjp(
     """
     kernel = _taps.as_float(kernel)
     x, windows, mode = _taps.lay_windows(
-        "depthwise_conv",
         inputs,
         kernel.shape[:-2],
         strides=strides,
@@ -137,6 +138,7 @@ def depthwise_conv_vjp(
     return d_inputs, d_kernel, d_bias
 
 
+@named
 def separable_conv(
     inputs: np.ndarray,
     depthwise_kernel: np.ndarray,
@@ -164,6 +166,7 @@ def separable_conv(
     return out if bias is None else out + _taps.as_float(bias)
 
 
+@named
 def separable_conv_vjp(
     cotangent: np.ndarray,
     inputs: np.ndarray,

@@ -3,9 +3,11 @@
 import numpy as np
 
 from jaxcnn import geometry
+from jaxcnn._checks.naming import named
 from jaxcnn.reference import _taps
 
 
+@named
 def dilate(inputs: np.ndarray, rate: tuple[int, ...]) -> np.ndarray:
     """Puts `rate` - 1 zeros between neighbouring pixels: out[i*r] = inputs[i], 0 elsewhere.
 
@@ -25,6 +27,7 @@ def dilate(inputs: np.ndarray, rate: tuple[int, ...]) -> np.ndarray:
     return out
 
 
+@named
 def dilate_vjp(
     cotangent: np.ndarray, inputs: np.ndarray, rate: tuple[int, ...]
 ) -> tuple[np.ndarray]:

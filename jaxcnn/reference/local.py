@@ -4,10 +4,12 @@ import itertools
 
 import numpy as np
 
+from jaxcnn._checks.naming import named
 from jaxcnn.geometry import IntPerAxis, Padding, Windows
 from jaxcnn.reference import _taps
 
 
+@named
 def conv_local(
     inputs: np.ndarray,
     kernel: np.ndarray,
@@ -40,7 +42,6 @@ def conv_local(
     """
     kernel = _taps.as_float(kernel)
     x, windows, mode = _taps.lay_windows(
-        "conv_local",
         inputs,
         kernel.shape[kernel.ndim // 2 - 1 : -2],
         strides=strides,
@@ -61,6 +62,7 @@ def conv_local(
     return _taps.restore_batch(out, _taps.batch_shape(inputs, windows.rank))
 
 
+@named
 def conv_local_vjp(
     cotangent: np.ndarray,
     inputs: np.ndarray,
@@ -105,7 +107,6 @@ def conv_local_vjp(
     """
     kernel = _taps.as_float(kernel)
     x, windows, mode = _taps.lay_windows(
-        "conv_local",
         inputs,
         kernel.shape[kernel.ndim // 2 - 1 : -2],
         strides=strides,

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from jaxcnn import geometry
+from jaxcnn._checks.naming import named
 from jaxcnn.geometry import IntPerAxis, Padding, Windows
 from jaxcnn.reference import _taps
 
 Index = tuple[int, ...]
 
 
+@named
 def grey_dilation(
     inputs: np.ndarray,
     kernel: np.ndarray,
@@ -42,6 +44,7 @@ def grey_dilation(
     return _taps.restore_batch(out, _taps.batch_shape(inputs, windows.rank))
 
 
+@named
 def grey_dilation_vjp(
     cotangent: np.ndarray,
     inputs: np.ndarray,
@@ -89,6 +92,7 @@ def grey_dilation_vjp(
     return d_inputs.reshape(np.shape(inputs)), d_kernel
 
 
+@named
 def grey_erosion(
     inputs: np.ndarray,
     kernel: np.ndarray,
@@ -122,6 +126,7 @@ def grey_erosion(
     )
 
 
+@named
 def grey_erosion_vjp(
     cotangent: np.ndarray,
     inputs: np.ndarray,
@@ -172,7 +177,6 @@ def _prepare(
     rank = kernel.ndim - 1
     x = _taps.flatten_batch(x, rank)
     windows = geometry.windows(
-        "grey_dilation",
         x.shape[1:-1],
         kernel.shape[:-1],
         strides=strides,

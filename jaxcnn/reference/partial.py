@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from jaxcnn._checks.naming import named
 from jaxcnn.reference import _taps
 from jaxcnn.reference.conv import conv, conv_vjp
 
 
+@named
 def partial_conv(
     inputs: np.ndarray,
     kernel: np.ndarray,
@@ -49,6 +51,7 @@ def partial_conv(
     return np.where(valid, outputs, 0), valid.astype(np.asarray(mask).dtype)
 
 
+@named
 def partial_conv_vjp(
     cotangent: np.ndarray,
     inputs: np.ndarray,
@@ -108,7 +111,7 @@ def _prepare(
     rank, features = len(kernel_size), np.shape(kernel)[-1]
     m = np.asarray(mask) != 0
     x = np.where(m, _taps.as_float(inputs), 0)
-    flat, windows, mode = _taps.lay_windows("partial_conv", m, kernel_size, **geometry)
+    flat, windows, mode = _taps.lay_windows(m, kernel_size, **geometry)
     padded = _taps.dilate_and_pad(flat, windows, mode)
     count = sum(padded[where] for _, where in _taps.taps(windows))
     count = _taps.restore_batch(np.asarray(count), _taps.batch_shape(m, rank))

@@ -3,10 +3,12 @@
 import numpy as np
 
 from jaxcnn import geometry
+from jaxcnn._checks.naming import named
 from jaxcnn.geometry import IntPerAxis, Padding, Windows
 from jaxcnn.reference import _taps
 
 
+@named
 def unfold(
     inputs: np.ndarray,
     window_shape: tuple[int, ...],
@@ -31,7 +33,7 @@ def unfold(
     rank = len(window_shape)
     x = _taps.as_float(inputs)
     batch, sizes = x.shape[: x.ndim - rank - 1], x.shape[x.ndim - rank - 1 : -1]
-    windows = _windows("unfold", sizes, window_shape, strides, padding, window_dilation)
+    windows = _windows(sizes, window_shape, strides, padding, window_dilation)
     padded = _taps.dilate_and_pad(_taps.flatten_batch(x, rank), windows)
     shape = (len(padded), *windows.output_shape, *window_shape, x.shape[-1])
     out = np.zeros(shape, x.dtype)
@@ -40,6 +42,7 @@ def unfold(
     return _taps.restore_batch(out, batch)
 
 
+@named
 def unfold_vjp(
     cotangent: np.ndarray,
     inputs: np.ndarray,
@@ -74,6 +77,7 @@ def unfold_vjp(
     return (gradient,)
 
 
+@named
 def fold(
     patches: np.ndarray,
     output_shape: tuple[int, ...],
@@ -96,7 +100,7 @@ def fold(
     rank = len(output_shape)
     p = _taps.as_float(patches)
     batch, window_shape = p.shape[: p.ndim - 2 * rank - 1], p.shape[-1 - rank : -1]
-    windows = _windows("fold", output_shape, window_shape, strides, padding, window_dilation)
+    windows = _windows(output_shape, window_shape, strides, padding, window_dilation)
     p = _taps.flatten_batch(p, 2 * rank)
     padded = np.zeros((len(p), *windows.padded().sizes, p.shape[-1]), p.dtype)
     for tap, where in _taps.taps(windows):
@@ -104,6 +108,7 @@ def fold(
     return _taps.restore_batch(_taps.dilate_and_pad_vjp(padded, windows), batch)
 
 
+@named
 def fold_vjp(
     cotangent: np.ndarray,
     patches: np.ndarray,
@@ -139,10 +144,9 @@ def fold_vjp(
     return (gradient,)
 
 
-def _windows(function, sizes, window_shape, strides, padding, window_dilation) -> Windows:
+def _windows(sizes, window_shape, strides, padding, window_dilation) -> Windows:
     """Works out where the windows lie."""
     return geometry.windows(
-        function,
         sizes,
         window_shape,
         strides=strides,

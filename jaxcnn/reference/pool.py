@@ -13,11 +13,13 @@ share of that element. Channels and batch never mix.
 import numpy as np
 
 from jaxcnn import geometry
+from jaxcnn._checks.naming import named
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.reference._taps import restore_batch
 from jaxcnn.reference._windows import read, reduce_windows, reduce_windows_vjp, windowed
 
 
+@named
 def max_pool(
     inputs: np.ndarray,
     window_shape: tuple[int, ...],
@@ -46,7 +48,7 @@ def max_pool(
       `(*batch, *out, channels)` in float64.
     """
     x, windows, mode, batch = _extreme(
-        "max_pool", inputs, window_shape, strides, padding, padding_mode, window_dilation, ceil_mode
+        inputs, window_shape, strides, padding, padding_mode, window_dilation, ceil_mode
     )
 
     def largest(place, pixels):
@@ -56,6 +58,7 @@ def max_pool(
     return restore_batch(reduce_windows(x, windows, mode, largest), batch)
 
 
+@named
 def max_pool_vjp(
     cotangent: np.ndarray,
     inputs: np.ndarray,
@@ -92,7 +95,7 @@ def max_pool_vjp(
       The gradient of the inputs, in a tuple.
     """
     x, windows, mode, _ = _extreme(
-        "max_pool", inputs, window_shape, strides, padding, padding_mode, window_dilation, ceil_mode
+        inputs, window_shape, strides, padding, padding_mode, window_dilation, ceil_mode
     )
 
     def shares(place, pixels):
@@ -102,6 +105,7 @@ def max_pool_vjp(
     return (gradient.reshape(np.shape(inputs)),)
 
 
+@named
 def min_pool(inputs: np.ndarray, *args, **options) -> np.ndarray:
     """Takes the smallest element of each window: min over u of x[u] = -max over u of -x[u].
 
@@ -115,6 +119,7 @@ def min_pool(inputs: np.ndarray, *args, **options) -> np.ndarray:
     return -max_pool(-np.asarray(inputs, np.float64), *args, **options)
 
 
+@named
 def min_pool_vjp(cotangent: np.ndarray, inputs: np.ndarray, *args, **options) -> tuple[np.ndarray]:
     """Pulls the cotangent of `min_pool` back to the inputs.
 
@@ -135,6 +140,7 @@ def min_pool_vjp(cotangent: np.ndarray, inputs: np.ndarray, *args, **options) ->
     return max_pool_vjp(cotangent, -np.asarray(inputs, np.float64), *args, **options)
 
 
+@named
 def avg_pool(
     inputs: np.ndarray,
     window_shape: tuple[int, ...],
@@ -169,7 +175,7 @@ def avg_pool(
       `(*batch, *out, channels)` in float64.
     """
     x, windows, mode, batch = windowed(
-        "avg_pool", inputs, window_shape, strides, padding, padding_mode, window_dilation, ceil_mode
+        inputs, window_shape, strides, padding, padding_mode, window_dilation, ceil_mode
     )
 
     mode = "zeros" if mode == "identity" else mode
@@ -180,6 +186,7 @@ def avg_pool(
     return restore_batch(reduce_windows(x, windows, mode, average), batch)
 
 
+@named
 def avg_pool_vjp(
     cotangent: np.ndarray,
     inputs: np.ndarray,
@@ -215,7 +222,7 @@ def avg_pool_vjp(
       The gradient of the inputs, in a tuple.
     """
     x, windows, mode, _ = windowed(
-        "avg_pool", inputs, window_shape, strides, padding, padding_mode, window_dilation, ceil_mode
+        inputs, window_shape, strides, padding, padding_mode, window_dilation, ceil_mode
     )
 
     mode = "zeros" if mode == "identity" else mode
@@ -228,6 +235,7 @@ def avg_pool_vjp(
     return (gradient.reshape(np.shape(inputs)),)
 
 
+@named
 def sum_pool(inputs: np.ndarray, *args, **options) -> np.ndarray:
     """Adds up each window: the average with 1 as divisor.
 
@@ -241,6 +249,7 @@ def sum_pool(inputs: np.ndarray, *args, **options) -> np.ndarray:
     return avg_pool(inputs, *args, **options, divisor_override=1)
 
 
+@named
 def sum_pool_vjp(cotangent: np.ndarray, inputs: np.ndarray, *args, **options) -> tuple[np.ndarray]:
     """Pulls the cotangent of `sum_pool` back: dL/dx[u] = sum over the i that hold u of g[i].
 
@@ -255,14 +264,15 @@ def sum_pool_vjp(cotangent: np.ndarray, inputs: np.ndarray, *args, **options) ->
     return avg_pool_vjp(cotangent, inputs, *args, **options, divisor_override=1)
 
 
-def _extreme(function: str, inputs: np.ndarray, *options):
+def _extreme(inputs: np.ndarray, *options):
     """As `windowed`, and refuses a window of nothing."""
-    x, windows, mode, batch = windowed(function, inputs, *options)
+    x, windows, mode, batch = windowed(inputs, *options)
     if mode == "identity":
-        geometry.refuse_window_in_padding(function, windows)
+        geometry.refuse_window_in_padding(windows)
     return x, windows, mode, batch
 
 
+@named
 def first_largest(values: np.ndarray) -> np.ndarray:
     """Position along the first axis of the first NaN, else of the first maximum."""
     best = np.zeros(values.shape[1:], int)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from jaxcnn._checks.naming import named
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.reference import _taps
 from jaxcnn.reference._windows import at, pixels_by_window, read, windowed
@@ -12,6 +13,7 @@ Reducer = Callable[[np.ndarray, np.ndarray], np.ndarray]
 ReducerVjp = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
+@named
 def pool(
     inputs: np.ndarray,
     init: float,
@@ -40,7 +42,7 @@ def pool(
       `(*batch, *out, channels)` in float64.
     """
     x, windows, _, batch = windowed(
-        "pool", inputs, window_shape, strides, padding, window_dilation=window_dilation
+        inputs, window_shape, strides, padding, window_dilation=window_dilation
     )
     out = np.zeros((len(x), *windows.output_shape, x.shape[-1]), x.dtype)
     for place, pixels in pixels_by_window(windows, "zeros"):
@@ -48,6 +50,7 @@ def pool(
     return _taps.restore_batch(out, batch)
 
 
+@named
 def pool_vjp(
     cotangent: np.ndarray,
     inputs: np.ndarray,
@@ -85,7 +88,7 @@ def pool_vjp(
       The gradients of inputs and init.
     """
     x, windows, _, _ = windowed(
-        "pool", inputs, window_shape, strides, padding, window_dilation=window_dilation
+        inputs, window_shape, strides, padding, window_dilation=window_dilation
     )
     g = _taps.flatten_batch(_taps.as_float(cotangent), windows.rank)
     d_inputs, d_init = np.zeros_like(x), np.zeros(())

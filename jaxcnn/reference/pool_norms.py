@@ -6,12 +6,14 @@ and every gradient is the sum, over the windows that hold a pixel, of g[i] times
 
 import numpy as np
 
+from jaxcnn._checks.naming import named
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.reference._taps import restore_batch
 from jaxcnn.reference._windows import read, reduce_windows, reduce_windows_vjp, windowed
 from jaxcnn.reference.pool import first_largest
 
 
+@named
 def lp_pool(
     inputs: np.ndarray,
     norm_order: float,
@@ -40,7 +42,7 @@ def lp_pool(
       `(*batch, *out, channels)` in float64.
     """
     x, windows, mode, batch = windowed(
-        "lp_pool", inputs, window_shape, strides, padding, padding_mode, window_dilation, ceil_mode
+        inputs, window_shape, strides, padding, padding_mode, window_dilation, ceil_mode
     )
 
     def norm(place, pixels):
@@ -49,6 +51,7 @@ def lp_pool(
     return restore_batch(reduce_windows(x, windows, mode, norm), batch)
 
 
+@named
 def lp_pool_vjp(
     cotangent: np.ndarray,
     inputs: np.ndarray,
@@ -86,7 +89,7 @@ def lp_pool_vjp(
       The gradient of the inputs, in a tuple.
     """
     x, windows, mode, _ = windowed(
-        "lp_pool", inputs, window_shape, strides, padding, padding_mode, window_dilation, ceil_mode
+        inputs, window_shape, strides, padding, padding_mode, window_dilation, ceil_mode
     )
 
     def shares(place, pixels):
@@ -105,6 +108,7 @@ def lp_pool_vjp(
     return (gradient.reshape(np.shape(inputs)),)
 
 
+@named
 def logsumexp_pool(
     inputs: np.ndarray,
     window_shape: tuple[int, ...],
@@ -131,7 +135,6 @@ def logsumexp_pool(
       `(*batch, *out, channels)` in float64.
     """
     x, windows, mode, batch = windowed(
-        "logsumexp_pool",
         inputs,
         window_shape,
         strides,
@@ -147,6 +150,7 @@ def logsumexp_pool(
     return restore_batch(reduce_windows(x, windows, mode, log_sum), batch)
 
 
+@named
 def logsumexp_pool_vjp(
     cotangent: np.ndarray,
     inputs: np.ndarray,
@@ -181,7 +185,6 @@ def logsumexp_pool_vjp(
       The gradient of the inputs, in a tuple.
     """
     x, windows, mode, _ = windowed(
-        "logsumexp_pool",
         inputs,
         window_shape,
         strides,

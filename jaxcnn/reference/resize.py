@@ -3,11 +3,13 @@
 import numpy as np
 
 from jaxcnn import geometry
+from jaxcnn._checks.naming import named
 from jaxcnn.geometry import IntPerAxis
 from jaxcnn.reference import _taps
 from jaxcnn.reference.conv import conv, conv_vjp
 
 
+@named
 def resize_conv(
     inputs: np.ndarray,
     kernel: np.ndarray,
@@ -39,6 +41,7 @@ def resize_conv(
     return conv(z, kernel, bias, **options)
 
 
+@named
 def resize_conv_vjp(
     cotangent: np.ndarray,
     inputs: np.ndarray,
@@ -94,7 +97,7 @@ def _matrices(inputs, kernel, scale, resized_shape, method) -> list[tuple[int, n
     """The axis and the matrix R[i, p] of each upsampling."""
     first = np.ndim(inputs) - 1 - (np.ndim(kernel) - 2)
     sizes = np.shape(inputs)[first:-1]
-    resized = geometry.resized_sizes("resize_conv", sizes, scale, resized_shape)
+    resized = geometry.resized_sizes(sizes, scale, resized_shape)
     return [
         (axis, _weights(n, m, method))
         for axis, (n, m) in enumerate(zip(sizes, resized, strict=True), start=first)

@@ -6,11 +6,13 @@ weight of pixel a, T = the sum of w over W(i) its total, and g[i] = dL/d out[i] 
 
 import numpy as np
 
+from jaxcnn._checks.naming import named
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.reference._taps import flatten_batch, restore_batch
 from jaxcnn.reference._windows import at, read, reduce_windows, reduce_windows_vjp, windowed
 
 
+@named
 def stochastic_pool(
     inputs: np.ndarray,
     window_shape: tuple[int, ...],
@@ -43,7 +45,7 @@ def stochastic_pool(
       `(*batch, *out, channels)` in float64.
     """
     x, windows, mode, batch = windowed(
-        "stochastic_pool", inputs, window_shape, strides, padding,
+        inputs, window_shape, strides, padding,
         window_dilation=window_dilation, ceil_mode=ceil_mode,
     )  # fmt: skip
     u = None if samples is None else flatten_batch(np.asarray(samples), windows.rank)
@@ -57,6 +59,7 @@ def stochastic_pool(
     return restore_batch(reduce_windows(x, windows, mode, pooled), batch)
 
 
+@named
 def stochastic_pool_vjp(
     cotangent: np.ndarray,
     inputs: np.ndarray,
@@ -97,7 +100,7 @@ def stochastic_pool_vjp(
       The gradient of the inputs, in a tuple.
     """
     x, windows, mode, _ = windowed(
-        "stochastic_pool", inputs, window_shape, strides, padding,
+        inputs, window_shape, strides, padding,
         window_dilation=window_dilation, ceil_mode=ceil_mode,
     )  # fmt: skip
     u = None if samples is None else flatten_batch(np.asarray(samples), windows.rank)

@@ -3,12 +3,14 @@
 import numpy as np
 
 from jaxcnn import geometry
+from jaxcnn._checks.naming import named
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.reference import _taps
 from jaxcnn.reference._windows import at, pixels_by_window, read, windowed
 from jaxcnn.reference.pool import first_largest
 
 
+@named
 def max_pool_with_indices(
     inputs: np.ndarray,
     window_shape: tuple[int, ...],
@@ -37,7 +39,6 @@ def max_pool_with_indices(
       `(*batch, *out, channels)` in float64, and int32 of the same shape.
     """
     x, windows, mode, batch = windowed(
-        "max_pool_with_indices",
         inputs,
         window_shape,
         strides,
@@ -47,7 +48,7 @@ def max_pool_with_indices(
         ceil_mode,
     )
     if mode == "identity":
-        geometry.refuse_window_in_padding("max_pool_with_indices", windows)
+        geometry.refuse_window_in_padding(windows)
     out = np.zeros((len(x), *windows.output_shape, x.shape[-1]))
     indices = np.zeros(out.shape, np.int32)
     for place, pixels in pixels_by_window(windows, mode):
@@ -59,6 +60,7 @@ def max_pool_with_indices(
     return _taps.restore_batch(out, batch), _taps.restore_batch(indices, batch)
 
 
+@named
 def max_pool_with_indices_vjp(
     cotangent: np.ndarray, inputs: np.ndarray, window_shape: tuple[int, ...], *args, **options
 ) -> tuple[np.ndarray]:
@@ -88,6 +90,7 @@ def max_pool_with_indices_vjp(
     return (gradient.reshape(np.shape(inputs)),)
 
 
+@named
 def max_unpool(
     inputs: np.ndarray,
     indices: np.ndarray,
@@ -122,6 +125,7 @@ def max_unpool(
     return out.reshape((*batch, *spatial, x.shape[-1]))
 
 
+@named
 def max_unpool_vjp(
     cotangent: np.ndarray,
     inputs: np.ndarray,
@@ -173,7 +177,6 @@ def _unpool_arguments(
     rank = len(window_shape)
     x = _taps.flatten_batch(_taps.as_float(inputs), rank)
     spatial = geometry.unpooled_sizes(
-        "max_unpool",
         x.shape[1:-1],
         window_shape,
         strides=1 if strides is None else strides,

@@ -15,7 +15,7 @@ _MILLISECONDS = 700
 _PAUSE = 1800  # on the last step, before it begins anew
 
 
-def write(name: str, path: Path, panels: Panels, heading: str) -> None:
+def write(path: Path, panels: Panels, heading: str) -> None:
     """Writes `path` in the format that its suffix names.
 
     Raises:
@@ -27,7 +27,7 @@ def write(name: str, path: Path, panels: Panels, heading: str) -> None:
     elif suffix == ".gif":
         _write_gif(path, panels, heading)
     else:
-        raise ValueError(f"{name}: `animation` (={str(path)!r}) must end in .gif or .html")
+        raise ValueError(f"`animation` (={str(path)!r}) must end in .gif or .html")
 
 
 def _write_gif(path: Path, panels: Panels, heading: str, dpi: int = 80) -> None:

@@ -15,7 +15,6 @@ from jaxcnn.visualize._plane import Cell, Index, Step, Tap, meets_along, slide
 
 POOLS = ("max_pool", "min_pool", "avg_pool", "sum_pool")
 OPS = ("conv", "conv_transpose", *POOLS)
-NAME = "sliding_window"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,8 +67,8 @@ def sliding_scene(
     """Checks the options of `visualize.sliding_window` and works out every step."""
     if op not in OPS:
         kind = ValueError if isinstance(op, str) else TypeError
-        raise kind(f"{NAME}: `op` (={op!r}) must be one of {', '.join(OPS)}")
-    sizes, window = shapes(NAME, input_shape, kernel_size)
+        raise kind(f"`op` (={op!r}) must be one of {', '.join(OPS)}")
+    sizes, window = shapes(input_shape, kernel_size)
     for argument, value, usual, where in (
         ("input_dilation", input_dilation, 1, ("conv",)),
         ("output_padding", output_padding, 0, ("conv_transpose",)),
@@ -77,10 +76,10 @@ def sliding_scene(
         ("count_include_pad", count_include_pad, True, ("avg_pool",)),
     ):
         if isinstance(usual, bool) and not isinstance(value, bool):
-            raise TypeError(f"{NAME}: `{argument}` (={value!r}) must be True or False")
+            raise TypeError(f"`{argument}` (={value!r}) must be True or False")
         if op not in where and value != usual:
             raise ValueError(
-                f"{NAME}: `{argument}` (={value!r}) goes with {', '.join(where)} alone; received "
+                f"`{argument}` (={value!r}) goes with {', '.join(where)} alone; received "
                 f"op {op!r}; leave it out"
             )
     if padding is None:
@@ -93,12 +92,11 @@ def sliding_scene(
     if op in POOLS and mode == "identity":
         mode = "zeros" if op in ("avg_pool", "sum_pool") else "identity"
     elif op == "conv":
-        dilation = geometry.per_axis(NAME, "kernel_dilation", kernel_dilation, len(window))
-        padding, mode = geometry.fill_and_amounts(NAME, padding, mode, window, dilation)
+        dilation = geometry.per_axis("kernel_dilation", kernel_dilation, len(window))
+        padding, mode = geometry.fill_and_amounts(padding, mode, window, dilation)
     else:
-        geometry.fill_and_amounts(NAME, "VALID", mode, window, window)
+        geometry.fill_and_amounts("VALID", mode, window, window)
     windows = geometry.windows(
-        NAME,
         sizes,
         window,
         strides=strides,
@@ -111,10 +109,10 @@ def sliding_scene(
         dilation_argument="kernel_dilation",
     )
     if op in ("max_pool", "min_pool") and mode == "identity":
-        geometry.refuse_window_in_padding(NAME, windows, "kernel_size")
+        geometry.refuse_window_in_padding(windows, "kernel_size")
     if not count_include_pad and mode != "zeros":
         raise ValueError(
-            f"{NAME}: `count_include_pad` (=False) must be True where padding is filled with "
+            f"`count_include_pad` (=False) must be True where padding is filled with "
             f"pixels; received padding_mode {mode!r}"
         )
     plane, cells, steps = slide(windows, mode)
@@ -144,12 +142,10 @@ def gradient_scene(
 
     It is the full convolution of the output's gradient, its pixels moved apart by the strides.
     """
-    name = "conv_gradient"
-    sizes, window = shapes(name, input_shape, kernel_size)
-    dilation = geometry.per_axis(name, "kernel_dilation", kernel_dilation, len(window))
-    padding, mode = geometry.fill_and_amounts(name, padding, padding_mode, window, dilation)
+    sizes, window = shapes(input_shape, kernel_size)
+    dilation = geometry.per_axis("kernel_dilation", kernel_dilation, len(window))
+    padding, mode = geometry.fill_and_amounts(padding, padding_mode, window, dilation)
     windows = geometry.windows(
-        name,
         sizes,
         window,
         strides=strides,
@@ -163,13 +159,13 @@ def gradient_scene(
     return _gather("conv_gradient", windows, mode, names, flipped=True)
 
 
-def shapes(name: str, input_shape: object, kernel_size: object) -> tuple[Index, Index]:
+def shapes(input_shape: object, kernel_size: object) -> tuple[Index, Index]:
     """Returns both shapes if they have one or two axes, the same number."""
-    sizes = geometry.axes_tuple(name, "input_shape", input_shape)
-    window = geometry.axes_tuple(name, "kernel_size", kernel_size)
+    sizes = geometry.axes_tuple("input_shape", input_shape)
+    window = geometry.axes_tuple("kernel_size", kernel_size)
     if len(sizes) != len(window) or len(sizes) > 2:
         raise ValueError(
-            f"{name}: `input_shape` (={sizes}) and `kernel_size` (={window}) must both have one "
+            f"`input_shape` (={sizes}) and `kernel_size` (={window}) must both have one "
             "axis or both two; leave batch and channels out"
         )
     return sizes, window
@@ -185,11 +181,10 @@ def _transposed_scene(
     output_padding: IntPerAxis,
 ) -> Scene:
     """As `functional.conv_transpose` reads its arguments."""
-    _, mode = geometry.fill_and_amounts(NAME, padding, padding_mode or "zeros", (), ())
+    _, mode = geometry.fill_and_amounts(padding, padding_mode or "zeros", (), ())
     if isinstance(padding, str) and padding.upper() == "CIRCULAR":
         padding = "SAME"
     windows = geometry.transposed_windows(
-        NAME,
         sizes,
         window,
         strides=strides,

@@ -17,14 +17,14 @@ def example_kernel(shape: tuple[int, ...]) -> np.ndarray:
     return np.resize(np.array([1.0, 0, -1, 2, 1, 0, -1, 1, 2, 0, 1]), shape)
 
 
-def checked(name: str, argument: str, value: ArrayLike | None, shape: tuple[int, ...]):
+def checked(argument: str, value: ArrayLike | None, shape: tuple[int, ...]):
     """Returns `value` as floats of `shape`, or None where it is None."""
     if value is None:
         return None
     array = np.asarray(value, np.float64)
     if array.shape != shape:
         raise ValueError(
-            f"{name}: `{argument}` must have the shape {shape}, without batch and channels; "
+            f"`{argument}` must have the shape {shape}, without batch and channels; "
             f"received {array.shape}"
         )
     return array

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxcnn import geometry
+from jaxcnn._checks.naming import named
 from jaxcnn._modules.still import still
 from jaxcnn.visualize.figures import axes_of, hide_axes
 from jaxcnn.visualize.gates import gated_gradient, logit
@@ -23,6 +24,7 @@ from jaxcnn.visualize.gates import gated_gradient, logit
 Model = Callable[[jax.Array], jax.Array]
 
 
+@named
 def saliency(
     model: Model,
     image: ArrayLike,
@@ -57,13 +59,14 @@ def saliency(
     References:
       K. Simonyan, A. Vedaldi and A. Zisserman, Deep inside convolutional networks, 2014.
     """
-    run = still("saliency", "model", model)
-    pixels, number, told = _asked("saliency", run, image, target)
+    run = still("model", model)
+    pixels, number, told = _asked(run, image, target)
     gradient = np.abs(_gradient(run, pixels, number)).max(axis=-1)
     label = "abs(d logit / d pixel)"
     return _drawn(title or f"Saliency for {told}", pixels, gradient, label, ax)
 
 
+@named
 def smooth_grad(
     model: Model,
     image: ArrayLike,
@@ -104,13 +107,13 @@ def smooth_grad(
     References:
       D. Smilkov et al., SmoothGrad: removing noise by adding noise, 2017.
     """
-    run = still("smooth_grad", "model", model)
-    pixels, number, told = _asked("smooth_grad", run, image, target)
-    count = geometry.whole_number("smooth_grad", "samples", samples, 1)
+    run = still("model", model)
+    pixels, number, told = _asked(run, image, target)
+    count = geometry.whole_number("samples", samples, 1)
     if isinstance(noise, bool) or not isinstance(noise, (int, float, np.number)):
-        raise TypeError(f"smooth_grad: `noise` (={noise!r}) must be a number")
+        raise TypeError(f"`noise` (={noise!r}) must be a number")
     if not noise >= 0:
-        raise ValueError(f"smooth_grad: `noise` (={noise}) must be 0 or more")
+        raise ValueError(f"`noise` (={noise}) must be 0 or more")
     drawn = jax.random.normal(jax.random.key(seed), (count, *pixels.shape), pixels.dtype)
     copies = _noisy(pixels, float(noise), drawn)
     gradients = jax.grad(lambda x: logit(run(x), number))(copies)
@@ -119,6 +122,7 @@ def smooth_grad(
     return _drawn(title or f"SmoothGrad for {told}", pixels, gradient, label, ax)
 
 
+@named
 def guided_backpropagation(
     model: nnx.Module,
     image: ArrayLike,
@@ -158,13 +162,13 @@ def guided_backpropagation(
       J. T. Springenberg et al., Striving for simplicity: the all convolutional net, 2015.
     """
     return _gated(
-        "guided_backpropagation",
         "Guided backpropagation",
         lambda entering, arrived: (entering > 0) & (arrived > 0),
         (model, image, target, title, ax),
     )
 
 
+@named
 def deconvnet(
     model: nnx.Module,
     image: ArrayLike,
@@ -205,13 +209,13 @@ def deconvnet(
       M. D. Zeiler and R. Fergus, Visualizing and understanding convolutional networks, 2014.
     """
     return _gated(
-        "deconvnet",
         "Deconvnet",
         lambda entering, arrived: arrived > 0,
         (model, image, target, title, ax),
     )
 
 
+@named
 def grad_cam(
     model: Any,
     image: ArrayLike,
@@ -255,17 +259,17 @@ def grad_cam(
     for part in ("features", "classifier"):
         if not callable(getattr(model, part, None)):
             raise TypeError(
-                f"grad_cam: `model` must have `features` and `classifier`; {type(model).__name__} "
+                f"`model` must have `features` and `classifier`; {type(model).__name__} "
                 f"has no `{part}`"
             )
     run, features, classifier = (
-        still("grad_cam", "model", part) for part in (model, model.features, model.classifier)
+        still("model", part) for part in (model, model.features, model.classifier)
     )
-    pixels, number, told = _asked("grad_cam", run, image, target)
+    pixels, number, told = _asked(run, image, target)
     maps = features(pixels[None])
     if not hasattr(maps, "shape") or len(maps.shape) != 4:
         raise ValueError(
-            "grad_cam: `features` must give maps (n, h, w, channels); received "
+            "`features` must give maps (n, h, w, channels); received "
             f"{getattr(maps, 'shape', type(maps).__name__)}"
         )
     gradient = jax.grad(lambda a: logit(classifier(a), number))(maps)
@@ -275,29 +279,27 @@ def grad_cam(
     return _drawn(title or f"Grad-CAM for {told}", pixels, cam, "evidence for the class", ax)
 
 
-def _asked(name: str, model: Model, image: ArrayLike, target: int | None):
+def _asked(model: Model, image: ArrayLike, target: int | None):
     """The image as an array, the class's number, and the class in words."""
     pixels = jnp.asarray(image)
     if pixels.ndim != 3 or not pixels.size or not jnp.issubdtype(pixels.dtype, jnp.floating):
         raise ValueError(
-            f"{name}: `image` must be floats (height, width, channels), one image; received "
+            f"`image` must be floats (height, width, channels), one image; received "
             f"{pixels.dtype} {pixels.shape}"
         )
     logits = model(pixels[None])
     shape = getattr(logits, "shape", ())
     if len(shape) != 2 or shape[0] != 1 or not shape[1]:
         raise ValueError(
-            f"{name}: `model` must give logits (n, classes) for images {(1, *pixels.shape)}; "
+            f"`model` must give logits (n, classes) for images {(1, *pixels.shape)}; "
             f"received {shape or type(logits).__name__}"
         )
     probabilities = np.asarray(jax.jit(jax.nn.softmax)(logits[0]))
     number = int(probabilities.argmax())
     if target is not None:
-        number = geometry.whole_number(name, "target", target, 0)
+        number = geometry.whole_number("target", target, 0)
         if number >= len(probabilities):
-            raise ValueError(
-                f"{name}: `target` (={number}) must be below the {len(probabilities)} classes"
-            )
+            raise ValueError(f"`target` (={number}) must be below the {len(probabilities)} classes")
     return pixels, number, f"class {number} ({100 * probabilities[number]:.0f} %)"
 
 
@@ -310,11 +312,11 @@ def _gradient(model: Model, pixels: jax.Array, number: int) -> np.ndarray:
     return np.asarray(jax.grad(lambda x: logit(model(x[None]), number))(pixels))
 
 
-def _gated(name: str, method: str, gate, asked) -> Figure:
+def _gated(method: str, gate, asked) -> Figure:
     """The body of both gradients with gates of their own."""
     model, image, target, title, ax = asked
-    pixels, number, told = _asked(name, still(name, "model", model), image, target)
-    gradient = np.asarray(gated_gradient(name, model, pixels, number, gate))
+    pixels, number, told = _asked(still("model", model), image, target)
+    gradient = np.asarray(gated_gradient(model, pixels, number, gate))
     channel = np.abs(gradient).argmax(axis=-1)[..., None]
     strongest = np.take_along_axis(gradient, channel, axis=-1)[..., 0]
     label = "gradient let through"

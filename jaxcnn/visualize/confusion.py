@@ -8,9 +8,11 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from jaxcnn._checks.naming import named
 from jaxcnn.visualize.figures import axes_of
 
 
+@named
 def confusion_matrix(
     labels: ArrayLike,
     predictions: ArrayLike,
@@ -79,12 +81,12 @@ def _check(true: np.ndarray, predicted: np.ndarray, count: int) -> None:
     for name, array in (("labels", true), ("predictions", predicted)):
         if array.size and not np.issubdtype(array.dtype, np.integer):
             raise TypeError(
-                f"confusion_matrix: `{name}` must be integers; received {array.dtype}; "
+                f"`{name}` must be integers; received {array.dtype}; "
                 "for probabilities take .argmax(-1)"
             )
     if true.ndim != 1 or true.shape != predicted.shape or not true.size:
         raise ValueError(
-            "confusion_matrix: `labels` and `predictions` must be 1-D, of one length and not "
+            "`labels` and `predictions` must be 1-D, of one length and not "
             f"empty; received shapes {true.shape} and {predicted.shape}"
         )
     low, high = (
@@ -93,6 +95,6 @@ def _check(true: np.ndarray, predicted: np.ndarray, count: int) -> None:
     )
     if low < 0 or high >= count:
         raise ValueError(
-            f"confusion_matrix: `class_names` (={count} names) must name every class; received "
+            f"`class_names` (={count} names) must name every class; received "
             f"classes {low} to {high}"
         )

@@ -7,11 +7,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
+from jaxcnn._checks.naming import named
 from jaxcnn.visualize.figures import COLOURS
 
 _MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
 
+@named
 def learning_curves(
     epochs: Sequence[int],
     losses: Mapping[str, ArrayLike],
@@ -57,7 +59,7 @@ def _draw(ax, title: str, epochs: Sequence[int], lines: Mapping[str, ArrayLike])
         values = np.asarray(values, np.float64)
         if not len(epochs) or values.shape != (len(epochs),):
             raise ValueError(
-                f"learning_curves: `{name}` must hold one number an epoch; received shape "
+                f"`{name}` must hold one number an epoch; received shape "
                 f"{values.shape} for {len(epochs)} epochs"
             )
         ax.plot(

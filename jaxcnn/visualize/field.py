@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from jaxcnn import geometry
+from jaxcnn._checks.naming import named
 from jaxcnn._modules.still import still
 from jaxcnn.visualize.figures import axes_of, times
 
-_NAME = "receptive_field"
 
-
+@named
 def receptive_field(
     function: Callable[[jax.Array], jax.Array],
     inputs: ArrayLike,
@@ -71,10 +71,10 @@ def receptive_field(
     images = jnp.asarray(inputs)
     if images.ndim != 4 or 0 in images.shape or not jnp.issubdtype(images.dtype, jnp.floating):
         raise ValueError(
-            f"{_NAME}: `inputs` must be (n, height, width, channels), floats, not empty; received "
+            f"`inputs` must be (n, height, width, channels), floats, not empty; received "
             f"{images.dtype} {images.shape}"
         )
-    run = still(_NAME, "function", function)
+    run = still("function", function)
     maps = jax.eval_shape(run, images)
     place = _place(getattr(maps, "shape", ()), unit, channel)
 
@@ -117,23 +117,21 @@ def _place(shape: tuple[int, ...], unit: Sequence[int] | None, channel: object) 
     """The unit's place, checked."""
     spatial = shape[1:-1]
     if len(shape) < 2:
-        raise ValueError(f"{_NAME}: `function` must give (n, *out, features); received {shape}")
+        raise ValueError(f"`function` must give (n, *out, features); received {shape}")
     if channel is not None:
-        number = geometry.whole_number(_NAME, "channel", channel, 0)
+        number = geometry.whole_number("channel", channel, 0)
         if number >= shape[-1]:
-            raise ValueError(
-                f"{_NAME}: `channel` (={number}) must be below the {shape[-1]} features"
-            )
+            raise ValueError(f"`channel` (={number}) must be below the {shape[-1]} features")
     if unit is None:
         return tuple(size // 2 for size in spatial)
     if not isinstance(unit, Sequence):
         raise TypeError(
-            f"{_NAME}: `unit` (={unit!r}) must be a tuple, one int per axis of {spatial}; got "
+            f"`unit` (={unit!r}) must be a tuple, one int per axis of {spatial}; got "
             f"{type(unit).__name__}"
         )
-    place = tuple(geometry.whole_number(_NAME, "unit", entry, 0) for entry in unit)
+    place = tuple(geometry.whole_number("unit", entry, 0) for entry in unit)
     if len(place) != len(spatial) or any(p >= n for p, n in zip(place, spatial, strict=True)):
-        raise ValueError(f"{_NAME}: `unit` (={place}) must be a place in maps of sizes {spatial}")
+        raise ValueError(f"`unit` (={place}) must be a place in maps of sizes {spatial}")
     return place
 
 
@@ -155,7 +153,7 @@ def _box(value: Callable[[jax.Array], Any], images: jax.Array) -> tuple[int, int
         probes = np.where(mask, np.nan, one).astype(one.dtype)
         seen = np.flatnonzero(np.isnan(value(jax.device_put(probes))))
         if not seen.size:
-            raise ValueError(f"{_NAME}: `function` must depend on its inputs; the unit sees none")
+            raise ValueError("`function` must depend on its inputs; the unit sees none")
         found += [int(seen[0]), int(seen[-1])]
     return found[0], found[1], found[2], found[3]
 

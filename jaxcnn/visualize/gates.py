@@ -19,13 +19,10 @@ from jaxcnn.nn import Activation
 Gate = Callable[[jax.Array, jax.Array], jax.Array]
 
 
-def gated_gradient(
-    name: str, model: nnx.Module, image: jax.Array, target: int, gate: Gate
-) -> jax.Array:
+def gated_gradient(model: nnx.Module, image: jax.Array, target: int, gate: Gate) -> jax.Array:
     """The gradient of a logit by the image, where ReLUs let through what `gate` says.
 
     Args:
-      name: the caller's, for messages.
       model: from images to logits; its ReLUs are `nn.Activation("relu")`. A copy of it runs, in
         evaluation.
       image: `(height, width, channels)`.
@@ -37,7 +34,7 @@ def gated_gradient(
     """
     if not isinstance(model, nnx.Module):
         raise TypeError(
-            f"{name}: `model` must be a flax.nnx.Module, whose ReLUs can be exchanged; got "
+            f"`model` must be a flax.nnx.Module, whose ReLUs can be exchanged; got "
             f"{type(model).__name__}"
         )
     copy = evaluating(model)
@@ -70,14 +67,13 @@ def gated_gradient(
     _, entering = run([], image)
     if not entering:
         raise ValueError(
-            f"{name}: `model` must have a ReLU as `nn.Activation('relu')`; "
-            f"{type(model).__name__} met none"
+            f"`model` must have a ReLU as `nn.Activation('relu')`; {type(model).__name__} met none"
         )
     try:
         masks.extend(_passes(value) for value in entering)  # the caller may be under jit
     except jax.errors.UnexpectedTracerError:
         raise ValueError(
-            f"{name}: `model` must call its ReLUs outside `nnx.remat`, `nnx.jit`, loops and "
+            f"`model` must call its ReLUs outside `nnx.remat`, `nnx.jit`, loops and "
             f"branches of its own; {type(model).__name__} has one inside"
         ) from None
     zeros = [np.zeros(value.shape, value.dtype) for value in entering]

@@ -7,9 +7,11 @@ from jaxtyping import ArrayLike
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxcnn._checks.naming import named
 from jaxcnn.visualize.figures import COLOURS, axes_of
 
 
+@named
 def activation_histograms(
     counts: Mapping[str, ArrayLike],
     edges: ArrayLike,
@@ -44,15 +46,13 @@ def activation_histograms(
     limits = np.asarray(edges, np.float64)
     arrays = {name: np.asarray(array, np.float64) for name, array in counts.items()}
     if not arrays:
-        raise ValueError("activation_histograms: `counts` must hold at least one layer")
+        raise ValueError("`counts` must hold at least one layer")
     if limits.ndim != 1 or len(limits) < 2 or not (np.diff(limits) > 0).all():
-        raise ValueError(
-            f"activation_histograms: `edges` must be rising, (bins + 1,); received {limits.shape}"
-        )
+        raise ValueError(f"`edges` must be rising, (bins + 1,); received {limits.shape}")
     for name, array in arrays.items():
         if array.ndim != 2 or not len(array) or array.shape[1] != len(limits) - 1:
             raise ValueError(
-                f"activation_histograms: `{name}` must be (steps, {len(limits) - 1}), one bin less "
+                f"`{name}` must be (steps, {len(limits) - 1}), one bin less "
                 f"than edges; received {array.shape}"
             )
     zero = int(np.clip(np.searchsorted(limits, 0, side="right") - 1, 0, len(limits) - 2))
@@ -91,6 +91,7 @@ def activation_histograms(
     return figure
 
 
+@named
 def learning_rate_finder(
     rates: ArrayLike,
     losses: ArrayLike,
@@ -126,21 +127,19 @@ def learning_rate_finder(
     References:
       L. N. Smith, Cyclical learning rates for training neural networks, 2017.
     """
-    name = "learning_rate_finder"
     x, y = np.asarray(rates, np.float64), np.asarray(losses, np.float64)
     if x.ndim != 1 or x.shape != y.shape:
         raise ValueError(
-            f"{name}: `rates` and `losses` must be one number a step; received {x.shape} and "
-            f"{y.shape}"
+            f"`rates` and `losses` must be one number a step; received {x.shape} and {y.shape}"
         )
     if not (x > 0).all() or not (np.diff(x) > 0).all():
-        raise ValueError(f"{name}: `rates` must be positive and rising")
+        raise ValueError("`rates` must be positive and rising")
     if not 0 <= smoothing < 1:
-        raise ValueError(f"{name}: `smoothing` (={smoothing}) must be 0 or more and below 1")
+        raise ValueError(f"`smoothing` (={smoothing}) must be 0 or more and below 1")
     finite = np.isfinite(y)
     x, y = x[finite], y[finite]
     if len(x) < 3:
-        raise ValueError(f"{name}: `losses` must hold at least three finite numbers; got {len(x)}")
+        raise ValueError(f"`losses` must hold at least three finite numbers; got {len(x)}")
     smooth = _smoothed(y, smoothing)
     least = int(smooth.argmin())
     falling = np.gradient(smooth, np.log(x))[: least + 1]

@@ -7,9 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from jaxcnn._checks.naming import named
 from jaxcnn.visualize.figures import hide_axes
 
 
+@named
 def image_grid(
     images: ArrayLike,
     captions: Sequence[str],
@@ -40,16 +42,15 @@ def image_grid(
     pixels = np.asarray(images)
     if pixels.ndim != 4 or pixels.shape[-1] not in (1, 3):
         raise ValueError(
-            "image_grid: `images` must be (n, height, width, channels) with 1 or 3 channels; "
+            "`images` must be (n, height, width, channels) with 1 or 3 channels; "
             f"received {pixels.shape}"
         )
     if len(captions) != len(pixels):
         raise ValueError(
-            f"image_grid: `captions` must be one an image; received {len(captions)} for "
-            f"{len(pixels)} images"
+            f"`captions` must be one an image; received {len(captions)} for {len(pixels)} images"
         )
     if columns < 1:
-        raise ValueError(f"image_grid: `columns` (={columns}) must be 1 or more")
+        raise ValueError(f"`columns` (={columns}) must be 1 or more")
     columns = max(1, min(columns, len(pixels)))
     rows = max(1, math.ceil(len(pixels) / columns))
     figure = Figure(figsize=(max(4.0, 1.15 * columns), 1.45 * rows + 0.5), layout="constrained")
@@ -65,6 +66,7 @@ def image_grid(
     return figure
 
 
+@named
 def misclassified(
     images: ArrayLike,
     labels: ArrayLike,
@@ -99,16 +101,14 @@ def misclassified(
     pixels, true, shares = np.asarray(images), np.asarray(labels), np.asarray(probabilities)
     if true.ndim != 1 or shares.ndim != 2 or not len(pixels) == len(true) == len(shares):
         raise ValueError(
-            "misclassified: `images`, `labels` (n,) and `probabilities` (n, classes) must be of "
+            "`images`, `labels` (n,) and `probabilities` (n, classes) must be of "
             f"one length; received {pixels.shape}, {true.shape} and {shares.shape}"
         )
     names = list(map(str, range(shares.shape[1])) if class_names is None else class_names)
     if len(names) != shares.shape[1]:
-        raise ValueError(
-            f"misclassified: `class_names` must hold {shares.shape[1]} names; received {len(names)}"
-        )
+        raise ValueError(f"`class_names` must hold {shares.shape[1]} names; received {len(names)}")
     if most < 1:
-        raise ValueError(f"misclassified: `most` (={most}) must be 1 or more")
+        raise ValueError(f"`most` (={most}) must be 1 or more")
     read = shares.argmax(-1)
     wrong = np.flatnonzero(read != true)
     wrong = wrong[np.argsort(-shares[wrong].max(-1), kind="stable")]

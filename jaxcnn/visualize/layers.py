@@ -7,9 +7,11 @@ from jaxtyping import ArrayLike
 from matplotlib.figure import Figure
 
 from jaxcnn import geometry
+from jaxcnn._checks.naming import named
 from jaxcnn.visualize.figures import hide_axes, times
 
 
+@named
 def kernels(
     kernel: ArrayLike, *, columns: int = 8, most: int = 128, title: str = "Kernels"
 ) -> Figure:
@@ -39,11 +41,11 @@ def kernels(
     weights = np.asarray(kernel, np.float64)
     if weights.ndim != 4 or not weights.size:
         raise ValueError(
-            "kernels: `kernel` must be (height, width, in_features, out_features), not empty; "
+            "`kernel` must be (height, width, in_features, out_features), not empty; "
             f"received {weights.shape}"
         )
-    columns = geometry.whole_number("kernels", "columns", columns, 1)
-    most = geometry.whole_number("kernels", "most", most, 1)
+    columns = geometry.whole_number("columns", columns, 1)
+    most = geometry.whole_number("most", most, 1)
     height, width, inside, outside = weights.shape
     limit = float(np.abs(weights).max()) or 1.0
     coloured = inside == 3
@@ -79,6 +81,7 @@ def kernels(
     return figure
 
 
+@named
 def feature_maps(
     maps: Mapping[str, ArrayLike], *, most: int = 8, title: str = "Feature maps"
 ) -> Figure:
@@ -101,16 +104,16 @@ def feature_maps(
       >>> len(figure.axes)  # six channels and a scale, twice
       14
     """
-    most = geometry.whole_number("feature_maps", "most", most, 1)
+    most = geometry.whole_number("most", most, 1)
     arrays = {name: np.asarray(array, np.float64) for name, array in maps.items()}
     for name, array in arrays.items():
         if array.ndim != 3 or not array.size:
             raise ValueError(
-                f"feature_maps: `{name}` must be (height, width, channels), not empty; received "
+                f"`{name}` must be (height, width, channels), not empty; received "
                 f"{array.shape}; give the maps of one image"
             )
     if not arrays:
-        raise ValueError("feature_maps: `maps` must hold at least one layer; received none")
+        raise ValueError("`maps` must hold at least one layer; received none")
     columns = min(most, max(array.shape[-1] for array in arrays.values()))
     figure = Figure(
         figsize=(max(4.5, 1.05 * columns + 1.6), 1.3 * len(arrays) + 0.5), layout="constrained"

@@ -59,7 +59,7 @@ def conv_matrix(
       (3, 5)
     """
     weights = np.asarray(kernel, float)
-    sizes, _ = shapes("conv_matrix", input_shape, weights.shape)
+    sizes, _ = shapes(input_shape, weights.shape)
 
     def conv(x: jax.Array, w: jax.Array) -> jax.Array:
         return functional.conv(
@@ -157,7 +157,7 @@ def overlap_counts(
     References:
       A. Odena, V. Dumoulin and C. Olah, Deconvolution and checkerboard artifacts, 2016.
     """
-    sizes, window = shapes("overlap_counts", input_shape, kernel_size)
+    sizes, window = shapes(input_shape, kernel_size)
     counted = functional.conv_transpose(
         jax.device_put(np.ones((*sizes, 1))),
         jax.device_put(np.ones((*window, 1, 1))),

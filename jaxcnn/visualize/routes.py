@@ -11,6 +11,7 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from numpy.typing import ArrayLike
 
 from jaxcnn import functional
+from jaxcnn._checks.naming import named
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.visualize._scene import POOLS
 from jaxcnn.visualize._window_values import text
@@ -19,6 +20,7 @@ from jaxcnn.visualize.figures import COLOURS, hide_axes, times
 _PALE = 0.30  # share of its colour in an output cell
 
 
+@named
 def pool_gradient(
     op: str,
     inputs: ArrayLike,
@@ -63,13 +65,12 @@ def pool_gradient(
       >>> figure.axes[0].get_title()
       'gradient of max_pool, window 2'
     """
-    name = "pool_gradient"
     if op not in POOLS:
-        raise ValueError(f"{name}: `op` (={op!r}) must be one of {', '.join(POOLS)}")
+        raise ValueError(f"`op` (={op!r}) must be one of {', '.join(POOLS)}")
     plane = np.asarray(inputs, np.float64)
     if plane.ndim not in (1, 2) or not plane.size:
         raise ValueError(
-            f"{name}: `inputs` must be a line or a plane, without batch and channels; "
+            f"`inputs` must be a line or a plane, without batch and channels; "
             f"received {plane.shape}"
         )
 
@@ -90,8 +91,7 @@ def pool_gradient(
     given = np.asarray(given, np.float64)
     if given.shape != shape:
         raise ValueError(
-            f"{name}: `cotangent` must have the shape of the output, {shape}; received "
-            f"{given.shape}"
+            f"`cotangent` must have the shape of the output, {shape}; received {given.shape}"
         )
     arrived = np.tensordot(given, routes, axes=plane.ndim)
     told = title or f"gradient of {op}, window {times(window_shape)}"

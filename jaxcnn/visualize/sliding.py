@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from jaxcnn import geometry
+from jaxcnn._checks.naming import named
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.visualize import _animation
 from jaxcnn.visualize._panels import Panels, panels_of
@@ -27,6 +28,7 @@ from jaxcnn.visualize.figures import axes_of, times
 _MOST_IN_STRIP = 100
 
 
+@named
 def sliding_window(
     op: str,
     input_shape: Sequence[int],
@@ -121,10 +123,11 @@ def sliding_window(
         "count_include_pad": (count_include_pad, True),
     }
     heading = title or _heading(scene, options)
-    panels = _panels("sliding_window", scene, numbers, inputs, kernel)
-    return _drawn("sliding_window", panels, scene, step, animation, heading, ax)
+    panels = _panels(scene, numbers, inputs, kernel)
+    return _drawn(panels, scene, step, animation, heading, ax)
 
 
+@named
 def conv_gradient(
     input_shape: Sequence[int],
     kernel_size: Sequence[int],
@@ -190,12 +193,11 @@ def conv_gradient(
         "kernel_dilation": (kernel_dilation, 1),
     }
     heading = title or _heading(scene, options)
-    panels = _panels("conv_gradient", scene, numbers, cotangent, kernel, "cotangent")
-    return _drawn("conv_gradient", panels, scene, step, animation, heading, ax)
+    panels = _panels(scene, numbers, cotangent, kernel, "cotangent")
+    return _drawn(panels, scene, step, animation, heading, ax)
 
 
 def _panels(
-    name: str,
     scene: Scene,
     numbers: bool,
     inputs: ArrayLike | None,
@@ -203,14 +205,13 @@ def _panels(
     argument: str = "inputs",
 ) -> Panels:
     """Lays out the scene, with numbers if they are wanted or given."""
-    array = checked(name, argument, inputs, scene.input_shape)
-    weights = checked(name, "kernel", kernel, scene.kernel_size)
+    array = checked(argument, inputs, scene.input_shape)
+    weights = checked("kernel", kernel, scene.kernel_size)
     wanted = numbers or array is not None or weights is not None
     return panels_of(scene, Values(scene, array, weights) if wanted else None)
 
 
 def _drawn(
-    name: str,
     panels: Panels,
     scene: Scene,
     step: int | None,
@@ -221,14 +222,14 @@ def _drawn(
     """One step or the strip, and the animation's file."""
     count = len(panels.moments)
     if animation is not None:
-        _animation.write(name, Path(animation), panels, heading)
+        _animation.write(Path(animation), panels, heading)
     if step is None:
         if ax is not None:
-            raise ValueError(f"{name}: `ax` must be None for a strip of all steps; give a `step`")
-        return _strip(name, panels, scene.output_shape, heading)
-    number = geometry.whole_number(name, "step", step)
+            raise ValueError("`ax` must be None for a strip of all steps; give a `step`")
+        return _strip(panels, scene.output_shape, heading)
+    number = geometry.whole_number("step", step)
     if not -count <= number < count:
-        raise ValueError(f"{name}: `step` (={number}) must be one of the {count} steps")
+        raise ValueError(f"`step` (={number}) must be one of the {count} steps")
     number %= count
     size = step_size(panels)
     tail = f"step {number + 1} of {count}"
@@ -251,12 +252,12 @@ def _drawn(
     return figure
 
 
-def _strip(name: str, panels: Panels, shape: tuple[int, ...], heading: str) -> Figure:
+def _strip(panels: Panels, shape: tuple[int, ...], heading: str) -> Figure:
     """All steps, each where its output cell lies."""
     count = len(panels.moments)
     if count > _MOST_IN_STRIP:
         raise ValueError(
-            f"{name}: `step` must be given for more than {_MOST_IN_STRIP} steps; received {count}; "
+            f"`step` must be given for more than {_MOST_IN_STRIP} steps; received {count}; "
             "or write an `animation`"
         )
     flat = len(shape) == 1

@@ -44,11 +44,11 @@ def out_shape(sizes, kernel_size, options) -> tuple[int, ...]:
     options = dict(options)
     dilation = options.get("kernel_dilation", 1)
     padding, _ = geometry.fill_and_amounts(
-        "test", options.get("padding", "SAME"), options.get("padding_mode", "zeros"),
-        kernel_size, geometry.per_axis("test", "d", dilation, len(kernel_size)),
+        options.get("padding", "SAME"), options.get("padding_mode", "zeros"),
+        kernel_size, geometry.per_axis("d", dilation, len(kernel_size)),
     )  # fmt: skip
     return geometry.windows(
-        "test", sizes, kernel_size, strides=options.get("strides", 1), padding=padding,
+        sizes, kernel_size, strides=options.get("strides", 1), padding=padding,
         dilation=dilation, input_dilation=options.get("input_dilation", 1), crop=True,
     ).output_shape  # fmt: skip
 

@@ -34,7 +34,7 @@ def arrays(case: str, batch: tuple[int, ...] = (2,), channels: int = 3):
     rng = np.random.default_rng(sum(map(ord, case)))
     inputs = rng.standard_normal((*batch, *sizes, channels))
     renamed = {"dilation" if k == "window_dilation" else k: v for k, v in options.items()}
-    counts = geometry.windows("test", sizes, window_shape, **renamed).output_shape
+    counts = geometry.windows(sizes, window_shape, **renamed).output_shape
     patches = rng.standard_normal((*batch, *counts, *window_shape, channels))
     return inputs, patches, options
 

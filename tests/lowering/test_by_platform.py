@@ -348,7 +348,6 @@ def test_a_choice_says_why(case):
     inputs, kernel, options, name, *_ = CONVOLUTIONS[case]
     options = dict(options)
     windows = geometry.windows(
-        "conv",
         inputs[1:-1],
         kernel[:-2],
         strides=options.get("strides", 1),
@@ -365,7 +364,7 @@ def test_a_choice_says_why(case):
 
 def test_pools_are_chosen_for_likewise():
     def windows(shape, strides):
-        return geometry.windows("pool", (40, 30), shape, strides=strides)
+        return geometry.windows((40, 30), shape, strides=strides)
 
     for platform in (*PLATFORMS, OTHER):
         assert choose.max_pool_choice(platform, windows((2, 3), (1, 1))).algorithm == "shift"

@@ -61,7 +61,7 @@ IMAGES = {"2d many images": 24, "1d many images": 16}  # all others have 3
 def problem_and_arrays(case: str, dtype=np.float64):
     sizes, in_features, out_features, kernel_size, groups, options = CASES[case]
     rng, n = np.random.default_rng(len(case)), IMAGES.get(case, 3)
-    windows = geometry.windows("test", sizes, kernel_size, crop=True, **options)
+    windows = geometry.windows(sizes, kernel_size, crop=True, **options)
     inputs = rng.standard_normal((n, *sizes, in_features)).astype(dtype)
     kernel = rng.standard_normal((*kernel_size, in_features // groups, out_features)).astype(dtype)
     cotangent = rng.standard_normal((n, *windows.output_shape, out_features)).astype(dtype)
@@ -83,7 +83,7 @@ def compute(inputs, kernel, cotangent, problem, algorithm, in_full):
     """Value and gradient; in full also how both move along the arguments, and values by vmap."""
 
     def fn(x, k):
-        return choose.conv("test", x, k, problem, algorithm)
+        return choose.conv(x, k, problem, algorithm)
 
     def value_and_gradient(x, k):
         outputs, pullback = jax.vjp(fn, x, k)
@@ -164,7 +164,7 @@ def test_dtypes_come_out_as_they_went_in(case, dtype):
 
     @jax.jit
     def run(cotangent, *arrays):
-        outputs, pull = jax.vjp(lambda x, k: choose.conv("test", x, k, problem, "auto"), *arrays)
+        outputs, pull = jax.vjp(lambda x, k: choose.conv(x, k, problem, "auto"), *arrays)
         return outputs, pull(cotangent)
 
     outputs, gradients = run(*(np.asarray(a, dtype) for a in (cotangent, inputs, kernel)))
@@ -179,7 +179,7 @@ def test_gradient_under_scan_and_checkpoint(case):
     problem, inputs, kernel, _ = problem_and_arrays(case)
 
     def loss(k):
-        return (choose.conv("test", inputs, k, problem, "auto") ** 2).sum()
+        return (choose.conv(inputs, k, problem, "auto") ** 2).sum()
 
     def step(k, _):
         return k - 1e-3 * jax.grad(jax.checkpoint(loss))(k), None
@@ -211,14 +211,14 @@ def test_an_algorithm_that_cannot_says_why(algorithm):
     case, reason = REFUSED[algorithm]
     problem, inputs, kernel, _ = problem_and_arrays(case)
     with pytest.raises(ValueError, match=rf"test: `algorithm` \(='{algorithm}'\) {reason}"):
-        choose.conv("test", inputs, kernel, problem, algorithm)
+        choose.conv(inputs, kernel, problem, algorithm)
 
 
 def test_many_images_are_taken_block_by_block_for_the_kernels_gradient():
     problem, inputs, kernel, cotangent = problem_and_arrays("2d many images")
 
     def loss(k):
-        return (choose.conv("test", inputs, k, problem, "canonical") * cotangent).sum()
+        return (choose.conv(inputs, k, problem, "canonical") * cotangent).sum()
 
     jaxpr = jax.make_jaxpr(jax.grad(loss))(kernel)
     assert re.findall(r"\blength=(\d+)", str(jaxpr)) == ["2"]  # 12 images of 110 pixels
@@ -229,7 +229,7 @@ def test_only_what_is_asked_for_is_computed():
     problem, inputs, kernel, cotangent = problem_and_arrays("2d large")
 
     def loss(k):
-        return (choose.conv("test", inputs, k, problem, "canonical") * cotangent).sum()
+        return (choose.conv(inputs, k, problem, "canonical") * cotangent).sum()
 
     text = jax.jit(jax.value_and_grad(loss)).lower(kernel).as_text()
     assert text.count("stablehlo.convolution") == 2

@@ -13,7 +13,7 @@ from jaxcnn.lowering import conv_phases
 
 def one_axis(n, k, s, d, r, padding):
     return geometry.windows(
-        "f", (n,), (k,), strides=s, padding=(padding,), dilation=d, input_dilation=r, crop=True
+        (n,), (k,), strides=s, padding=(padding,), dilation=d, input_dilation=r, crop=True
     )
 
 
@@ -47,9 +47,9 @@ def test_runs_see_every_pixel_that_the_window_sees_and_no_other():
 
 @pytest.mark.parametrize("size, expected", [(2, 1), (3, 2), (4, 1), (5, 2)])
 def test_neighbouring_phases_share_a_convolution(size, expected):
-    windows = geometry.transposed_windows("f", (5,), (size,), strides=2, padding=0).transposed()
+    windows = geometry.transposed_windows((5,), (size,), strides=2, padding=0).transposed()
     assert conv_phases.run_count(windows) == expected
-    windows = geometry.transposed_windows("f", (5,) * 2, (8, 8), strides=8).transposed()
+    windows = geometry.transposed_windows((5,) * 2, (8, 8), strides=8).transposed()
     assert conv_phases.run_count(windows) == 1
 
 

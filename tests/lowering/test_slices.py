@@ -20,7 +20,7 @@ CASES = {
 
 def case_windows(case):
     sizes, window_shape, options = CASES[case]
-    return geometry.windows("test", sizes, window_shape, **options)
+    return geometry.windows(sizes, window_shape, **options)
 
 
 def met(windows, inputs, window, tap):

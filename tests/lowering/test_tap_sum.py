@@ -21,7 +21,7 @@ CASES = {
 
 def prepare(case, rng):
     size, taps, options = CASES[case]
-    windows = geometry.windows("test", (size,), (taps,), **options)
+    windows = geometry.windows((size,), (taps,), **options)
     values = np.pad(rng.standard_normal((2, size, 3)), ((0, 0), *windows.padding, (0, 0)))
     return windows, values, taps
 

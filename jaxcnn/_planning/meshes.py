@@ -31,9 +31,7 @@ _NOWHERE = AbstractMesh((), ())
 
 
 def on_devices(
-    function: Callable[..., R],
-    operands: dict[str, Array],
-    split: Callable[[], tuple[int, Sequence[str]]],
+    function: Callable[..., R], operands: dict[str, Array], batch: int, images: Sequence[str]
 ) -> R:
     """Calls a function of arrays, on each device with the part of the batch that lies there.
 
@@ -41,16 +39,18 @@ def on_devices(
       function: takes `operands` by name; outputs that have as many axes as the first one have the
         batch axes too.
       operands: the arrays.
-      split: how many batch axes there are, and the names of the arrays that begin with them, first
-        the one by which outputs are split; asked once `function` has taken the operands.
+      batch: how many batch axes there are.
+      images: names of the arrays that begin with them, first the one by which outputs are split.
     """
     mesh = _mesh(operands.values())
     if mesh is None:
         return function(**operands)
-    with jax.sharding.use_abstract_mesh(_NOWHERE):  # says what is wrong, by the whole shapes
+    with jax.sharding.use_abstract_mesh(_NOWHERE):
         whole = jax.eval_shape(function, **{n: _untyped(a) for n, a in operands.items()})
     # Outside `jit`, too, as one program: what it is made of needs to be told the devices.
-    return jax.jit(lambda operands: _spread(function, operands, mesh, whole, *split()))(operands)
+    return jax.jit(lambda operands: _spread(function, operands, mesh, whole, batch, images))(
+        operands
+    )
 
 
 def _spread(

@@ -1,0 +1,1 @@
+"""How a call is planned and then run, wherever its arrays lie."""
