@@ -1,4 +1,4 @@
-"""Figures of the README that can be counted without running anything are what the code has now."""
+"""Figures of this folder's README that can be counted without a run are what the code has now."""
 
 import pathlib
 import re
@@ -11,7 +11,7 @@ from jaxcnn import functional
 from jaxcnn.testing import algorithms, select
 
 ROOT = pathlib.Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "tests" / "README.md").read_text()
 
 
 def holds(sentence, *counted):

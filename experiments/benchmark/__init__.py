@@ -5,7 +5,7 @@
     python -m experiments.benchmark --filter "max 3x3" --quick  some rows, three samples each
     python -m experiments.benchmark --torch-python PATH         PyTorch of another environment
     python -m experiments.benchmark --in-scan --save            a results file for this machine
-    python -m experiments.benchmark readme                      the README's table from the files
+    python -m experiments.benchmark readme                      the READMEs' tables from the files
 
 Each `rows_*.py` beside this file holds the rows of one family; a line adds one. How the numbers
 come about: `timing.py` (time), `compiled.py` (compile time, memory), `check.py` (are the results

@@ -80,10 +80,12 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class Readme:
-    """Writes the table of the README from the committed results."""
+    """Writes the tables of the two READMEs from the committed results."""
 
     readme: Path = ROOT / "README.md"
-    """The file with the two markers."""
+    """The file that gets a line for each family, between two markers."""
+    details: Path = Path(__file__).with_name("README.md")
+    """The file that gets everything, between two markers."""
     results: Path = results.FOLDER
     """Folder of the committed files."""
 
@@ -210,11 +212,12 @@ def keep(
 
 
 def write_readme(options: Readme) -> None:
-    """Fills the table of the README."""
+    """Fills the tables of the READMEs."""
     for suite in ("primitives", "models"):  # whose notes stand in the table
         load_rows(suite)
-    count = readme.update(options.readme, options.results)
-    print(f"{options.readme}: the table of {count} file{'s' if count > 1 else ''}")
+    count = readme.update(options.readme, options.details, options.results)
+    told = f"the tables of {count} file{'s' if count > 1 else ''}"
+    print(f"{options.readme} and {options.details}: {told}")
 
 
 if __name__ == "__main__":

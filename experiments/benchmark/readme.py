@@ -1,10 +1,11 @@
-"""The README's table, written from the committed results, so that no number in it is typed."""
+"""The tables of the two READMEs, written from the committed results: no number in them is typed."""
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.benchmark.programs import BOTH, EPOCH, FORWARD, STEP
+from experiments.benchmark.programs import BOTH, EPOCH, FORWARD, SCAN, STEP
 from experiments.benchmark.registry import ROWS
 from experiments.benchmark.results import OURS, Result, geometric_mean, read, scan_cost
 from experiments.commands.command import UserError
@@ -13,58 +14,118 @@ BEGIN = "<!-- benchmark: written by `python -m experiments.benchmark readme` -->
 END = "<!-- benchmark: end -->"
 TARGET = 0.8  # times as fast as lax; a row below is a missed target, and above it may be noise
 
+File = tuple[Path, dict[str, Any], Sequence[Result]]  # with its head and its results
 
-def update(readme: Path, folder: Path) -> int:
-    """Replaces what stands between the markers; returns the number of results files.
+
+def update(readme: Path, details: Path, folder: Path) -> int:
+    """Replaces what stands between the markers of both files; returns the number of results files.
 
     Raises:
-      UserError: the file can't be read or written, the markers are not there, or there are no
+      UserError: a file can't be read or written, the markers are not there, or there are no
         results.
     """
-    try:
-        text = readme.read_text()
-    except OSError as error:
-        raise UserError(f"--readme {readme} cannot be read: {error.strerror}") from None
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise UserError(
-            f"--readme {readme} must hold these two lines once, in this order: {BEGIN} and {END}"
-        )
-    paths = sorted(folder.glob("*.json"))
-    if not paths:
+    texts = _around("--readme", readme), _around("--details", details)
+    files = [(path, *read(path)) for path in sorted(folder.glob("*.json"))]
+    if not files:
         raise UserError(
             f"--results {folder} holds no file; make one with: "
             "python -m experiments.benchmark --in-scan --save"
         )
-    sections = [section(*read(path), path.relative_to(folder.parent)) for path in paths]
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    body = "\n\n".join([LEGEND, *sections])
+    sections = [section(head, results, path) for path, head, results in files]
+    bodies = short(files), "\n\n".join([LEGEND, *sections])
+    for path, (before, after), body in zip((readme, details), texts, bodies, strict=True):
+        try:
+            path.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}")
+        except OSError as error:
+            raise UserError(f"{path} cannot be written: {error.strerror}") from None
+    return len(files)
+
+
+def _around(option: str, path: Path) -> tuple[str, str]:
+    """What stands before and after the markers of a file."""
     try:
-        readme.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}")
+        text = path.read_text()
     except OSError as error:
-        raise UserError(f"--readme {readme} cannot be written: {error.strerror}") from None
-    return len(paths)
+        raise UserError(f"{option} {path} cannot be read: {error.strerror}") from None
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise UserError(
+            f"{option} {path} must hold these two lines once, in this order: {BEGIN} and {END}"
+        )
+    return text.split(BEGIN)[0], text.split(END)[1]
+
+
+def short(files: Sequence[File]) -> str:
+    """For each device and dtype one table: a line a family, three columns a version of JAX."""
+    tables: dict[tuple[str, str], dict[str, list[Result]]] = {}
+    for _, head, results in files:
+        for dtype, rows in _by_dtype(results).items():
+            versions = tables.setdefault((head["device"], dtype), {})
+            versions[f"JAX {head['versions']['jax']}"] = rows
+    return "\n\n".join(
+        f"{device}, {dtype}:\n\n{_short_table(versions)}"
+        for (device, dtype), versions in tables.items()
+    )
+
+
+def _short_table(versions: dict[str, list[Result]]) -> str:
+    columns = [f"lax, {jax} | in a scan | PyTorch" for jax in versions]
+    lines = [f"| family | rows | {' | '.join(columns)} |", "|---" * (2 + 3 * len(columns)) + "|"]
+    grouped = [_grouped(rows) for rows in versions.values()]
+    for family in dict.fromkeys(itertools.chain.from_iterable(grouped)):
+        groups = [groups.get(family, []) for groups in grouped]
+        count = max(len({row.name for row in rows}) for rows in groups)
+        cells = [cell for rows in groups for cell in _short_cells(rows)]
+        lines.append(f"| {family} | {count} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _short_cells(rows: Sequence[Result]) -> tuple[str, str, str]:
+    """Value and gradient beside lax or Flax, the same in a scan, and beside PyTorch."""
+    plain = _plain(rows)
+    once = [row for row in rows if row.mode == (STEP if plain == "flax" else BOTH)]
+    inside = [row for row in rows if row.mode in (SCAN, EPOCH)]
+    epochs = [row for row in rows if row.mode == EPOCH]
+    return _mean(once, plain), _mean(inside, plain), _mean([*once, *epochs], "torch")
 
 
 LEGEND = (
     "Times as fast as the peer: above 1 jaxcnn is faster. Geometric mean over the rows of a "
     "family, and in brackets the row that gains least; *with gradient* is the forward and the "
-    "backward pass, a training step for networks. *In a scan* is the time of a step inside "
-    "`lax.scan` over the time of the same step outside."
+    "backward pass, a training step for networks, and beside PyTorch an epoch of steps too. *In a "
+    "scan* is the time of a step inside `lax.scan` over the time of the same step outside."
 )
 
 
 def section(head: dict[str, Any], results: Sequence[Result], path: Path) -> str:
     """What is said of one file: a line per family, then one per row, folded."""
-    dtypes = dict.fromkeys(result.dtype for result in results)
     parts = []
-    for dtype in dtypes:
-        rows = [result for result in results if result.dtype == dtype]
+    for dtype, rows in _by_dtype(results).items():
         parts.append(f"**{_title(head)}, {dtype}**\n\n{_families(rows)}")
         parts.append(
             f"<details><summary>every row, milliseconds (`{path.name}`)</summary>\n\n"
             f"{_rows(rows)}\n\n</details>"
         )
     return "\n\n".join(parts)
+
+
+def _by_dtype(results: Sequence[Result]) -> dict[str, list[Result]]:
+    dtypes = dict.fromkeys(result.dtype for result in results)
+    return {dtype: [r for r in results if r.dtype == dtype] for dtype in dtypes}
+
+
+def _grouped(results: Sequence[Result]) -> dict[str, list[Result]]:
+    """The rows of each family, and those of all primitives."""
+    families = dict.fromkeys(result.family for result in results)
+    groups = {family: [r for r in results if r.family == family] for family in families}
+    primitives = [result for result in results if result.suite == "primitives"]
+    if len({r.family for r in primitives}) > 1:
+        groups["**all primitives**"] = primitives
+    return groups
+
+
+def _plain(rows: Sequence[Result]) -> str:
+    """The peer that runs on JAX."""
+    return "flax" if rows and rows[0].suite == "models" else "lax"
 
 
 def _title(head: dict[str, Any]) -> str:
@@ -77,22 +138,18 @@ def _title(head: dict[str, Any]) -> str:
 def _families(results: Sequence[Result]) -> str:
     head = "| family | rows | lax | lax, with gradient | PyTorch | PyTorch, with gradient | "
     lines = [head + "in a scan | lax in a scan |", "|---" * 8 + "|"]
-    families = list(dict.fromkeys(result.family for result in results))
-    groups = {family: [r for r in results if r.family == family] for family in families}
-    primitives = [result for result in results if result.suite == "primitives"]
-    if len(dict.fromkeys(r.family for r in primitives)) > 1:
-        groups["**all primitives**"] = primitives
-    for family, rows in groups.items():
-        plain = "flax" if rows[0].suite == "models" else "lax"
-        wanted = (STEP, EPOCH) if rows[0].suite == "models" else (BOTH,)
-        full = [r for r in rows if r.mode in wanted]
+    for family, rows in _grouped(results).items():
+        plain = _plain(rows)
+        step = STEP if plain == "flax" else BOTH
+        full = [r for r in rows if r.mode == step]
         forward = [r for r in rows if r.mode == FORWARD]
+        epochs = [r for r in rows if r.mode == EPOCH]  # a scan with lax and Flax, none with PyTorch
         names = list(dict.fromkeys(r.name for r in rows))
         cells = [
             _mean(forward, plain),
             _mean(full, plain) + (" (Flax)" if plain == "flax" else ""),
             _mean(forward, "torch"),
-            _mean(full, "torch"),
+            _mean([*full, *epochs], "torch"),
             _scan(rows, names, OURS),
             _scan(rows, names, plain),
         ]
@@ -103,13 +160,18 @@ def _families(results: Sequence[Result]) -> str:
 def _mean(results: Iterable[Result], peer: str) -> str:
     ratios = [ratio for result in results if (ratio := result.speedup(peer))]
     mean = geometric_mean(ratios)
-    return "" if mean is None else f"{mean:.2g} x ({min(ratios):.2g})"
+    return "" if mean is None else f"{_digits(mean)} x ({_digits(min(ratios))})"
 
 
 def _scan(results: Sequence[Result], names: Iterable[str], candidate: str) -> str:
     costs = [cost for name in names if (cost := scan_cost(results, name, candidate))]
     mean = geometric_mean(costs)
-    return "" if mean is None else f"{mean:.2g} x ({max(costs):.2g})"
+    return "" if mean is None else f"{_digits(mean)} x ({_digits(max(costs))})"
+
+
+def _digits(ratio: float) -> str:
+    """Two digits, without an exponent."""
+    return f"{float(f'{ratio:.2g}'):g}"
 
 
 def _rows(results: Sequence[Result]) -> str:
@@ -142,7 +204,7 @@ def _times(pair: Sequence[Result], candidate: str) -> str:
 
 def _cost(results: Sequence[Result], name: str, candidate: str) -> str:
     cost = scan_cost(results, name, candidate)
-    return "" if cost is None else f"{cost:.2g} x"
+    return "" if cost is None else f"{_digits(cost)} x"
 
 
 def _remark(result: Result, plain: str) -> str:

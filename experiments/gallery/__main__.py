@@ -44,7 +44,7 @@ class Options:
     data_dir: Path = Path("~/.cache/jaxcnn")
     """Folder of the data sets, prepared there when absent."""
     readme: bool = False
-    """Only draws the two pictures of the README anew."""
+    """Only draws the two pictures of the READMEs anew."""
 
     def __post_init__(self):
         require(self.epochs >= 1, "epochs", self.epochs, "must be 1 or more")
@@ -103,7 +103,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def draw_readme(folder: Path) -> None:
-    """The two pictures of the README: small files, which are kept with the code."""
+    """The two pictures of the READMEs: small files, which are kept with the code."""
     with writing(folder):
         folder.mkdir(exist_ok=True)
         visualize.sliding_window(

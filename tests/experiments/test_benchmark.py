@@ -348,45 +348,80 @@ def some_results():
     ]
 
 
-def test_readme_is_written_between_its_markers(run, tmp_path, capsys):
-    copy, folder = tmp_path / "README.md", tmp_path / "results"
-    copy.write_text(f"before\n\n{readme.BEGIN}\nold\n{readme.END}\n\nafter\n")
+@pytest.fixture
+def copies(tmp_path):
+    """A front page and the benchmark's own, with old tables, and the options that name them."""
+    front, details = tmp_path / "front.md", tmp_path / "details.md"
+    for path in (front, details):
+        path.write_text(f"before\n\n{readme.BEGIN}\nold\n{readme.END}\n\nafter\n")
+    return front, details, ("readme", "--readme", str(front), "--details", str(details))
+
+
+def test_readmes_are_written_between_their_markers(run, copies, tmp_path, capsys):
+    front, details, command = copies
+    folder = tmp_path / "results"
     head = {"device": "A chip", "versions": {"python": "3.11", "jax": "0.10.2"}}
     results.write(folder / "a-chip.json", results.to_json(head, some_results()))
-    assert run("readme", "--readme", str(copy), "--results", str(folder)) == 0
-    assert "the table of 1 file" in capsys.readouterr().out
-    text = copy.read_text()
-    assert text.startswith(f"before\n\n{readme.BEGIN}\n") and text.endswith("\n\nafter\n")
-    assert "old" not in text and "**A chip; Python 3.11, JAX 0.10.2, float32**" in text
-    assert "| max pools | 1 | 2 x (2) | 8 x (8) | 3 x (3) | 0.5 x (0.5) | 1.1 x" in text
-    assert "| **all primitives** | 2 | 1.4 x (1) | 2 x (0.5) |" in text
-    assert "| networks | 2 |  | 4.5 x (4) (Flax) |" in text
-    assert "| max | 1e+03 / 1e+03 | 2e+03 / 8e+03 | 3e+03 / 500 | 50% | 1.1 x | 10 x |  |" in text
-    assert "| slower |" in text
-    once = text
-    assert run("readme", "--readme", str(copy), "--results", str(folder)) == 0
-    assert copy.read_text() == once
+    assert run(*command, "--results", str(folder)) == 0
+    assert "the tables of 1 file" in capsys.readouterr().out
+    texts = front.read_text(), details.read_text()
+    for text in texts:
+        assert text.startswith(f"before\n\n{readme.BEGIN}\n") and text.endswith("\n\nafter\n")
+        assert "old" not in text
+    assert "**A chip; Python 3.11, JAX 0.10.2, float32**" in texts[1]
+    assert "| max pools | 1 | 2 x (2) | 8 x (8) | 3 x (3) | 0.5 x (0.5) | 1.1 x" in texts[1]
+    assert "| **all primitives** | 2 | 1.4 x (1) | 2 x (0.5) |" in texts[1]
+    assert "| networks | 2 |  | 4 x (4) (Flax) |" in texts[1]
+    row = "| max | 1e+03 / 1e+03 | 2e+03 / 8e+03 | 3e+03 / 500 | 50% | 1.1 x | 10 x |  |"
+    assert row in texts[1] and "| slower |" in texts[1]
+    assert run(*command, "--results", str(folder)) == 0
+    assert (front.read_text(), details.read_text()) == texts
 
 
-def test_tables_of_the_readme_are_those_of_the_results_that_are_kept(run, tmp_path):
+def test_the_front_page_has_three_columns_for_each_version_of_jax(run, copies, tmp_path):
+    front, _, command = copies
+    folder, versions = tmp_path / "results", {"python": "3.11"}
+    for device, version, count in (("Another", "1", 2), ("Chip", "1", 8), ("Chip", "2", 4)):
+        head = {"device": device, "versions": versions | {"jax": version}}
+        text = results.to_json(head, some_results()[:count])
+        results.write(folder / f"{device}-{version}.json", text)
+    assert run(*command, "--results", str(folder)) == 0
+    tables = front.read_text().split(", float32:\n\n")
+    assert tables[0].endswith("Another") and tables[1].endswith("Chip")
+    assert tables[2].splitlines()[:-4] == [
+        "| family | rows | lax, JAX 1 | in a scan | PyTorch | lax, JAX 2 | in a scan | PyTorch |",
+        "|---|---|---|---|---|---|---|---|",
+        "| max pools | 1 | 8 x (8) | 41 x (41) | 0.5 x (0.5) | 8 x (8) | 41 x (41) | 0.5 x (0.5) |",
+        "| convolution | 1 | 0.5 x (0.5) |  |  |  |  |  |",
+        "| networks | 2 | 4 x (4) | 5 x (5) |  |  |  |  |",
+        "| **all primitives** | 2 | 2 x (0.5) | 41 x (41) | 0.5 x (0.5) |  |  |  |",
+    ]
+
+
+def test_tables_of_the_readmes_are_those_of_the_results_that_are_kept(run, copies):
     registry.ROWS.update(ALL)  # whose notes are in the tables
-    text = (Path(__file__).parents[2] / "README.md").read_text()
-    copy = tmp_path / "README.md"
-    copy.write_text(text)
-    assert run("readme", "--readme", str(copy)) == 0
-    assert copy.read_text() == text
+    root = Path(__file__).parents[2]
+    texts = [(root / "README.md").read_text()]
+    texts.append((root / "experiments" / "benchmark" / "README.md").read_text())
+    for copy, text in zip(copies[:2], texts, strict=True):
+        copy.write_text(text)
+    assert run(*copies[2]) == 0
+    assert [copy.read_text() for copy in copies[:2]] == texts
 
 
-def test_readme_that_cannot_be_written_is_told(run, tmp_path, capsys):
-    copy = tmp_path / "README.md"
-    for text, match in ((None, "cannot be read"), ("no markers", "must hold these two lines once"),
-                        (f"{readme.BEGIN}\n{readme.END}", "holds no file")):  # fmt: skip
-        if text:
-            copy.write_text(text)
-        assert run("readme", "--readme", str(copy), "--results", str(tmp_path)) == 2
-        assert match in capsys.readouterr().err
+@pytest.mark.parametrize("option, which", [("--readme", 0), ("--details", 1)])
+def test_a_readme_that_cannot_be_written_is_told(run, copies, which, option, tmp_path, capsys):
+    for text, match in ((None, "cannot be read"), ("no markers", "must hold these two lines once")):
+        copies[which].unlink() if text is None else copies[which].write_text(text)
+        assert run(*copies[2], "--results", str(tmp_path)) == 2
+        assert f"{option} {copies[which]} {match}" in capsys.readouterr().err
+
+
+def test_results_that_the_readmes_cannot_be_written_from_are_told(run, copies, tmp_path, capsys):
+    assert run(*copies[2], "--results", str(tmp_path)) == 2
+    assert "holds no file" in capsys.readouterr().err
     (tmp_path / "broken.json").write_text("{}")
-    assert run("readme", "--readme", str(copy), "--results", str(tmp_path)) == 2
+    assert run(*copies[2], "--results", str(tmp_path)) == 2
     assert "broken.json is no file of results" in capsys.readouterr().err
 
 

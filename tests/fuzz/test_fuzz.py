@@ -1,5 +1,8 @@
 """A few drawn calls of every primitive, and the fuzzer's own machinery."""
 
+import inspect
+import random
+
 import numpy as np
 import pytest
 
@@ -7,9 +10,11 @@ from jaxcnn import functional, reference
 from tests.fuzz import peers, replay
 from tests.fuzz.calls import Call, Values
 from tests.fuzz.checking import Checker, Disagreement, refusal
+from tests.fuzz.choices import Choices
 from tests.fuzz.machine import Session
 from tests.fuzz.primitives import PRIMITIVES
 
+WITHOUT_REFERENCE = ("key", "out_sharding")  # NumPy has neither
 DILATE = Call("dilate", {"inputs": Values((2, 3, 1), "float32", seed=7), "rate": (2,)})
 
 
@@ -25,6 +30,19 @@ def test_drawn_calls_do_as_the_contract_says():
 
 def test_every_public_function_is_drawn():
     assert set(PRIMITIVES) == set(functional.__all__)
+
+
+def test_every_option_is_drawn():
+    """At another value than the default, in a valid call."""
+    choices = Choices(random.Random(0).randrange)
+    for name, primitive in PRIMITIVES.items():
+        plans = [primitive.plan(choices) for _ in range(200)]
+        calls = [primitive.call(plan).arguments for plan in plans if primitive.valid(plan)]
+        for option, known in inspect.signature(getattr(functional, name)).parameters.items():
+            if option in WITHOUT_REFERENCE:
+                continue
+            given = [call[option] for call in calls if option in call]
+            assert any(value != known.default for value in given), f"{name}: {option}"
 
 
 def test_a_seed_draws_the_same_calls(monkeypatch):
