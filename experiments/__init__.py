@@ -1,1 +1,1 @@
-"""Each file is a script, run as `python -m experiments.<name>`; packages hold what they share."""
+"""Each file is a script, `python -m experiments.<name>`; the packages hold what they share."""

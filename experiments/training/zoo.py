@@ -46,7 +46,6 @@ SEGMENTERS = {
     "unet": (models.UNet, {"norm": nn.batch_norm}),
     "unet-small": (models.UNet, {"norm": nn.batch_norm, "widths": (16, 32, 64, 128)}),
 }
-_ALL = {**CLASSIFIERS, **SEGMENTERS}
 
 
 def make_model(
@@ -90,7 +89,7 @@ def build(
       classes: how many the network tells apart.
       image_shape: `(height, width, channels)`, as the network is to see them.
     """
-    network, fixed = _ALL[name]
+    network, fixed = {**CLASSIFIERS, **SEGMENTERS}[name]
     options = {
         "num_classes": classes,
         "in_features": image_shape[-1],
@@ -105,5 +104,5 @@ def build(
 
 def has_remat(name: str) -> bool:
     """Whether a network has its own option for `Recipe.remat`."""
-    network, _ = _ALL[name]
+    network, _ = {**CLASSIFIERS, **SEGMENTERS}[name]
     return "remat" in inspect.signature(network.__init__).parameters
