@@ -14,7 +14,8 @@ A lowering says what differs as a frozen dataclass, equal to another if it compu
         def on(self, platform):
             return functools.partial(by_shifts if platform == "cpu" else by_windows, self.windows)
 
-        def outputs(self, inputs):  # shapes and dtypes are the same on every platform
+        def outputs(self, operands):  # shapes and dtypes are the same on every platform
+            (inputs,) = operands
             return [jax.ShapeDtypeStruct(..., inputs.dtype)]
 
     (outputs,) = by_platform(Pooled(windows), inputs)
@@ -119,7 +120,7 @@ def _run(*operands: ArrayLike, computation: PerPlatform, settings: _Settings) ->
 
 @_operation.def_abstract_eval
 def _types(*operands: Any, computation: PerPlatform, settings: _Settings) -> list[ShapedArray]:
-    return like(computation.outputs(*operands), operands)
+    return like(computation.outputs(operands), operands)
 
 
 def _jvp(

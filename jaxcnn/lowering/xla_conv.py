@@ -85,8 +85,8 @@ class _Plan(PerPlatform):
         convolved = self.dilated if platform == "cpu" else self.fitted
         return lambda inputs, kernel: [convolved(inputs, kernel)]
 
-    def outputs(self, inputs: Typed, kernel: Typed) -> list[jax.ShapeDtypeStruct]:
-        shapes = (jax.ShapeDtypeStruct(array.shape, array.dtype) for array in (inputs, kernel))
+    def outputs(self, operands: Sequence[Typed]) -> list[jax.ShapeDtypeStruct]:
+        shapes = (jax.ShapeDtypeStruct(array.shape, array.dtype) for array in operands)
         return [jax.eval_shape(self.fitted, *shapes)]
 
     def dilated(self, inputs: Array, kernel: Array) -> Array:
