@@ -174,7 +174,7 @@ def _batch(
 
 
 @functools.partial(jax.jit, static_argnames=("computation", "platform"))
-def _form(*operands: Array, computation: PerPlatform, platform: str) -> Sequence[Array]:
+def _form(*operands: Array, computation: PerPlatform, platform: str) -> Sequence[ArrayLike]:
     """The computation on a platform: as a program, whose trace the next lowering finds again.
 
     Without the values that JAX computes beside a derivative, which are of no use here.
@@ -189,7 +189,7 @@ def _form(*operands: Array, computation: PerPlatform, platform: str) -> Sequence
 
 
 def _lowered(platform: str) -> mlir.LoweringRule:
-    def compute(*operands: Array, computation: PerPlatform, settings: _Settings) -> Sequence[Array]:
+    def compute(*operands: Array, computation: PerPlatform, settings: _Settings) -> Any:
         with settings.set():
             return _form(*operands, computation=computation, platform=platform)
 
