@@ -14,7 +14,8 @@ A lowering says what differs as a frozen dataclass, equal to another if it compu
         def on(self, platform):
             return functools.partial(by_shifts if platform == "cpu" else by_windows, self.windows)
 
-        def outputs(self, inputs):  # shapes and dtypes are the same on every platform
+        def outputs(self, operands):  # shapes and dtypes are the same on every platform
+            (inputs,) = operands
             return [jax.ShapeDtypeStruct(..., inputs.dtype)]
 
     (outputs,) = by_platform(Pooled(windows), inputs)
@@ -119,7 +120,7 @@ def _run(*operands: ArrayLike, computation: PerPlatform, settings: _Settings) ->
 
 @_operation.def_abstract_eval
 def _types(*operands: Any, computation: PerPlatform, settings: _Settings) -> list[ShapedArray]:
-    return like(computation.outputs(*operands), operands)
+    return like(computation.outputs(operands), operands)
 
 
 def _jvp(
@@ -173,7 +174,7 @@ def _batch(
 
 
 @functools.partial(jax.jit, static_argnames=("computation", "platform"))
-def _form(*operands: Array, computation: PerPlatform, platform: str) -> Sequence[Array]:
+def _form(*operands: Array, computation: PerPlatform, platform: str) -> Sequence[ArrayLike]:
     """The computation on a platform: as a program, whose trace the next lowering finds again.
 
     Without the values that JAX computes beside a derivative, which are of no use here.
@@ -188,7 +189,7 @@ def _form(*operands: Array, computation: PerPlatform, platform: str) -> Sequence
 
 
 def _lowered(platform: str) -> mlir.LoweringRule:
-    def compute(*operands: Array, computation: PerPlatform, settings: _Settings) -> Sequence[Array]:
+    def compute(*operands: Array, computation: PerPlatform, settings: _Settings) -> Any:
         with settings.set():
             return _form(*operands, computation=computation, platform=platform)
 

@@ -32,7 +32,7 @@ import dataclasses
 import itertools
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import NamedTuple
 
@@ -130,9 +130,9 @@ def _conv(
 ) -> Array:
     """The convolution by what "auto" stands for on the platform that it is lowered for."""
     platforms = (*PLATFORMS, OTHER)
-    names = {conv_choice(p, inputs, kernel, problem).algorithm for p in platforms}
-    if len(names) == 1 and numbers is None:
-        return conv_by(names.pop(), inputs, kernel, problem, _conv)
+    name, *others = {conv_choice(p, inputs, kernel, problem).algorithm for p in platforms}
+    if not others and numbers is None:
+        return conv_by(name, inputs, kernel, problem, _conv)
     return by_platform(_Conv(problem, numbers), inputs, kernel)[0]
 
 
@@ -155,7 +155,7 @@ class _Conv(PerPlatform):
 
         return compute
 
-    def outputs(self, *operands: Typed) -> list[jax.ShapeDtypeStruct]:
+    def outputs(self, operands: Sequence[Typed]) -> list[jax.ShapeDtypeStruct]:
         inputs, kernel = operands
         shape = (inputs.shape[0], *self.problem.windows.output_shape, kernel.shape[-1])
         return [jax.ShapeDtypeStruct(shape, self.problem.preferred_element_type or inputs.dtype)]

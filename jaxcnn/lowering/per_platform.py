@@ -24,7 +24,7 @@ class PerPlatform(abc.ABC):
         """The computation as one of `PLATFORMS` or `OTHER` makes it."""
 
     @abc.abstractmethod
-    def outputs(self, *operands: Any) -> Sequence[Any]:
+    def outputs(self, operands: Sequence[Any]) -> Sequence[Any]:
         """What has the shapes and dtypes of the outputs, for operands with shapes and dtypes."""
 
 
@@ -52,9 +52,9 @@ class Tangent(PerPlatform):
 
         return tangent
 
-    def outputs(self, *operands: Any) -> list[Any]:
+    def outputs(self, operands: Sequence[Any]) -> list[Any]:
         still, _ = self._parted(operands)
-        return [output for output in self.of.outputs(*still) if moves(output)]
+        return [output for output in self.of.outputs(still) if moves(output)]
 
     def _parted(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         count = len(operands) - len(self.moving)
@@ -93,7 +93,7 @@ class Transposed(PerPlatform):
 
         return transposed
 
-    def outputs(self, *operands: Any) -> Sequence[Any]:
+    def outputs(self, operands: Sequence[Any]) -> Sequence[Any]:
         return self.types
 
 
@@ -112,7 +112,7 @@ class Batched(PerPlatform):
     def on(self, platform: str) -> Callable[..., Sequence[Array]]:
         return jax.vmap(self.of.on(platform), in_axes=self.axes)
 
-    def outputs(self, *operands: Any) -> list[jax.ShapeDtypeStruct]:
+    def outputs(self, operands: Sequence[Any]) -> list[jax.ShapeDtypeStruct]:
         def one(operand: Any, axis: int | None) -> Any:
             if axis is None:
                 return operand
@@ -123,13 +123,15 @@ class Batched(PerPlatform):
         (size, *_) = (operand.shape[axis] for operand, axis in pairs if axis is not None)
         return [
             jax.ShapeDtypeStruct((size, *output.shape), output.dtype)
-            for output in self.of.outputs(*(one(*pair) for pair in pairs))
+            for output in self.of.outputs([one(*pair) for pair in pairs])
         ]
 
 
 @dataclasses.dataclass(frozen=True)
 class Series(PerPlatform):
     """Taylor series: takes all operands, then all terms of some; gives outputs, terms of each.
+
+    Terms are coefficients, as the rules of `jet` take them: no factorials.
 
     Attributes:
       of: the computation.
@@ -150,13 +152,14 @@ class Series(PerPlatform):
             def moved(*moving: Array) -> list[Array]:
                 return list(compute(*put(still, self.moving, moving)))
 
-            outputs, found = jet(moved, [still[i] for i in self.moving], self.rows(terms))
+            moving = [still[i] for i in self.moving]
+            outputs, found = jet(moved, moving, self.rows(terms), factorial_scaled=False)
             return [*outputs, *(term for own in found for term in own)]
 
         return series
 
-    def outputs(self, *operands: Any) -> list[Any]:
-        outputs = self.of.outputs(*self._parted(operands)[0])
+    def outputs(self, operands: Sequence[Any]) -> list[Any]:
+        outputs = self.of.outputs(self._parted(operands)[0])
         return [*outputs, *(output for output in outputs for _ in range(self.order))]
 
     def rows(self, terms: Sequence[Any]) -> list[list[Any]]:

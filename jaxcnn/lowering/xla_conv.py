@@ -85,7 +85,7 @@ class _Plan(PerPlatform):
         convolved = self.dilated if platform == "cpu" else self.fitted
         return lambda inputs, kernel: [convolved(inputs, kernel)]
 
-    def outputs(self, *operands: Typed) -> list[jax.ShapeDtypeStruct]:
+    def outputs(self, operands: Sequence[Typed]) -> list[jax.ShapeDtypeStruct]:
         shapes = (jax.ShapeDtypeStruct(array.shape, array.dtype) for array in operands)
         return [jax.eval_shape(self.fitted, *shapes)]
 

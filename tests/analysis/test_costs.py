@@ -157,7 +157,7 @@ FUNCTIONS = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_figures_are_the_same_on_every_platform_and_with_every_algorithm(name, monkeypatch):
+def test_figures_are_the_same_with_every_algorithm(name):
     function, kernel, expected, algorithms = FUNCTIONS[name]
     jitted = jax.jit(lambda x, w: function(x, w))
     jax.eval_shape(jitted, shape(1, 7, 6, 4), shape(*kernel))  # traced before by somebody else
@@ -165,6 +165,3 @@ def test_figures_are_the_same_on_every_platform_and_with_every_algorithm(name, m
     for chosen in (function, jitted, *named):
         table = summary(built(computes(chosen, kernel)), shape(1, 7, 6, 4))
         assert table.multiply_adds == expected
-    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    elsewhere = summary(built(computes(lambda x, w: function(x, w), kernel)), shape(1, 7, 6, 4))
-    assert elsewhere.multiply_adds == expected
