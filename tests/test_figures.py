@@ -7,7 +7,7 @@ import runpy
 import jax
 import pytest
 
-from experiments.gradients import comparison, devices
+from experiments.gradients import comparison, devices, registry
 from jaxcnn import functional
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -55,8 +55,8 @@ def test_cases_on_eight_devices(by_algorithm, monkeypatch, every_case):
     monkeypatch.delenv("JAXCNN_EVERY_CASE", raising=False)
     if every_case:
         monkeypatch.setenv("JAXCNN_EVERY_CASE", "1")
-    ways = names("lowering/primitives_on_eight_devices.py")["WAYS"]
-    count = sum(map(len, ways.values()))
+    ways = names("lowering/test_split_batches.py")["ways"]
+    count = sum(len(ways(name)) for name in registry.PRIMITIVES)
     sentence = "one case for each primitive and algorithm, # |"
     holds("# cases on 8 simulated devices" if every_case else sentence, count)
 
