@@ -57,7 +57,7 @@ def test_cases_on_eight_devices(by_algorithm, monkeypatch, every_case):
         monkeypatch.setenv("JAXCNN_EVERY_CASE", "1")
     ways = names("lowering/test_split_batches.py")["ways"]
     count = sum(len(ways(name)) for name in registry.PRIMITIVES)
-    sentence = "one case for each primitive and algorithm, # |"
+    sentence = "one case for each primitive, and one for each algorithm, # |"
     holds("# cases on 8 simulated devices" if every_case else sentence, count)
 
 
