@@ -79,6 +79,13 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture
+def plain_promotion():
+    """JAX's own promotion of dtypes, for layers of Flax that mix them."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.fixture
 def own_registry():
     """Lets a test register what it likes for the comparison of gradients."""
     from experiments.gradients import registry
