@@ -4,41 +4,25 @@ import gc
 import os
 import runpy
 import sys
-from importlib.metadata import version
+
+from tests import processes
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Compiling is most of the time here and each program runs a few times only: LLVM's own optimiser
-# stays off, which saves a quarter of it and leaves XLA's passes as they are. The emitter of loops
-# that JAX 0.10 has beside the newer one compiles faster by a third; the newer one is tested where
-# it is the only one, with newer versions. These flags once hid a fault from every test: users'
-# programs, without them, are in test_users_flags.py, in value and gradient by every algorithm, and
-# `XLA_FLAGS= pytest` tests all the others so.
-os.environ.setdefault(
-    "XLA_FLAGS",
-    "--xla_backend_optimization_level=0"
-    + " --xla_cpu_use_fusion_emitters=false" * version("jaxlib").startswith("0.10."),
-)
+os.environ.setdefault("XLA_FLAGS", processes.flags())
 
 import jax
 import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
-if version("jaxlib").startswith("0.10."):
-    # Flax asks what it stores for its sharding. A traced value has none, and this JAX says in the
-    # error, which Flax drops, where the value comes from: it goes through all that was traced for
-    # that, which is up to half the time of tracing a deep network.
-    from jax._src.interpreters.partial_eval import DynamicJaxprTracer
+if not processes.AS_USERS_RUN:
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_traceback_filtering", "off")  # which takes milliseconds an error
+    jax.config.update("jax_numpy_dtype_promotion", "strict")
+    jax.config.update("jax_numpy_rank_promotion", "raise")
 
-    DynamicJaxprTracer._origin_msg = lambda self: ""
-
-jax.config.update("jax_enable_x64", True)
-jax.config.update("jax_traceback_filtering", "off")  # which takes milliseconds an error
-jax.config.update("jax_numpy_dtype_promotion", "strict")
-jax.config.update("jax_numpy_rank_promotion", "raise")
-
-with install_import_hook("jaxcnn.lowering", "beartype.beartype"):
-    import jaxcnn.functional  # noqa: F401
+    with install_import_hook("jaxcnn.lowering", "beartype.beartype"):
+        import jaxcnn.functional  # noqa: F401
 
 
 # Files of half a minute and more. They come first, or one worker would end with them alone.
@@ -50,12 +34,29 @@ LONG = (
     "test_kill",
     "test_gallery",
     "test_conv_algorithms",
-    "test_halo",
+    "test_users_flags",
+    "test_meshes",
+    "test_symbolic_sizes",
     "test_benchmark",
     "test_train",
     "test_large_sets",
     "test_epochs",
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Registers the markers of tests that need a process of their own."""
+    for kind, meaning in processes.KINDS.items():
+        config.addinivalue_line("markers", f"{kind}: {meaning}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Takes what became of a test in its own process, where it needs one."""
+    if processes.elsewhere(pyfuncitem):
+        processes.report(pyfuncitem)
+        return True
+    return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -64,7 +65,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Has Python look through what was imported no more: that was a tenth of the time."""
+    """Garbage collection skips all modules and tests that are loaded by now, a tenth of the time.
+
+    They stay until the end anyway, and looking through them again and again finds nothing.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
@@ -74,6 +78,13 @@ def pytest_collection_finish() -> None:
 def rng() -> np.random.Generator:
     """A seeded NumPy generator."""
     return np.random.default_rng(20240917)
+
+
+@pytest.fixture
+def plain_promotion():
+    """JAX's own promotion of dtypes, for layers of Flax that mix them."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
 
 
 @pytest.fixture

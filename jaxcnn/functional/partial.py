@@ -18,7 +18,7 @@ from jaxcnn.lowering.problem import Precision, Typed
 def partial_conv(
     inputs: Num[Array, "*batch_and_spatial in_features"],
     kernel: Num[Array, "*kernel_size group_features out_features"],
-    mask: Shaped[Array, "*batch_and_spatial one_or_in_features"],
+    mask: Shaped[Array, "*some_batch_and_spatial one_or_in_features"],
     bias: Num[Array, " out_features"] | None = None,
     *,
     strides: IntPerAxis = 1,
@@ -31,7 +31,7 @@ def partial_conv(
     precision: Precision = None,
     preferred_element_type: DTypeLike | None = None,
     algorithm: str = "auto",
-) -> tuple[Num[Array, "*batch_and_out out_features"], Shaped[Array, "*batch_and_out masks"]]:
+) -> tuple[Num[Array, "*batch_and_out out_features"], Shaped[Array, "*some_batch_and_out masks"]]:
     """Cross-correlates the valid pixels alone, scaled up for the missing ones.
 
         out[i, o] = bias[o] + r[i] * sum over a, c of m[i*s + a*d, c] * x[i*s + a*d, c]

@@ -94,9 +94,9 @@ class PartialConv(ConvLayer):
     def __call__(
         self,
         inputs: Num[Array, "*batch_and_spatial in_features"],
-        mask: Shaped[Array, "*batch_and_spatial one_or_in_features"],
+        mask: Shaped[Array, "*some_batch_and_spatial one_or_in_features"],
     ) -> tuple[
-        Inexact[Array, "*batch_and_out out_features"], Shaped[Array, "*batch_and_out masks"]
+        Inexact[Array, "*batch_and_out out_features"], Shaped[Array, "*some_batch_and_out masks"]
     ]:
         """Convolves `(*batch, *spatial, in_features)` and says where a window met a valid pixel.
 

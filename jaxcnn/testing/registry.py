@@ -196,14 +196,19 @@ def uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> Draw:
 
 
 def distinct(*shape: int) -> Draw:
-    """Numbers of `shape` from -1 to 1, no two of them close: no maximum has a rival nearby.
+    """Numbers of `shape` from -1 to 1, no two of them close, nor their magnitudes.
+
+    So no maximum has a rival nearby, at which there would be no differences.
 
     Returns:
       What draws them, for `Primitive.case`.
     """
 
+    size = math.prod(shape)
+    values = (np.arange(size) + 0.25) * 2 / size - 1
+
     def draw(rng: np.random.Generator, dtype: np.dtype) -> np.ndarray:
-        return rng.permutation(np.linspace(-1, 1, math.prod(shape))).reshape(shape).astype(dtype)
+        return rng.permutation(values).reshape(shape).astype(dtype)
 
     return draw
 

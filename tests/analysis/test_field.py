@@ -10,12 +10,8 @@ from flax import nnx
 
 from jaxcnn import analysis, functional, models, nn
 
-
-@pytest.fixture(autouse=True)
-def promotion():
-    """JAX's own: Flax's batch normalisation mixes its float32 averages with 16-bit floats."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
+# Flax's batch normalisation mixes its float32 averages with 16-bit floats.
+pytestmark = pytest.mark.usefixtures("plain_promotion")
 
 
 def positive(build):

@@ -10,12 +10,7 @@ from flax import nnx
 
 from jaxcnn import analysis, functional, nn
 
-
-@pytest.fixture(autouse=True)
-def promotion():
-    """JAX's own: Flax's average pool divides by integers."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("plain_promotion")  # Flax's average pool divides by integers
 
 
 def sizes_of(*layers):

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
+from matplotlib.figure import Figure
 
 from experiments.data import Dataset, Split, load
 from experiments.data.split import Layout
@@ -35,6 +36,19 @@ def data_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     load("mnist5k", data_dir=folder)
     return folder
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that a test saves, by the names of their files."""
+    saved, save = {}, Figure.savefig
+
+    def note(figure, path, **options):
+        save(figure, path, **options)
+        saved[Path(path).name.strip(".").partition(".")[0]] = figure
+
+    monkeypatch.setattr(Figure, "savefig", note)
+    return saved
 
 
 @pytest.fixture

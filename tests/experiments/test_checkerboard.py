@@ -35,7 +35,7 @@ def test_decoders_of_a_constant(kind, equal, random):
     np.testing.assert_allclose(checkerboard.energy(drawn), random, atol=1e-4)
 
 
-def test_command(few_digits, tmp_path, monkeypatch, capsys):
+def test_command(few_digits, tmp_path, monkeypatch, capsys, figures):
     kind = "resized, 3x3"
     monkeypatch.setattr(checkerboard, "UPSAMPLING", {kind: checkerboard.UPSAMPLING[kind]})
     commands = {"measure": (checkerboard.Options, checkerboard.main)}
@@ -44,8 +44,15 @@ def test_command(few_digits, tmp_path, monkeypatch, capsys):
     assert "resized, 3x3     equal taps 0.00%  random taps 0.00%" in capsys.readouterr().out
     found = json.loads((tmp_path / "run/energies.json").read_text())
     assert set(found) == {kind, "digits"} and 0 < found["digits"]["trained"] < 0.05
-    for name in ("constants", "copies", "training"):
-        assert (tmp_path / f"run/{name}.png").stat().st_size > 5000
+    copies = figures["copies"].axes
+    shown = {ax.get_ylabel().split("\n")[0]: ax.images[0].get_array() for ax in copies[::4]}
+    assert list(shown) == ["digits", kind]
+    assert all(np.ptp(picture) > 0 for picture in shown.values())
+    assert copies[0].get_ylabel().endswith(f"{found['digits']['trained']:.1%}")
+    flat = [ax.images[0].get_array() for ax in figures["constants"].axes]
+    assert all(np.ptp(picture) < 1e-3 for picture in flat)  # taps that are drawn alike
+    (curve, _) = figures["training"].axes[0].lines
+    assert len(curve.get_ydata()) == 2 and np.all(curve.get_ydata() > 0)
     with pytest.raises(SystemExit):
         command.run("checkerboard", commands, ("--draws", "0"))
     assert "--draws (=0) must be 1 or more" in capsys.readouterr().err

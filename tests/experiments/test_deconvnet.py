@@ -37,14 +37,17 @@ def untrained(make, *examples, **options):
     return network, np.ones(1), ()
 
 
-def test_command(few_digits, tmp_path, monkeypatch, capsys):
+def test_command(few_digits, tmp_path, monkeypatch, capsys, figures):
     monkeypatch.setattr(deconvnet, "learn", untrained)
     commands = {"show": (deconvnet.Options, deconvnet.main)}
     options = ("--steps", "2", "--most", "1", "--run", str(tmp_path / "run"))
     assert command.run("deconvnet", commands, (*options, "--data-dir", str(few_digits))) == 0
     assert "conv2: 16 maps, each sees 14x14 pixels" in capsys.readouterr().out
-    for name in ("conv1", "conv2"):
-        assert (tmp_path / f"run/{name}.png").stat().st_size > 5000
+    for name, maps, size in (("conv1", 6, 5), ("conv2", 16, 14)):
+        shown = [ax.images[0].get_array() for ax in figures[name].axes if ax.images]
+        assert len(shown) == 2 * maps  # a part of an image, and what of it excites the map
+        assert {part.shape for part in shown} == {(size, size)}
+        assert any(np.ptp(part) > 0 for part in shown)
     with pytest.raises(SystemExit):
         command.run("deconvnet", commands, ("--most", "0"))
     assert "--most (=0) must be 1 or more" in capsys.readouterr().err

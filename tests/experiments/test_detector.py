@@ -62,7 +62,7 @@ def untrained(make, *examples, **options):
     return network, np.ones(1), ()
 
 
-def test_command(few_digits, tmp_path, monkeypatch, capsys):
+def test_command(few_digits, tmp_path, monkeypatch, capsys, figures):
     monkeypatch.setattr(detector, "learn", untrained)
     commands = {"read": (detector.Options, detector.main)}
     options = ("--steps", "3", "--canvases", "1", "--height", "112", "--width", "128")
@@ -70,8 +70,13 @@ def test_command(few_digits, tmp_path, monkeypatch, capsys):
     assert command.run("detector", commands, (*options, *folders)) == 0
     out = capsys.readouterr().out
     assert "digits on 1 canvases: " in out and "single digits: test accuracy" in out
-    assert json.loads((tmp_path / "run/counts.json").read_text())["digits"] > 5
-    assert (tmp_path / "run/canvas.png").stat().st_size > 5000
+    digits = json.loads((tmp_path / "run/counts.json").read_text())["digits"]
+    above, below = figures["canvas"].axes[:2]
+    assert above.images[0].get_array().shape == (112, 128) and above.images[0].get_array().any()
+    read = [text.get_text() for text in above.texts]
+    assert digits > 5 and above.get_title().startswith(f"{digits} digits, {len(read)} read")
+    assert len(above.patches) == len(read) and set(read) <= set("0123456789")
+    assert below.images[0].get_array().shape == (22, 26)  # a window every four pixels
     with pytest.raises(SystemExit):
         command.run("detector", commands, ("--height", "50"))
     assert "--height (=50) must be 112 or more" in capsys.readouterr().err

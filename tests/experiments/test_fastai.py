@@ -30,7 +30,7 @@ def shallow(classes=10, *, widths=(), **options):
     return SimpleCNN(classes, widths=(6,), **options)
 
 
-def test_command(few_digits, tmp_path, monkeypatch, capsys):
+def test_command(few_digits, tmp_path, monkeypatch, capsys, figures):
     kept = {name: fastai.STEPS[name] for name in ("batch norm",)}
     monkeypatch.setattr(fastai, "STEPS", kept)
     monkeypatch.setattr(fastai, "SimpleCNN", shallow)
@@ -39,5 +39,10 @@ def test_command(few_digits, tmp_path, monkeypatch, capsys):
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert list(results) == ["edges by hand", "threes, sevens", *kept]
     assert results["edges by hand"] > 0.7 and "edges by hand    test acc" in capsys.readouterr().out
-    for name in ("edges", "losses", "activations_batch_norm"):
-        assert (tmp_path / f"run/{name}.png").stat().st_size > 5000
+    kernels = [ax.images[0].get_array() for ax in figures["edges"].axes[1:5]]
+    np.testing.assert_array_equal(kernels, list(fastai.KERNELS.values()))
+    loss = figures["losses"].axes[0].lines[0].get_ydata()
+    assert len(loss) and np.isfinite(loss).all()
+    counts, zeros = figures["activations_batch_norm"].axes[:2]
+    assert counts.get_title() == "conv1" and counts.images[0].get_array().any()
+    assert 0 < zeros.lines[0].get_ydata()[-1] < 100

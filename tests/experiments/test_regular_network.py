@@ -31,7 +31,7 @@ def test_pixels_are_shuffled_alike(rng):
     np.testing.assert_array_equal(network(jnp.asarray(images)), inner(jnp.asarray(shuffled)))
 
 
-def test_command(few_digits, tmp_path, monkeypatch, capsys):
+def test_command(few_digits, tmp_path, monkeypatch, capsys, figures):
     monkeypatch.setattr(pictures, "draw", lambda *arguments: None)  # of each run
     monkeypatch.setattr(regular_network, "NETWORKS", {"regular": regular_network.regular})
     options = ("--epochs", "2", "--repeat", "2", "--run", str(tmp_path / "run"))
@@ -46,4 +46,7 @@ def test_command(few_digits, tmp_path, monkeypatch, capsys):
     ]
     assert lines[0] != lines[1]
     np.testing.assert_allclose(result, np.mean([line["test_accuracy"] for line in lines]))
-    assert (tmp_path / "run/curves.png").stat().st_size > 5000
+    right, loss = figures["curves"].axes
+    np.testing.assert_allclose(right.lines[0].get_ydata()[-1], 100 * result)
+    mean = np.mean([line["train_loss"] for line in lines])
+    np.testing.assert_allclose(loss.lines[0].get_ydata()[-1], mean)

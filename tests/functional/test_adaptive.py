@@ -1,6 +1,5 @@
 """Adaptive pools: values and gradients against the reference and PyTorch; corners; bad input."""
 
-import functools
 import re
 
 import hypothesis
@@ -12,6 +11,7 @@ import pytest
 
 from jaxcnn import functional, reference
 from jaxcnn.testing import check_gradients, check_transforms
+from tests.helpers import program, value_and_gradients, values_and_gradients
 
 # name: inputs, output shape
 CASES = {
@@ -32,27 +32,19 @@ CASES = {
     "large": ((4, 26, 20, 12), (6, 3)),
 }
 POOLS = ("adaptive_avg_pool", "adaptive_max_pool", "adaptive_max_pool_with_indices")
+FUNCTIONS = [getattr(functional, name) for name in POOLS]
 
 
 def values(shape, dtype=np.float64) -> np.ndarray:
     return np.random.default_rng(sum(shape)).standard_normal(shape).astype(dtype)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3))
-def values_and_pullbacks(names, cotangent, inputs, shape):
-    """Outputs, positions or None, and gradient of each pool that is named, as one program."""
-
-    def run(name):
-        outputs, pullback, rest = jax.vjp(
-            lambda x: split(getattr(functional, name)(x, shape)), inputs, has_aux=True
-        )
-        return outputs, rest, pullback(cotangent.astype(outputs.dtype))[0]
-
-    return [run(name) for name in names]
-
-
-def value_and_pullback(name, cotangent, inputs, shape):
-    return jax.device_get(values_and_pullbacks((name,), cotangent, inputs, shape)[0])
+def value_and_gradient(name, cotangent, inputs, output_shape):
+    """Outputs, positions or None, and the gradient."""
+    outputs, gradient = value_and_gradients(
+        getattr(functional, name), cotangent, inputs, dict(output_shape=output_shape)
+    )
+    return *jax.device_get(split(outputs)), np.asarray(gradient)
 
 
 def split(outputs):
@@ -65,8 +57,9 @@ def test_agree_with_the_reference_in_value_and_gradient(case):
     inputs = values(shape)
     out = reference.adaptive_avg_pool(inputs, output_shape).shape
     cotangent = np.random.default_rng(1).standard_normal(out)
-    results = values_and_pullbacks(POOLS, cotangent, inputs, output_shape)
-    for name, (outputs, positions, gradient) in zip(POOLS, results, strict=True):
+    results = values_and_gradients(FUNCTIONS, cotangent, inputs, dict(output_shape=output_shape))
+    for name, (found, gradient) in zip(POOLS, results, strict=True):
+        outputs, positions = split(found)
         expected, indices = split(getattr(reference, name)(inputs, output_shape))
         np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12, err_msg=name)
         (hand,) = getattr(reference, f"{name}_vjp")(cotangent, inputs, output_shape)
@@ -87,7 +80,7 @@ def test_is_what_torch_computes(name, shape):
     theirs = pool(tensor, shape)
     cotangent = np.random.default_rng(2).standard_normal((2, *shape, 3))
     theirs.backward(torch.from_numpy(cotangent.transpose(0, 3, 1, 2)))
-    outputs, _, gradient = value_and_pullback(name, cotangent, inputs, shape)
+    outputs, _, gradient = value_and_gradient(name, cotangent, inputs, shape)
     np.testing.assert_allclose(outputs, theirs.detach().numpy().transpose(0, 2, 3, 1), atol=1e-12)
     np.testing.assert_allclose(gradient, tensor.grad.numpy().transpose(0, 2, 3, 1), atol=1e-12)
 
@@ -98,7 +91,7 @@ def test_indices_are_torch_s(sizes, shape):
     pool = getattr(torch.nn.functional, f"adaptive_max_pool{len(sizes)}d")
     inputs = values((2, *sizes, 3))
     theirs = pool(torch.from_numpy(np.moveaxis(inputs, -1, 1)), shape, return_indices=True)
-    ours = value_and_pullback(POOLS[2], np.zeros((2, *shape, 3)), inputs, shape)
+    ours = value_and_gradient(POOLS[2], np.zeros((2, *shape, 3)), inputs, shape)
     for right, got in zip(theirs, ours, strict=False):
         np.testing.assert_array_equal(got, np.moveaxis(right.numpy(), 1, -1))
 
@@ -113,7 +106,7 @@ def test_golden_values():
 def test_ties_go_to_the_first_in_row_major_order():
     plane = np.array([[1.0, 3, 3, 2], [3, 0, 3, 3]])[..., None]
     ones = np.ones((1, 2, 1))
-    outputs, indices, gradient = value_and_pullback(POOLS[2], ones, plane, (1, 2))
+    outputs, indices, gradient = value_and_gradient(POOLS[2], ones, plane, (1, 2))
     assert outputs.ravel().tolist() == [3, 3] and indices.ravel().tolist() == [1, 2]
     assert gradient[..., 0].tolist() == [[0, 1, 1, 0], [0, 0, 0, 0]]
 
@@ -122,9 +115,9 @@ def test_ties_go_to_the_first_in_row_major_order():
 def test_nan_stays_in_its_windows_and_takes_their_gradient(shape):
     line = np.array([1.0, 2, 3, np.nan, 5, np.nan])[:, None]
     ones = np.ones((*shape, 1))
-    results = values_and_pullbacks(POOLS, ones, line, shape)
-    for name, (outputs, _, gradient) in zip(POOLS, results, strict=True):
-        expected = split(getattr(reference, name)(line, shape))[0]
+    results = values_and_gradients(FUNCTIONS, ones, line, dict(output_shape=shape))
+    for name, (found, gradient) in zip(POOLS, results, strict=True):
+        outputs, expected = split(found)[0], split(getattr(reference, name)(line, shape))[0]
         np.testing.assert_allclose(outputs, expected, err_msg=name)
         (hand,) = getattr(reference, f"{name}_vjp")(ones, line, shape)
         np.testing.assert_allclose(gradient, hand, err_msg=name)
@@ -133,14 +126,14 @@ def test_nan_stays_in_its_windows_and_takes_their_gradient(shape):
 def test_a_nan_in_the_cotangent_stays_with_its_window():
     cotangent = np.ones((35, 1))
     cotangent[17] = np.nan
-    _, _, gradient = value_and_pullback(POOLS[0], cotangent, np.ones((41, 1)), (35,))
+    _, _, gradient = value_and_gradient(POOLS[0], cotangent, np.ones((41, 1)), (35,))
     assert np.isnan(gradient).sum() == 3
 
 
 @pytest.mark.parametrize("shape", [(2,), (3,), (40,)])
 def test_a_window_of_minus_infinity_sends_its_gradient_to_a_pixel(shape):
     line = np.full((7, 1), -np.inf)
-    outputs, _, gradient = value_and_pullback(POOLS[1], np.ones((*shape, 1)), line, shape)
+    outputs, _, gradient = value_and_gradient(POOLS[1], np.ones((*shape, 1)), line, shape)
     assert (outputs == -np.inf).all() and gradient.sum() == shape[0]
 
 
@@ -149,7 +142,7 @@ def test_a_window_of_minus_infinity_sends_its_gradient_to_a_pixel(shape):
 def test_other_floats(name, dtype):
     inputs = values((2, 7, 10, 3)).astype(dtype)
     cotangent = values((2, 3, 4, 3)).astype(dtype)
-    outputs, _, gradient = value_and_pullback(name, cotangent, inputs, (3, 4))
+    outputs, _, gradient = value_and_gradient(name, cotangent, inputs, (3, 4))
     assert outputs.dtype == gradient.dtype == dtype
     wide = inputs.astype(np.float64)
     (hand,) = getattr(reference, f"{name}_vjp")(cotangent.astype(np.float64), wide, (3, 4))
@@ -164,7 +157,7 @@ def test_16_bit_averages_are_summed_in_float32():
     hundreds = np.full((4096, 1), 100, np.float16)
     assert functional.adaptive_avg_pool(hundreds, (1,)).item() == 100
     ones = np.ones((4096, 1), jnp.bfloat16)
-    _, _, gradient = value_and_pullback(POOLS[1], ones, ones[:1], (4096,))
+    _, _, gradient = value_and_gradient(POOLS[1], ones, ones[:1], (4096,))
     assert gradient.item() == 4096
 
 
@@ -192,7 +185,7 @@ def test_integers(dtype, rng):
 def test_complex_averages(rng):
     inputs = rng.standard_normal((2, 7, 3)) + 1j * rng.standard_normal((2, 7, 3))
     cotangent = inputs[:, :3]
-    outputs, _, gradient = value_and_pullback(POOLS[0], cotangent, inputs, (3,))
+    outputs, _, gradient = value_and_gradient(POOLS[0], cotangent, inputs, (3,))
     np.testing.assert_allclose(outputs, reference.adaptive_avg_pool(inputs, (3,)), atol=1e-12)
     (hand,) = reference.adaptive_avg_pool_vjp(cotangent, inputs, (3,))
     np.testing.assert_allclose(gradient, hand, atol=1e-12)
@@ -201,7 +194,7 @@ def test_complex_averages(rng):
 @pytest.mark.parametrize("name", POOLS)
 def test_empty_batches(name):
     inputs, cotangent = np.zeros((2, 0, 7, 5, 3)), np.zeros((2, 0, 3, 8, 3))
-    outputs, _, gradient = value_and_pullback(name, cotangent, inputs, (3, 8))
+    outputs, _, gradient = value_and_gradient(name, cotangent, inputs, (3, 8))
     assert outputs.shape == cotangent.shape and gradient.shape == inputs.shape
 
 
@@ -227,7 +220,7 @@ def test_transformations():
 @pytest.mark.parametrize("shape", [(3, 4), (1, 1), (9, 15), (35, 50)])
 def test_no_gradient_adds_at_indices_that_may_collide(name, shape):
     inputs, cotangent = np.zeros((2, 41, 10, 3)), np.zeros((2, *shape, 3))
-    text = values_and_pullbacks.lower((name,), cotangent, inputs, shape).as_text()
+    text = program(getattr(functional, name), cotangent, inputs, dict(output_shape=shape))
     assert "select_and_scatter" not in text
     scatters = re.findall(r'"stablehlo.scatter".*', text)
     assert len(scatters) == text.count('"stablehlo.scatter"')

@@ -1,14 +1,12 @@
 """blur_pool: values and gradients against the reference and PyTorch; aliases; bad input."""
 
-import functools
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxcnn import functional, reference
 from jaxcnn.testing import check_gradients, check_transforms
+from tests.helpers import program, value_and_gradients
 
 # name: inputs, window shape, options
 CASES = {
@@ -32,18 +30,6 @@ CASES = {
 }
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def value_and_pullback(cotangent, inputs, window_shape, options):
-    outputs, pullback = jax.vjp(
-        lambda x: functional.blur_pool(x, window_shape, **dict(options)), inputs
-    )
-    return outputs, pullback(cotangent.astype(outputs.dtype))[0]
-
-
-def static(options):
-    return tuple(sorted(options.items()))
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_agrees_with_the_reference_in_value_and_gradient(case):
     shape, window, options = CASES[case]
@@ -51,7 +37,9 @@ def test_agrees_with_the_reference_in_value_and_gradient(case):
     inputs = rng.standard_normal(shape)
     expected = reference.blur_pool(inputs, window, **options)
     cotangent = rng.standard_normal(expected.shape)
-    outputs, gradient = value_and_pullback(cotangent, inputs, window, static(options))
+    outputs, gradient = value_and_gradients(
+        functional.blur_pool, cotangent, inputs, options | {"window_shape": window}
+    )
     np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12)
     (hand,) = reference.blur_pool_vjp(cotangent, inputs, window, **options)
     np.testing.assert_allclose(gradient, hand, rtol=1e-10, atol=1e-12)
@@ -97,7 +85,9 @@ def test_other_dtypes(dtype):
     wide = inputs if dtype is np.complex128 else inputs.astype(np.float64)
     expected = reference.blur_pool(wide, window, **options)
     cotangent = rng.standard_normal(expected.shape).astype(dtype)
-    outputs, gradient = value_and_pullback(cotangent, inputs, window, static(options))
+    outputs, gradient = value_and_gradients(
+        functional.blur_pool, cotangent, inputs, options | {"window_shape": window}
+    )
     assert outputs.dtype == gradient.dtype == dtype
     (hand,) = reference.blur_pool_vjp(cotangent.astype(wide.dtype), wide, window, **options)
     # the weights sum to 1 and are exact; what remains is rounding at the end
@@ -126,10 +116,9 @@ def test_derivatives_and_transformations():
 
 
 def test_the_gradient_scatters_nothing():
-    lowered = value_and_pullback.lower(
-        np.zeros((2, 5, 5, 3)), np.zeros((2, 9, 9, 3)), (4, 4), static(dict(strides=2))
-    )
-    assert "scatter" not in lowered.as_text()
+    options = dict(window_shape=(4, 4), strides=2)
+    text = program(functional.blur_pool, np.zeros((2, 5, 5, 3)), np.zeros((2, 9, 9, 3)), options)
+    assert "scatter" not in text
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 
 from jaxcnn import functional, reference
+from tests.helpers import convolution_arrays, value_and_gradients
 
 # name: spatial sizes, in, out, kernel size, options
 CASES = {
@@ -81,26 +82,8 @@ CASES = {
 }
 
 
-def arrays(case: str, batch: tuple[int, ...] = (2,), dtype=np.float64):
-    sizes, in_features, out_features, kernel_size, options = CASES[case]
-    rng = np.random.default_rng(sum(map(ord, case)))
-    groups = options.get("feature_group_count", 1)
-    shapes = (*batch, *sizes, in_features), (*kernel_size, in_features // groups, out_features)
-    values = [rng.standard_normal(shape) for shape in (*shapes, (out_features,))]
-    if np.issubdtype(dtype, np.complexfloating):
-        values = [v + 1j * rng.standard_normal(v.shape) for v in values]
-    return [np.asarray(v, dtype) for v in values], options, rng
-
-
-@functools.partial(jax.jit, static_argnames="static")
-def value_and_pullback(cotangent, args, static):
-    options = dict(static)
-    outputs, pullback = jax.vjp(lambda *a: functional.conv(*a, **options), *args)
-    return outputs, pullback(cotangent.astype(outputs.dtype))
-
-
-def static(options: dict) -> tuple:
-    return tuple(sorted(options.items()))
+def arrays(case: str, **options):
+    return convolution_arrays(case, CASES[case], **options)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -108,7 +91,7 @@ def test_agrees_with_the_reference_in_value_and_gradient(case):
     args, options, rng = arrays(case)
     expected = reference.conv(*args, **options)
     cotangent = rng.standard_normal(expected.shape)
-    outputs, gradients = value_and_pullback(cotangent, args, static(options))
+    outputs, gradients = value_and_gradients(functional.conv, cotangent, args, options)
     np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12)
     for ours, hand in zip(gradients, reference.conv_vjp(cotangent, *args, **options), strict=True):
         np.testing.assert_allclose(ours, hand, rtol=1e-10, atol=1e-11)
@@ -127,7 +110,7 @@ def test_other_dtypes(case, dtype):
     args, options, rng = arrays(case, dtype=dtype)
     expected = reference.conv(*args, **options)
     cotangent = rng.standard_normal(expected.shape)
-    outputs, gradients = value_and_pullback(cotangent, args, static(options))
+    outputs, gradients = value_and_gradients(functional.conv, cotangent, args, options)
     assert outputs.dtype == dtype
     # a sum of up to 24 products of O(1), each rounded to the dtype's precision
     tolerance = 1e-10 if dtype is np.complex128 else 30 * float(jnp.finfo(dtype).eps)
@@ -139,10 +122,10 @@ def test_other_dtypes(case, dtype):
 
 @pytest.mark.parametrize("batch", [(), (2, 3), (0,), (2, 0)])
 def test_any_number_of_batch_axes(batch):
-    args, options, rng = arrays("2d grouped", batch)
+    args, options, rng = arrays("2d grouped", batch=batch)
     expected = reference.conv(*args, **options)
     cotangent = rng.standard_normal(expected.shape)
-    outputs, gradients = value_and_pullback(cotangent, args, static(options))
+    outputs, gradients = value_and_gradients(functional.conv, cotangent, args, options)
     np.testing.assert_allclose(outputs, expected, atol=1e-12)
     for ours, hand in zip(gradients, reference.conv_vjp(cotangent, *args, **options), strict=True):
         np.testing.assert_allclose(ours, hand, atol=1e-11)

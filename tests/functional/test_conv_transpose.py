@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 
 from jaxcnn import functional, reference
+from tests.helpers import convolution_arrays, value_and_gradients
 
 # name: spatial sizes, in, out, kernel size, options
 CASES = {
@@ -61,32 +62,8 @@ CASES = {
 }  # fmt: skip
 
 
-def arrays(case: str, transpose_kernel=False, batch: tuple[int, ...] = (2,), dtype=np.float64):
-    sizes, in_features, out_features, kernel_size, options = CASES[case]
-    rng = np.random.default_rng(sum(map(ord, case)))
-    groups = options.get("feature_group_count", 1)
-    channels = (in_features // groups, out_features)
-    if transpose_kernel:
-        channels, options = (
-            (out_features // groups, in_features),
-            {**options, "transpose_kernel": True},
-        )
-    shapes = ((*batch, *sizes, in_features), (*kernel_size, *channels), (out_features,))
-    values = [rng.standard_normal(shape) for shape in shapes]
-    if np.issubdtype(dtype, np.complexfloating):
-        values = [v + 1j * rng.standard_normal(v.shape) for v in values]
-    return [np.asarray(v, dtype) for v in values], options, rng
-
-
-@functools.partial(jax.jit, static_argnames="static")
-def value_and_pullback(cotangent, args, static):
-    options = dict(static)
-    outputs, pullback = jax.vjp(lambda *a: functional.conv_transpose(*a, **options), *args)
-    return outputs, pullback(cotangent.astype(outputs.dtype))
-
-
-def static(options: dict) -> tuple:
-    return tuple(sorted(options.items()))
+def arrays(case: str, **options):
+    return convolution_arrays(case, CASES[case], **options)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -95,7 +72,7 @@ def test_agrees_with_the_reference_in_value_and_gradient(case):
     expected = reference.conv_transpose(*args, **options)
     cotangent = rng.standard_normal(expected.shape)
     hand = reference.conv_transpose_vjp(cotangent, *args, **options)
-    outputs, gradients = value_and_pullback(cotangent, args, static(options))
+    outputs, gradients = value_and_gradients(functional.conv_transpose, cotangent, args, options)
     np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12)
     for ours, right in zip(gradients, hand, strict=True):
         np.testing.assert_allclose(ours, right, rtol=1e-10, atol=1e-11)
@@ -234,7 +211,7 @@ def test_other_dtypes(case, dtype):
     args, options, rng = arrays(case, dtype=dtype)
     expected = reference.conv_transpose(*args, **options)
     cotangent = rng.standard_normal(expected.shape)
-    outputs, gradients = value_and_pullback(cotangent, args, static(options))
+    outputs, gradients = value_and_gradients(functional.conv_transpose, cotangent, args, options)
     assert outputs.dtype == dtype
     # a sum of up to 72 products of O(1), each rounded to the dtype's precision
     tolerance = 1e-10 if dtype is np.complex128 else 30 * float(jnp.finfo(dtype).eps)
@@ -260,7 +237,7 @@ def test_any_number_of_batch_axes(batch):
     args, options, rng = arrays("2d reflect", batch=batch)
     expected = reference.conv_transpose(*args, **options)
     cotangent = rng.standard_normal(expected.shape)
-    outputs, gradients = value_and_pullback(cotangent, args, static(options))
+    outputs, gradients = value_and_gradients(functional.conv_transpose, cotangent, args, options)
     np.testing.assert_allclose(outputs, expected, atol=1e-12)
     hand = reference.conv_transpose_vjp(cotangent, *args, **options)
     for ours, right in zip(gradients, hand, strict=True):

@@ -9,6 +9,7 @@ import pytest
 
 from jaxcnn import functional, reference
 from jaxcnn.testing import check_gradients, check_transforms
+from tests.helpers import generator, value_and_gradients
 
 # name: spatial sizes, in, out, kernel size, with mask, options
 CASES = {
@@ -39,7 +40,7 @@ CASES = {
 def arrays(case: str, batch: tuple[int, ...] = (2,), dtype=np.float64, scale=1.5):
     """Arguments and options; offsets fall between pixels, some of them far outside."""
     sizes, in_features, out_features, kernel_size, masked, options = CASES[case]
-    rng = np.random.default_rng(sum(map(ord, case)))
+    rng = generator(case)
     groups = options.get("feature_group_count", 1)
     inputs = rng.standard_normal((*batch, *sizes, in_features))
     kernel = rng.standard_normal((*kernel_size, in_features // groups, out_features))
@@ -58,16 +59,6 @@ def arrays(case: str, batch: tuple[int, ...] = (2,), dtype=np.float64, scale=1.5
     return {k: np.asarray(v, dtype) for k, v in args.items()}, options, rng
 
 
-@functools.partial(jax.jit, static_argnames="static")
-def value_and_pullback(cotangent, args, static):
-    outputs, pullback = jax.vjp(lambda a: functional.deform_conv(**a, **dict(static)), args)
-    return outputs, pullback(cotangent.astype(outputs.dtype))[0]
-
-
-def static(options: dict) -> tuple:
-    return tuple(sorted(options.items()))
-
-
 def by_hand(cotangent, args, options) -> dict:
     names = "inputs", "kernel", "offsets", "bias", "mask"
     gradients = reference.deform_conv_vjp(cotangent, **args, **options)
@@ -79,7 +70,7 @@ def test_agrees_with_the_reference_in_value_and_gradient(case):
     args, options, rng = arrays(case)
     expected = reference.deform_conv(**args, **options)
     cotangent = rng.standard_normal(expected.shape)
-    outputs, gradients = value_and_pullback(cotangent, args, static(options))
+    outputs, gradients = value_and_gradients(functional.deform_conv, cotangent, args, options)
     np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12)
     hand = by_hand(cotangent, args, options)
     assert hand.keys() == gradients.keys()
@@ -96,7 +87,7 @@ def test_without_offsets_it_is_conv(case):
     geometry = {"padding": "VALID"} | options
     geometry.pop("offset_group_count", None)
     cotangent = rng.standard_normal(reference.deform_conv(**args, **options).shape)
-    outputs, gradients = value_and_pullback(cotangent, args, static(options))
+    outputs, gradients = value_and_gradients(functional.deform_conv, cotangent, args, options)
     plain = args["inputs"], args["kernel"], args["bias"]
     np.testing.assert_allclose(outputs, reference.conv(*plain, **geometry), atol=1e-12)
     hand = reference.conv_vjp(cotangent, *plain, **geometry)
@@ -109,12 +100,12 @@ def test_whole_offsets_shift_the_taps_and_the_derivative_is_the_one_from_the_rig
     for scale in (0.0, 2.0):  # no offset at all, and whole ones, out of the input too
         moved = args | {"offsets": np.round(scale * rng.standard_normal(args["offsets"].shape))}
         cotangent = rng.standard_normal(reference.deform_conv(**moved, **options).shape)
-        outputs, gradients = value_and_pullback(cotangent, moved, static(options))
+        outputs, gradients = value_and_gradients(functional.deform_conv, cotangent, moved, options)
         hand = by_hand(cotangent, moved, options)
         for name in gradients:
             np.testing.assert_allclose(gradients[name], hand[name], rtol=1e-10, atol=1e-11)
         above = moved | {"offsets": moved["offsets"] + 1e-9}
-        from_right, right = value_and_pullback(cotangent, above, static(options))
+        from_right, right = value_and_gradients(functional.deform_conv, cotangent, above, options)
         np.testing.assert_allclose(outputs, from_right, atol=1e-6)
         np.testing.assert_allclose(gradients["offsets"], right["offsets"], atol=1e-6)
 
@@ -194,7 +185,7 @@ def test_any_number_of_batch_axes(batch):
     args, options, rng = arrays("1d groups", batch)
     expected = reference.deform_conv(**args, **options)
     cotangent = rng.standard_normal(expected.shape)
-    outputs, gradients = value_and_pullback(cotangent, args, static(options))
+    outputs, gradients = value_and_gradients(functional.deform_conv, cotangent, args, options)
     np.testing.assert_allclose(outputs, expected, atol=1e-12)
     for name, right in by_hand(cotangent, args, options).items():
         np.testing.assert_allclose(gradients[name], right, atol=1e-11)
@@ -206,7 +197,7 @@ def test_other_dtypes(dtype):
     exact = {k: np.asarray(v, np.float64) for k, v in args.items()}
     expected = reference.deform_conv(**exact, **options)
     cotangent = np.asarray(rng.standard_normal(expected.shape), dtype)
-    outputs, gradients = value_and_pullback(cotangent, args, static(options))
+    outputs, gradients = value_and_gradients(functional.deform_conv, cotangent, args, options)
     assert outputs.dtype == dtype
     assert {name: g.dtype for name, g in gradients.items()} == {k: dtype for k in args}
     hand = by_hand(np.asarray(cotangent, np.float64), exact, options)
@@ -236,7 +227,7 @@ def test_complex_inputs(rng):
     args["bias"] = args["bias"].astype(complex)
     expected = reference.deform_conv(**args, **options)
     cotangent = rng.standard_normal(expected.shape) + 1j * rng.standard_normal(expected.shape)
-    outputs, gradients = value_and_pullback(cotangent, args, static(options))
+    outputs, gradients = value_and_gradients(functional.deform_conv, cotangent, args, options)
     np.testing.assert_allclose(outputs, expected, atol=1e-12)
     for name, right in by_hand(cotangent, args, options).items():
         np.testing.assert_allclose(gradients[name], right, atol=1e-11)

@@ -10,6 +10,7 @@ from flax import nnx
 
 from jaxcnn import functional, reference
 from jaxcnn.testing import check_gradients, check_transforms
+from tests.helpers import generator, normal, value_and_gradients
 
 # name: spatial sizes, in, multiplier, kernel size, options
 CASES = {
@@ -47,23 +48,9 @@ CASES = {
 
 def arrays(case: str, batch: tuple[int, ...] = (2,), dtype=np.float64):
     sizes, in_features, multiplier, kernel_size, options = CASES[case]
-    rng = np.random.default_rng(sum(map(ord, case)))
+    rng = generator(case)
     shapes = (*batch, *sizes, in_features), (*kernel_size, in_features, multiplier)
-    values = [rng.standard_normal(s) for s in (*shapes, (in_features * multiplier,))]
-    if np.issubdtype(dtype, np.complexfloating):
-        values = [v + 1j * rng.standard_normal(v.shape) for v in values]
-    return [np.asarray(v, dtype) for v in values], options, rng
-
-
-@functools.partial(jax.jit, static_argnames=("static", "function"))
-def value_and_pullback(cotangent, args, static, function=functional.depthwise_conv):
-    options = dict(static)
-    outputs, pullback = jax.vjp(lambda *a: function(*a, **options), *args)
-    return outputs, pullback(cotangent.astype(outputs.dtype))
-
-
-def static(options: dict) -> tuple:
-    return tuple(sorted(options.items()))
+    return normal(rng, (*shapes, (in_features * multiplier,)), dtype), options, rng
 
 
 @pytest.mark.parametrize(
@@ -77,7 +64,7 @@ def test_agrees_with_the_reference_in_value_and_gradient(case, algorithm):
     expected = reference.depthwise_conv(*args, **options)
     cotangent = rng.standard_normal(expected.shape)
     chosen = options | {"algorithm": algorithm}
-    outputs, gradients = value_and_pullback(cotangent, args, static(chosen))
+    outputs, gradients = value_and_gradients(functional.depthwise_conv, cotangent, args, chosen)
     np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-11)
     hand = reference.depthwise_conv_vjp(cotangent, *args, **options)
     for ours, right in zip(gradients, hand, strict=True):
@@ -90,7 +77,7 @@ def test_other_dtypes(case, dtype):
     args, options, rng = arrays(case, dtype=dtype)
     expected = reference.depthwise_conv(*args, **options)
     cotangent = rng.standard_normal(expected.shape)
-    outputs, gradients = value_and_pullback(cotangent, args, static(options))
+    outputs, gradients = value_and_gradients(functional.depthwise_conv, cotangent, args, options)
     assert outputs.dtype == dtype
     # a sum of up to 60 products of O(1), accumulated in float32 at least
     tolerance = 1e-10 if dtype is np.complex128 else 8 * float(jnp.finfo(dtype).eps)
@@ -124,7 +111,7 @@ def test_any_number_of_batch_axes(batch):
     args, options, rng = arrays("1d causal", batch)
     expected = reference.depthwise_conv(*args, **options)
     cotangent = rng.standard_normal(expected.shape)
-    outputs, gradients = value_and_pullback(cotangent, args, static(options))
+    outputs, gradients = value_and_gradients(functional.depthwise_conv, cotangent, args, options)
     np.testing.assert_allclose(outputs, expected, atol=1e-12)
     hand = reference.depthwise_conv_vjp(cotangent, *args, **options)
     for ours, right in zip(gradients, hand, strict=True):
@@ -209,9 +196,7 @@ def test_separable_agrees_with_the_reference(case):
     args = inputs, kernel, mix, rng.standard_normal(5)
     expected = reference.separable_conv(*args, **options)
     cotangent = rng.standard_normal(expected.shape)
-    outputs, gradients = value_and_pullback(
-        cotangent, args, static(options), functional.separable_conv
-    )
+    outputs, gradients = value_and_gradients(functional.separable_conv, cotangent, args, options)
     np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12)
     hand = reference.separable_conv_vjp(cotangent, *args, **options)
     for ours, right in zip(gradients, hand, strict=True):

@@ -12,6 +12,7 @@ import pytest
 
 from jaxcnn import functional, reference
 from jaxcnn.testing import check_gradients, check_transforms
+from tests.helpers import program, values_and_gradients
 
 POOLS = ("fractional_max_pool", "fractional_max_pool_with_indices")
 # name: inputs, window shape, output shape
@@ -39,21 +40,22 @@ def arguments(case, dtype=np.float64):
     return cotangent.astype(dtype), inputs, samples, window, counts
 
 
-@functools.partial(jax.jit, static_argnums=(3, 4))
-def value_and_pullback(cotangent, inputs, samples, window, counts):
-    outputs, pullback, indices = jax.vjp(
-        lambda x: functional.fractional_max_pool_with_indices(x, window, counts, samples=samples),
-        inputs,
-        has_aux=True,
+FUNCTIONS = (functional.fractional_max_pool, functional.fractional_max_pool_with_indices)
+
+
+def both(cotangent, inputs, samples, window, counts):
+    """The maxima alone; then maxima, their positions and the gradient."""
+    options = dict(window_shape=window, output_shape=counts)
+    (alone, _), ((outputs, indices), gradient) = values_and_gradients(
+        FUNCTIONS, cotangent, inputs, options, beside={"samples": samples}
     )
-    alone = functional.fractional_max_pool(inputs, window, counts, samples=samples)
-    return alone, outputs, indices, pullback(cotangent)[0]
+    return alone, outputs, indices, gradient
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_agrees_with_the_reference_in_value_and_gradient(case):
     cotangent, inputs, samples, window, counts = arguments(case)
-    alone, *got, gradient = value_and_pullback(cotangent, inputs, samples, window, counts)
+    alone, *got, gradient = both(cotangent, inputs, samples, window, counts)
     expected = reference.fractional_max_pool_with_indices(inputs, window, counts, samples=samples)
     for ours, right in zip((alone, *got), (expected[0], *expected), strict=True):
         np.testing.assert_array_equal(ours, right)
@@ -75,7 +77,7 @@ def test_is_what_torch_computes(case):
         tensor, window, counts, return_indices=True, _random_samples=torch.from_numpy(theirs)
     )
     outputs.backward(torch.from_numpy(np.moveaxis(cotangent, -1, 1).copy()))
-    _, *got, gradient = value_and_pullback(cotangent, inputs, samples, window, counts)
+    _, *got, gradient = both(cotangent, inputs, samples, window, counts)
     for ours, right in zip((*got, gradient), (outputs.detach(), indices, tensor.grad), strict=True):
         np.testing.assert_allclose(ours, np.moveaxis(right.numpy(), 1, -1), atol=1e-12)
 
@@ -108,14 +110,14 @@ def test_ties_nan_and_infinity():
 def test_a_window_of_minus_infinity_keeps_its_gradient_wherever_it_starts():
     inputs = np.full((50, 9, 1), -np.inf)
     samples = np.linspace(0, 0.99, 50).reshape(50, 1, 1)
-    *_, gradient = value_and_pullback(np.ones((50, 6, 1)), inputs, samples, (2,), (6,))
+    *_, gradient = both(np.ones((50, 6, 1)), inputs, samples, (2,), (6,))
     assert (gradient.sum((1, 2)) == 6).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, jnp.bfloat16])
 def test_other_floats(dtype):
     cotangent, inputs, samples, window, counts = arguments("2d", dtype)
-    _, outputs, indices, gradient = value_and_pullback(cotangent, inputs, samples, window, counts)
+    _, outputs, indices, gradient = both(cotangent, inputs, samples, window, counts)
     assert outputs.dtype == gradient.dtype == dtype
     wide = inputs.astype(np.float64)
     expected = reference.fractional_max_pool_with_indices(wide, window, counts, samples=samples)
@@ -171,16 +173,14 @@ def test_derivatives_and_transformations():
 def test_samples_out_of_range_under_jit_stay_within_the_image():
     _, inputs, samples, window, counts = arguments("2d")
     for wrong in (samples - 5, samples + 7, samples * np.nan):
-        outputs, _, indices, _ = value_and_pullback(
-            np.zeros((2, 6, 7, 3)), inputs, wrong, window, counts
-        )
+        outputs, _, indices, _ = both(np.zeros((2, 6, 7, 3)), inputs, wrong, window, counts)
         assert np.isfinite(outputs).all() and indices.min() >= 0 and indices.max() < 99
 
 
 def test_no_gradient_adds_at_indices_that_may_collide():
     cotangent, inputs, samples, window, counts = arguments("2d")
-    lowered = value_and_pullback.lower(cotangent, inputs, samples, window, counts)
-    text = lowered.as_text()
+    options = dict(window_shape=window, output_shape=counts)
+    text = program(FUNCTIONS[1], cotangent, inputs, options, beside={"samples": samples})
     scatters = re.findall(r'"stablehlo.scatter".*', text)
     assert scatters and all("unique_indices = true" in scatter for scatter in scatters)
     assert "select_and_scatter" not in text

@@ -1,16 +1,15 @@
 """Global pools: values and gradients against the reference; ties, NaN, axes; bad input."""
 
-import functools
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxcnn import functional, reference
 from jaxcnn.testing import check_gradients, check_transforms
+from tests.helpers import program, value_and_gradients, values_and_gradients
 
 POOLS = ("global_avg_pool", "global_max_pool")
+FUNCTIONS = [getattr(functional, name) for name in POOLS]
 # name: inputs, options
 CASES = {
     "1d": ((2, 7, 3), dict()),
@@ -25,32 +24,13 @@ CASES = {
 }
 
 
-def static(options):
-    return tuple(sorted(options.items()))
-
-
-@functools.partial(jax.jit, static_argnums=(0, 3))
-def values_and_pullbacks(names, cotangent, inputs, options):
-    """Outputs and gradient of each pool that is named, as one program."""
-
-    def run(name):
-        outputs, pullback = jax.vjp(lambda x: getattr(functional, name)(x, **dict(options)), inputs)
-        return outputs, pullback(cotangent.astype(outputs.dtype))[0]
-
-    return [run(name) for name in names]
-
-
-def value_and_pullback(name, cotangent, inputs, options):
-    return jax.device_get(values_and_pullbacks((name,), cotangent, inputs, options)[0])
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_agree_with_the_reference_in_value_and_gradient(case):
     shape, options = CASES[case]
     rng = np.random.default_rng(len(case))
     inputs = rng.standard_normal(shape)
     cotangent = rng.standard_normal(reference.global_avg_pool(inputs, **options).shape)
-    results = values_and_pullbacks(POOLS, cotangent, inputs, static(options))
+    results = values_and_gradients(FUNCTIONS, cotangent, inputs, options)
     for name, (outputs, gradient) in zip(POOLS, results, strict=True):
         expected = getattr(reference, name)(inputs, **options)
         np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12, err_msg=name)
@@ -60,20 +40,20 @@ def test_agree_with_the_reference_in_value_and_gradient(case):
 
 def test_the_first_maximum_takes_the_whole_gradient():
     image = np.array([[1.0, 5, 2], [5, 5, 0]]).reshape(1, 2, 3, 1)
-    gradient = value_and_pullback("global_max_pool", np.ones((1, 1)), image, ())[1]
+    gradient = value_and_gradients(functional.global_max_pool, np.ones((1, 1)), image)[1]
     assert gradient.ravel().tolist() == [0, 1, 0, 0, 0, 0]
 
 
 def test_nan_comes_out_and_takes_the_gradient():
     image = np.array([[1.0, 5, np.nan], [np.inf, np.nan, 0]]).reshape(1, 2, 3, 1)
-    outputs, gradient = value_and_pullback("global_max_pool", np.ones((1, 1)), image, ())
+    outputs, gradient = value_and_gradients(functional.global_max_pool, np.ones((1, 1)), image)
     assert np.isnan(outputs).all() and gradient.ravel().tolist() == [0, 0, 1, 0, 0, 0]
     assert np.isnan(functional.global_avg_pool(image)).all()
 
 
 def test_an_image_of_minus_infinity_sends_its_gradient_to_its_first_pixel():
     image = np.full((1, 2, 2, 1), -np.inf)
-    outputs, gradient = value_and_pullback("global_max_pool", np.ones((1, 1)), image, ())
+    outputs, gradient = value_and_gradients(functional.global_max_pool, np.ones((1, 1)), image)
     assert outputs.item() == -np.inf and gradient.ravel().tolist() == [1, 0, 0, 0]
 
 
@@ -96,7 +76,9 @@ def test_integers(rng):
 
 @pytest.mark.parametrize("name", POOLS)
 def test_empty_batches(name):
-    outputs, gradient = value_and_pullback(name, np.zeros((0, 3)), np.zeros((0, 5, 4, 3)), ())
+    outputs, gradient = value_and_gradients(
+        getattr(functional, name), np.zeros((0, 3)), np.zeros((0, 5, 4, 3))
+    )
     assert outputs.shape == (0, 3) and gradient.shape == (0, 5, 4, 3)
 
 
@@ -111,7 +93,7 @@ def test_derivatives_and_transformations(name):
 @pytest.mark.parametrize("name", POOLS)
 def test_the_gradient_scatters_nothing(name):
     arrays = np.zeros((2, 3)), np.zeros((2, 9, 9, 3))
-    text = values_and_pullbacks.lower((name,), *arrays, ()).as_text()
+    text = program(getattr(functional, name), *arrays)
     assert "scatter" not in text
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from jaxcnn import functional, geometry, reference
 from jaxcnn.testing import check_gradients, check_transforms
+from tests.helpers import generator, normal, value_and_gradients
 
 # name: spatial sizes, in, out_features, kernel size, options
 CASES = {
@@ -55,27 +56,14 @@ def out_shape(sizes, kernel_size, options) -> tuple[int, ...]:
 
 def arrays(case: str, batch: tuple[int, ...] = (2,), dtype=np.float64, local_bias=False):
     sizes, in_features, out_features, kernel_size, options = CASES[case]
-    rng = np.random.default_rng(sum(map(ord, case)))
+    rng = generator(case)
     out = out_shape(sizes, kernel_size, options)
     shapes = (
         (*batch, *sizes, in_features),
         (*out, *kernel_size, in_features, out_features),
         (*(out if local_bias else ()), out_features),
     )
-    values = [rng.standard_normal(shape) for shape in shapes]
-    if np.issubdtype(dtype, np.complexfloating):
-        values = [v + 1j * rng.standard_normal(v.shape) for v in values]
-    return [np.asarray(v, dtype) for v in values], options, rng
-
-
-@functools.partial(jax.jit, static_argnames="static")
-def value_and_pullback(cotangent, args, static):
-    outputs, pullback = jax.vjp(lambda *a: functional.conv_local(*a, **dict(static)), *args)
-    return outputs, pullback(cotangent.astype(outputs.dtype))
-
-
-def static(options: dict) -> tuple:
-    return tuple(sorted(options.items()))
+    return normal(rng, shapes, dtype), options, rng
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -83,7 +71,7 @@ def test_agrees_with_the_reference_in_value_and_gradient(case):
     args, options, rng = arrays(case, local_bias="strided" in case)
     expected = reference.conv_local(*args, **options)
     cotangent = rng.standard_normal(expected.shape)
-    outputs, gradients = value_and_pullback(cotangent, args, static(options))
+    outputs, gradients = value_and_gradients(functional.conv_local, cotangent, args, options)
     np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12)
     hand = reference.conv_local_vjp(cotangent, *args, **options)
     for ours, right in zip(gradients, hand, strict=True):
@@ -95,7 +83,7 @@ def test_other_dtypes(dtype):
     args, options, rng = arrays("2d all", dtype=dtype)
     expected = reference.conv_local(*args, **options)
     cotangent = rng.standard_normal(expected.shape)
-    outputs, gradients = value_and_pullback(cotangent, args, static(options))
+    outputs, gradients = value_and_gradients(functional.conv_local, cotangent, args, options)
     assert outputs.dtype == dtype
     # a sum of up to 18 products of O(1), each rounded to the dtype's precision
     tolerance = 1e-10 if dtype is np.complex128 else 30 * float(jnp.finfo(dtype).eps)
@@ -119,7 +107,7 @@ def test_derivatives_in_every_mode_and_under_transformations():
 def test_any_number_of_batch_axes(batch):
     args, options, _ = arrays("2d strided", batch)
     expected = reference.conv_local(*args, **options)
-    outputs, gradients = value_and_pullback(expected, args, static(options))
+    outputs, gradients = value_and_gradients(functional.conv_local, expected, args, options)
     np.testing.assert_allclose(outputs, expected, atol=1e-12)
     assert gradients[1].shape == args[1].shape and np.isfinite(gradients[1]).all()
 

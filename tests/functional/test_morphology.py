@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxcnn import functional, reference
+from tests.helpers import generator
 
 FUNCTIONS = ("grey_dilation", "grey_erosion")
 
@@ -28,7 +29,7 @@ CASES = {
 
 def arrays(case: str, batch: tuple[int, ...] = (2,), dtype=np.float64):
     sizes, kernel_size, options = CASES[case]
-    rng = np.random.default_rng(sum(map(ord, case)))
+    rng = generator(case)
     channels = 8 if "large" in case else 3
     inputs = rng.standard_normal((*batch, *sizes, channels))
     kernel = rng.standard_normal((*kernel_size, channels)) / 2

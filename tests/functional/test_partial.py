@@ -9,6 +9,7 @@ import pytest
 
 from jaxcnn import functional, reference
 from jaxcnn.testing import check_gradients, check_transforms
+from tests.helpers import generator, value_and_gradients
 
 # name: spatial sizes, in, out, kernel size, channels of the mask, options
 CASES = {
@@ -44,7 +45,7 @@ CASES = {
 
 def arrays(case: str, batch: tuple[int, ...] = (2,), dtype=np.float64):
     sizes, in_features, out_features, kernel_size, channels, options = CASES[case]
-    rng = np.random.default_rng(sum(map(ord, case)))
+    rng = generator(case)
     groups = options.get("feature_group_count", 1)
     inputs = rng.standard_normal((*batch, *sizes, in_features))
     kernel = rng.standard_normal((*kernel_size, in_features // groups, out_features))
@@ -53,17 +54,13 @@ def arrays(case: str, batch: tuple[int, ...] = (2,), dtype=np.float64):
     return [np.asarray(v, dtype) for v in args], mask, options, rng
 
 
-@functools.partial(jax.jit, static_argnames="static")
-def value_and_pullback(cotangent, args, mask, static):
-    def outputs_first(inputs, kernel, bias):
-        return functional.partial_conv(inputs, kernel, mask, bias, **dict(static))
-
-    outputs, pullback, new_mask = jax.vjp(outputs_first, *args, has_aux=True)
-    return outputs, new_mask, pullback(cotangent.astype(outputs.dtype))
-
-
-def static(options: dict) -> tuple:
-    return tuple(sorted(options.items()))
+def run(args, mask, cotangent, options=None):
+    """Outputs, new mask, and the gradients of inputs, kernel and bias."""
+    named = dict(zip(("inputs", "kernel", "bias"), args, strict=True))
+    (outputs, new_mask), gradients = value_and_gradients(
+        functional.partial_conv, cotangent, named, options, beside={"mask": mask}
+    )
+    return outputs, new_mask, tuple(gradients[name] for name in named)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -71,9 +68,7 @@ def test_agrees_with_the_reference_in_value_and_gradient(case):
     (inputs, kernel, bias), mask, options, rng = arrays(case)
     expected, expected_mask = reference.partial_conv(inputs, kernel, mask, bias, **options)
     cotangent = rng.standard_normal(expected.shape)
-    outputs, new_mask, gradients = value_and_pullback(
-        cotangent, (inputs, kernel, bias), mask, static(options)
-    )
+    outputs, new_mask, gradients = run((inputs, kernel, bias), mask, cotangent, options)
     np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12)
     np.testing.assert_array_equal(new_mask, expected_mask)
     assert new_mask.dtype == mask.dtype
@@ -96,8 +91,8 @@ def test_what_hides_under_the_mask_reaches_neither_values_nor_gradients(case):
     cotangent = rng.standard_normal(
         reference.partial_conv(inputs, kernel, mask, **options)[0].shape
     )
-    clean = value_and_pullback(cotangent, (inputs, kernel, bias), mask, static(options))
-    dirty = value_and_pullback(cotangent, (hidden, kernel, bias), mask, static(options))
+    clean = run((inputs, kernel, bias), mask, cotangent, options)
+    dirty = run((hidden, kernel, bias), mask, cotangent, options)
     jax.tree.map(np.testing.assert_array_equal, dirty, clean)
 
 
@@ -105,7 +100,7 @@ def test_no_valid_pixel_at_all_gives_zeros_and_zero_gradients():
     inputs, kernel = np.full((5, 4, 2), np.nan), np.ones((3, 3, 2, 3))
     bias, mask = np.ones(3), np.zeros((5, 4, 1))
     cotangent = np.ones((5, 4, 3))
-    results = value_and_pullback(cotangent, (inputs, kernel, bias), mask, ())
+    results = run((inputs, kernel, bias), mask, cotangent)
     assert not any(np.asarray(array).any() for array in jax.tree.leaves(results))
 
 
@@ -195,7 +190,7 @@ def test_other_dtypes(dtype):
     inputs, kernel, bias = args
     expected, _ = reference.partial_conv(inputs, kernel, mask, bias, **options)
     cotangent = rng.standard_normal(expected.shape)
-    outputs, _, gradients = value_and_pullback(cotangent, args, mask, static(options))
+    outputs, _, gradients = run(args, mask, cotangent, options)
     assert outputs.dtype == dtype
     # sums of up to 12 products times up to 12, the sums of 16-bit floats held in float32
     tolerance = 1e-10 if dtype is np.complex128 else 20 * float(jnp.finfo(dtype).eps)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxcnn import functional, geometry, reference
+from tests.helpers import generator
 
 # name: spatial sizes, window_shape, options
 CASES = {
@@ -31,7 +32,7 @@ CASES = {
 
 def arrays(case: str, batch: tuple[int, ...] = (2,), channels: int = 3):
     sizes, window_shape, options = CASES[case]
-    rng = np.random.default_rng(sum(map(ord, case)))
+    rng = generator(case)
     inputs = rng.standard_normal((*batch, *sizes, channels))
     renamed = {"dilation" if k == "window_dilation" else k: v for k, v in options.items()}
     counts = geometry.windows(sizes, window_shape, **renamed).output_shape

@@ -2,13 +2,13 @@
 
 import functools
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxcnn import functional, reference
 from jaxcnn.testing import check_gradients, check_transforms
+from tests.helpers import value_and_gradients
 
 # name: inputs, levels
 CASES = {
@@ -21,27 +21,17 @@ CASES = {
 }
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def values_and_pullbacks(cotangent, inputs, levels):
-    """By either reducer."""
-
-    def run(reducer):
-        outputs, pullback = jax.vjp(
-            lambda x: functional.spatial_pyramid_pool(x, levels, reducer=reducer), inputs
-        )
-        return outputs, pullback(cotangent)[0]
-
-    return {reducer: run(reducer) for reducer in ("max", "avg")}
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_agrees_with_the_reference_in_value_and_gradient(case):
     shape, levels = CASES[case]
     rng = np.random.default_rng(len(case))
     inputs = rng.standard_normal(shape)
     cotangent = rng.standard_normal(reference.spatial_pyramid_pool(inputs, levels).shape)
-    results = values_and_pullbacks(cotangent, inputs, levels)
-    for reducer, (outputs, gradient) in results.items():
+    for reducer in ("max", "avg"):
+        options = dict(levels=levels, reducer=reducer)
+        outputs, gradient = value_and_gradients(
+            functional.spatial_pyramid_pool, cotangent, inputs, options
+        )
         expected = reference.spatial_pyramid_pool(inputs, levels, reducer=reducer)
         np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12)
         (hand,) = reference.spatial_pyramid_pool_vjp(cotangent, inputs, levels, reducer=reducer)

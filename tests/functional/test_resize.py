@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxcnn import functional, reference
+from tests.helpers import convolution_arrays, value_and_gradients
 
 # name: spatial sizes, in, out, kernel size, options
 CASES = {
@@ -27,27 +28,15 @@ CASES = {
 }  # fmt: skip
 
 
-def arrays(case: str, batch: tuple[int, ...] = (2,), dtype=np.float64):
-    sizes, in_features, out_features, kernel_size, options = CASES[case]
-    rng = np.random.default_rng(sum(map(ord, case)))
-    groups = options.get("feature_group_count", 1)
-    shapes = (*batch, *sizes, in_features), (*kernel_size, in_features // groups, out_features)
-    values = [rng.standard_normal(shape) for shape in (*shapes, (out_features,))]
-    return [np.asarray(v, dtype) for v in values], options, rng
-
-
-@functools.partial(jax.jit, static_argnames="static")
-def value_and_pullback(cotangent, args, static):
-    outputs, pullback = jax.vjp(lambda *a: functional.resize_conv(*a, **dict(static)), *args)
-    return outputs, *pullback(cotangent.astype(outputs.dtype))
-
-
 def both(case, **made):
-    args, options, rng = arrays(case, **made)
+    args, options, rng = convolution_arrays(case, CASES[case], **made)
     expected = reference.resize_conv(*args, **options)
     cotangent = rng.standard_normal(expected.shape)
-    ours = value_and_pullback(cotangent, args, tuple(options.items()))
-    return ours, (expected, *reference.resize_conv_vjp(cotangent, *args, **options))
+    outputs, gradients = value_and_gradients(functional.resize_conv, cotangent, args, options)
+    return (outputs, *gradients), (
+        expected,
+        *reference.resize_conv_vjp(cotangent, *args, **options),
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -116,7 +105,7 @@ def test_nearest_keeps_integers_and_not_a_number_in_its_place(rng):
 
 
 def test_vmap_over_inputs_and_kernels():
-    (inputs, kernel, _), options, _ = arrays("2d linear")
+    (inputs, kernel, _), options, _ = convolution_arrays("2d linear", CASES["2d linear"])
     fn = jax.jit(jax.vmap(functools.partial(functional.resize_conv, **options)))
     many = np.stack([inputs, 2 * inputs]), np.stack([kernel, kernel**2])
     for i, got in enumerate(np.asarray(fn(*many))):

@@ -9,6 +9,7 @@ import pytest
 
 from jaxcnn import functional, reference
 from jaxcnn.testing import check_gradients, check_transforms
+from tests.helpers import program, values_and_gradients
 
 # name: inputs, window shape, options
 CASES = {
@@ -34,21 +35,18 @@ def arguments(case):
     return inputs, rng.random(like.shape), rng.standard_normal(like.shape), window, options
 
 
-def static(options):
-    return tuple(sorted(options.items()))
+def drawn(inputs, samples, **options):
+    return functional.stochastic_pool(inputs, samples=samples, **options)
 
 
-@functools.partial(jax.jit, static_argnums=(3, 4))
-def values_and_pullbacks(cotangent, inputs, samples, window, options):
-    """Of the elements drawn, then of the expected value."""
+def in_the_mean(inputs, samples, **options):
+    return functional.stochastic_pool(inputs, deterministic=True, **options)
 
-    def run(**given):
-        outputs, pullback = jax.vjp(
-            lambda x: functional.stochastic_pool(x, window, **given, **dict(options)), inputs
-        )
-        return outputs, pullback(cotangent.astype(outputs.dtype))[0]
 
-    return run(samples=samples), run(deterministic=True)
+def both(cotangent, inputs, samples, window, options):
+    """Outputs and gradient of the elements drawn, then of the expected value."""
+    options, beside = options | {"window_shape": window}, {"samples": samples}
+    return values_and_gradients((drawn, in_the_mean), cotangent, inputs, options, beside)
 
 
 def ways(samples):
@@ -59,7 +57,7 @@ def ways(samples):
 @pytest.mark.parametrize("case", CASES)
 def test_agrees_with_the_reference_in_value_and_gradient(case):
     inputs, samples, cotangent, window, options = arguments(case)
-    results = values_and_pullbacks(cotangent, inputs, samples, window, static(options))
+    results = both(cotangent, inputs, samples, window, options)
     for given, (outputs, gradient) in zip(ways(samples), results, strict=True):
         expected = reference.stochastic_pool(inputs, window, **given, **options)
         np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12)
@@ -97,15 +95,15 @@ def test_a_key_draws_the_samples():
 
 def test_a_window_without_a_positive_element_gives_zero_and_no_gradient():
     line = np.array([0.0, 0, -1, 0, -3, -2, -4, 0])[:, None]
-    samples, options = np.full((4, 1), 0.7), static(dict(strides=2))
-    for result in values_and_pullbacks(np.ones((4, 1)), line, samples, (2,), options):
+    samples, options = np.full((4, 1), 0.7), dict(strides=2)
+    for result in both(np.ones((4, 1)), line, samples, (2,), options):
         assert not any(np.asarray(array).any() for array in result)
 
 
 def test_nan_and_infinity_come_out():
     line = np.array([1, np.nan, np.inf, 2, np.inf, 3, 1, 1])[:, None]
-    samples, options = np.full((4, 1), 0.9), static(dict(strides=2))
-    results = values_and_pullbacks(np.ones((4, 1)), line, samples, (2,), options)
+    samples, options = np.full((4, 1), 0.9), dict(strides=2)
+    results = both(np.ones((4, 1)), line, samples, (2,), options)
     for outputs, _ in results:
         assert np.ravel(outputs).tolist()[1:] == [np.inf, np.inf, 1] and np.isnan(outputs[0, 0])
     _, gradient = results[0]
@@ -134,7 +132,7 @@ def test_the_largest_sample_still_draws_an_element():
 def test_other_floats(dtype):
     inputs, samples, cotangent, window, options = arguments("1d, two batch axes")
     inputs, cotangent = inputs.astype(dtype), cotangent.astype(dtype)
-    results = values_and_pullbacks(cotangent, inputs, samples, window, static(options))
+    results = both(cotangent, inputs, samples, window, options)
     wide, wide_cotangent = inputs.astype(np.float64), cotangent.astype(np.float64)
     # float32 throughout, a few operations, and one rounding to the dtype
     atol = 16 * float(jnp.finfo(dtype).eps)
@@ -169,8 +167,9 @@ def test_derivatives_and_transformations():
 
 def test_the_gradient_scatters_nothing():
     inputs, samples, cotangent, window, options = arguments("2d")
-    lowered = values_and_pullbacks.lower(cotangent, inputs, samples, window, static(options))
-    assert "scatter" not in lowered.as_text()
+    options, beside = options | {"window_shape": window}, {"samples": samples}
+    for function in (drawn, in_the_mean):
+        assert "scatter" not in program(function, cotangent, inputs, options, beside)
 
 
 FINE, U = np.zeros((2, 5, 4, 3)), np.zeros((2, 4, 3, 3))

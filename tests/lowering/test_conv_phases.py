@@ -1,7 +1,5 @@
 """The phases of a dilated input: which taps see which pixels, and values and gradients."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +7,7 @@ import pytest
 
 from jaxcnn import functional, geometry, reference
 from jaxcnn.lowering import conv_phases
+from tests.helpers import value_and_gradients
 
 
 def one_axis(n, k, s, d, r, padding):
@@ -53,12 +52,6 @@ def test_neighbouring_phases_share_a_convolution(size, expected):
     assert conv_phases.run_count(windows) == 1
 
 
-@functools.partial(jax.jit, static_argnames="static")
-def value_and_pullback(cotangent, args, static):
-    outputs, pullback = jax.vjp(lambda *a: functional.conv(*a, **dict(static)), *args)
-    return outputs, *pullback(cotangent.astype(outputs.dtype))
-
-
 CASES = {
     "1d": ((6,), 3, 4, (4,), dict(input_dilation=2, padding=((3, 2),))),
     "1d strided": ((7,), 3, 4, (5,), dict(input_dilation=6, strides=4, kernel_dilation=3)),
@@ -85,8 +78,8 @@ def test_same_values_and_gradients_as_the_reference(case, rng):
     kernel = rng.standard_normal((*kernel_size, in_features // groups, out_features))
     expected = reference.conv(inputs, kernel, **options)
     cotangent = rng.standard_normal(expected.shape)
-    outputs, *gradients = value_and_pullback(
-        cotangent, (inputs, kernel), (*options.items(), ("algorithm", "phases"))
+    outputs, gradients = value_and_gradients(
+        functional.conv, cotangent, (inputs, kernel), options | {"algorithm": "phases"}
     )
     np.testing.assert_allclose(outputs, expected, atol=1e-11)
     hand = reference.conv_vjp(cotangent, inputs, kernel, **options)[:2]

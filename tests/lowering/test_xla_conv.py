@@ -3,11 +3,8 @@
 import ast
 import functools
 import inspect
-import os
 import pathlib
 import re
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -174,14 +171,3 @@ def test_values_where_little_is_read(case, rng):
 
     for ours, right in zip(run(inputs, kernel, cotangent), (expected, *gradients), strict=True):
         np.testing.assert_allclose(ours, right, atol=1e-12)
-
-
-def test_as_users_run_it():
-    file = pathlib.Path(__file__).with_name("xla_conv_as_users_run_it.py")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)],
-        env={**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]

@@ -11,10 +11,8 @@ from flax import nnx
 
 
 @pytest.fixture(autouse=True)
-def promotion():
-    """JAX's own: Flax's batch normalisation mixes its float32 averages with 16-bit floats."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
+def promotion(plain_promotion):
+    """Flax's batch normalisation mixes its float32 averages with 16-bit floats."""
 
 
 @pytest.fixture

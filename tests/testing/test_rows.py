@@ -23,7 +23,7 @@ def test_first_case_of_a_primitive_agrees(name):
 def test_every_public_primitive_is_compared():
     """A primitive is added to the comparison together with its hand-derived gradient."""
     derived = {name.removesuffix("_vjp") for name in reference.__all__ if name.endswith("_vjp")}
-    assert derived | set(functional.__all__) <= set(primitives())
+    assert derived | set(functional.__all__) - {"plan"} <= set(primitives())
 
 
 def test_transforms_and_dtypes_of_the_example(softplus):

@@ -1,13 +1,14 @@
-"""Every primitive, by every algorithm that it has, with its batch split among devices.
+"""Every primitive and algorithm, with its batch split among eight simulated devices.
 
-`test_halo.py` runs this with eight simulated devices. Values and gradients are those of the
-reference, and so those of one device. Of each primitive and algorithm it takes the first case;
+Values and gradients are those of the reference, and so those of one device. One case of each
+primitive runs, and in `BY_ALGORITHM` one more by each of its algorithms.
 
-    JAXCNN_EVERY_CASE=1 pytest -s tests/lowering/test_halo.py
+    JAXCNN_EVERY_CASE=1 pytest -s tests/lowering/test_split_batches.py
 
-takes them all and says how many there are.
+runs all cases, each by every algorithm that takes it, and says how many there are.
 """
 
+import functools
 import os
 
 import jax
@@ -15,35 +16,39 @@ import numpy as np
 import pytest
 
 from jaxcnn import functional, reference
-from jaxcnn.testing import primitives
+from jaxcnn.testing import devices, primitives
 from jaxcnn.testing.algorithms import ALGORITHMS, by_algorithm
-from jaxcnn.testing.devices import can_split, values_and_gradients
+
+pytestmark = pytest.mark.eight_devices
+
+EVERY_CASE = "JAXCNN_EVERY_CASE" in os.environ
+# Every algorithm is that of one of these: all other primitives hand it the same problem.
+BY_ALGORITHM = ("conv", "max_pool", "sum_pool")
 
 
-def ways(entry):
+@functools.cache
+def ways(name):
     """Cases in float64 whose batch can be split, and each by every algorithm that takes it."""
     found = {}
-    for case in entry.cases.values():
+    for case in primitives()[name].cases.values():
         arrays = case.arrays("float64", seed=8)
-        if can_split(arrays) and "float64" in case.dtypes:
-            for way in (case, *by_algorithm(case, arrays)):
-                algorithm = way.fn.keywords.get("algorithm", "")
-                found.setdefault(way.name if EVERY_CASE else algorithm, way)
+        if not devices.can_split(arrays) or "float64" not in case.dtypes:
+            continue
+        found.setdefault(case.name if EVERY_CASE else "", case)
+        if EVERY_CASE or name in BY_ALGORITHM:
+            for way in by_algorithm(case, arrays):
+                found.setdefault(way.name if EVERY_CASE else way.fn.keywords["algorithm"], way)
     return found
 
 
-EVERY_CASE = "JAXCNN_EVERY_CASE" in os.environ
-WAYS = {name: ways(entry) for name, entry in primitives().items()}
-
-
-@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("name", primitives())
 def test_batches_split_among_devices(name):
     problems = []
-    for case in WAYS[name].values():
+    for case in ways(name).values():
         arrays = case.arrays("float64", seed=8)
         shape = jax.eval_shape(lambda *a, fn=case.fn: jax.tree.leaves(fn(*a))[0], *arrays).shape
         problems.append((case, arrays, np.random.default_rng(9).standard_normal(shape)))
-    found = values_and_gradients(problems)
+    found = devices.values_and_gradients(problems)
     for (case, arrays, cotangent), (outputs, gradients) in zip(problems, found, strict=True):
         forward = getattr(reference, name, None)
         if forward is not None and case.fn.func is getattr(functional, name):
@@ -60,7 +65,8 @@ def test_batches_split_among_devices(name):
 
 
 def test_every_primitive_and_algorithm_is_run():
-    cases = [case for found in WAYS.values() for case in found.values()]
+    found = {name: ways(name) for name in primitives()}
+    cases = [case for of_one in found.values() for case in of_one.values()]
     print(f"{len(cases)} cases, algorithms counted apart")
-    assert all(WAYS.values())
+    assert all(found.values())
     assert {case.fn.keywords.get("algorithm", "") for case in cases} == {"", *ALGORITHMS}

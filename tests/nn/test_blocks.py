@@ -13,12 +13,8 @@ from jaxcnn import functional as F
 from jaxcnn import nn
 from tests.nn.initializers import drawn
 
-
-@pytest.fixture(autouse=True)
-def promotion():
-    """JAX's own: Flax's batch normalisation mixes its float32 averages with 16-bit floats."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
+# Flax's batch normalisation mixes its float32 averages with 16-bit floats.
+pytestmark = pytest.mark.usefixtures("plain_promotion")
 
 
 # Flax keeps its running averages in float32 and refuses to mix them with float64.

@@ -70,6 +70,10 @@ def images():
     return lambda *shape: jax.device_put(rng.normal(size=(2, *shape)).astype(np.float32))
 
 
+# One of blocks, one with draws, one with skips across levels; the others are chains of the same.
+TRANSFORMED = ("CifarResNet", "ConvNeXtTiny", "UNet")
+
+
 @pytest.mark.parametrize("name", REMAT)
 def test_every_network_can_be_closed_over(name, filled, images):
     """Traced and not compiled: the shapes are right, and nothing is written into the network."""
@@ -86,6 +90,9 @@ def test_every_network_can_be_closed_over(name, filled, images):
     exported = jax.export.export(jax.jit(lambda x: model(x)))(x)
     (out,) = exported.out_avals
     assert out.shape == ((2, *shape[:2], 3) if name in ("UNet", "DilatedContext") else (2, 3))
+    assert_untouched(model, before)
+    if name not in TRANSFORMED:
+        return
     traced, found = jax.make_jaxpr(functools.partial(under, model), return_shape=True)(x)
     assert "remat" in str(traced)
     one, one_by_one = (1, *out.shape[1:]), (2, 1, *out.shape[1:])

@@ -18,11 +18,8 @@ DEFAULT, HIGH, HIGHEST = lax.Precision.DEFAULT, lax.Precision.HIGH, lax.Precisio
 TOLERANCE = {F16: 2e-2, B16: 1e-1, F32: 2e-5, F64: 1e-11}
 
 
-@pytest.fixture(autouse=True)
-def promotion():
-    """JAX's own: the dtypes of inputs and parameters are mixed on purpose."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
+# The dtypes of inputs and parameters are mixed on purpose.
+pytestmark = pytest.mark.usefixtures("plain_promotion")
 
 
 DRAWN = dict(kernel_init=drawn, bias_init=drawn)
