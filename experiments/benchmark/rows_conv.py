@@ -29,7 +29,7 @@ def conv(
     `flax` adds `nnx.Conv`.
     """
     rank = len(kernel) - 2
-    per_axis = functools.partial(geometry.per_axis, "conv", rank=rank)
+    per_axis = functools.partial(geometry.per_axis, rank=rank)
     options = dict(
         strides=per_axis("strides", strides),
         padding=per_axis("padding", padding, minimum=0),

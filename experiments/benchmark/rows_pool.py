@@ -28,7 +28,7 @@ def pool(
     **more: Any,
 ) -> Benchmark:
     """Adds the pool `kind`, the first part of a function's name; `flax` adds `nnx`'s own."""
-    per_axis = functools.partial(geometry.per_axis, f"{kind}_pool", rank=len(window_shape))
+    per_axis = functools.partial(geometry.per_axis, rank=len(window_shape))
     options = dict(
         window_shape=window_shape,
         strides=per_axis("strides", strides),

@@ -22,7 +22,7 @@ def conv_transpose(
     note: str = "",
 ) -> Benchmark:
     """Adds a transposed convolution with a kernel (*size, in / groups, out)."""
-    per_axis = functools.partial(geometry.per_axis, "conv_transpose", rank=len(kernel) - 2)
+    per_axis = functools.partial(geometry.per_axis, rank=len(kernel) - 2)
     options = dict(
         strides=per_axis("strides", strides),
         padding=per_axis("padding", padding, minimum=0),
