@@ -69,6 +69,16 @@ def _all_compiled(functions, options, cotangent, args, beside):
     return [_pulled(function, options, cotangent, args, beside) for function in functions]
 
 
+def afresh(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of `functional` that is planned and traced anew at every call, in no program."""
+
+    def call(*args, **options):
+        plan, operands = function.prepare(*args, **options)
+        return plan(operands)
+
+    return call
+
+
 def generator(case: str) -> np.random.Generator:
     """Of a case's numbers, the same in every run."""
     return np.random.default_rng(sum(map(ord, case)))

@@ -6,7 +6,7 @@ from typing import Any
 from flax import nnx
 
 from jaxcnn import geometry
-from jaxcnn._checks.naming import named
+from jaxcnn._checks.naming import named, naming
 from jaxcnn._modules import places
 from jaxcnn._modules.still import still
 from jaxcnn.geometry.field import EVERYTHING, After, Field
@@ -92,6 +92,7 @@ def fields(
     return {path: None if field is EVERYTHING else field for path, field in seen.items()}
 
 
+@naming(_NAME)
 def _after(layer: Any, path: tuple[Any, ...], field: Field, seen: dict[Any, Field]) -> Field:
     """The field after `layer`, noted under its path."""
 

@@ -10,7 +10,8 @@ from jaxtyping import Array, Num
 
 from jaxcnn import geometry
 from jaxcnn._checks import dtypes, options, pools
-from jaxcnn._planning.plan import Choice, planned, to_run
+from jaxcnn._planning.plan import planned, to_run
+from jaxcnn.functional._pooling import max_choice, sum_choice
 from jaxcnn.geometry import IntPerAxis, Padding, Windows
 from jaxcnn.lowering import choose, fill, slices
 from jaxcnn.lowering.dtypes import widen
@@ -282,25 +283,6 @@ def sum_pool(
         fill_mode=fill_mode,
         dtype=jax.eval_shape(jnp.sum, jax.ShapeDtypeStruct((1,), inputs.dtype)).dtype,
         algorithm=algorithm,
-    )
-
-
-def max_choice(windows: Windows, fill_mode: str | None, algorithm: object) -> Choice:
-    """What a max pool's algorithm is by the platform, and why; refuses an unknown one."""
-    name = options.choice("algorithm", algorithm, ("auto", *choose.MAX_POOL_ALGORITHMS))
-    where = windows if fill_mode is None else windows.padded()
-    choose.refuse_unsupported_max_pool(where, name)
-    return lambda platform: (
-        choose.max_pool_choice(platform, where) if name == "auto" else (name, "asked for")
-    )
-
-
-def sum_choice(windows: Windows, fill_mode: str | None, algorithm: object) -> Choice:
-    """What a sum pool's algorithm is by the platform, and why; refuses an unknown one."""
-    name = options.choice("algorithm", algorithm, ("auto", *choose.SUM_POOL_ALGORITHMS))
-    where = windows if fill_mode is None else windows.padded()
-    return lambda platform: (
-        choose.sum_pool_choice(platform, where) if name == "auto" else (name, "asked for")
     )
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Num
 
 from jaxcnn._checks import dtypes, options, pools
 from jaxcnn._planning.plan import planned, to_run
-from jaxcnn.functional.pool import max_choice, sum_choice
+from jaxcnn.functional._pooling import max_choice, sum_choice
 from jaxcnn.geometry import IntPerAxis, Padding, Windows
 from jaxcnn.lowering import choose, fill, logsumexp_shift
 from jaxcnn.lowering.dtypes import widen

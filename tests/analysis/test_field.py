@@ -258,7 +258,7 @@ def test_what_has_no_field_is_refused():
     pool = nn.AvgPool((9, 9))
     with pytest.raises(TypeError, match="receptive_field: `input_shape` .=8. must be a tuple"):
         analysis.receptive_field(pool, 8)
-    with pytest.raises(ValueError, match="receptive_field: `window_shape`.*spans 9 pixels"):
+    with pytest.raises(ValueError, match="AvgPool: `window_shape`.*spans 9 pixels"):
         analysis.receptive_field(pool, (8, 8))
 
 

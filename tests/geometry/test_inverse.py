@@ -63,7 +63,7 @@ def test_explicit_amounts_give_the_smallest_size_and_output_padding_the_others(p
             assert size == smallest + extra
             if extra < s:
                 assert forward(size, k, s, d, padding) == n
-        with pytest.raises(ValueError, match=r"f: `output_padding` .* must be below strides"):
+        with pytest.raises(ValueError, match=r"`output_padding` .* must be below strides"):
             backward(n, k, s, d, padding, output_padding=max(s, d))
 
 
@@ -92,5 +92,5 @@ def test_transposed_windows_give_the_sizes_back():
 def test_resized_sizes():
     assert geometry.resized_sizes((4, 5), (2, 3), None) == (8, 15)
     assert geometry.resized_sizes((4, 5), 2, (4, 7)) == (4, 7)
-    with pytest.raises(ValueError, match=r"f: `resized_shape` \(=4\) must be no smaller"):
+    with pytest.raises(ValueError, match=r"`resized_shape` \(=4\) must be no smaller"):
         geometry.resized_sizes((4, 5), 2, 4)

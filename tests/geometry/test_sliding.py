@@ -69,7 +69,7 @@ def test_taps_are_counted_as_they_fall():
         assert where.tap_counts(0, include_padding=False) == list(map(sum, inside))
         assert where.tap_counts(0, include_padding=True) == list(map(sum, padded))
         if 0 in map(sum, inside):
-            with pytest.raises(ValueError, match=r"f: `padding` .* without a pixel of the input"):
+            with pytest.raises(ValueError, match=r"`padding` .* without a pixel of the input"):
                 geometry.refuse_window_in_padding(where)
         else:
             geometry.refuse_window_in_padding(where)
@@ -271,48 +271,48 @@ def test_any_numbers_give_what_enumeration_gives_or_our_error(
     [
         (
             ValueError,
-            r"f: `window_shape` \(=\(3, 5\)\) spans 9 pixels along spatial axis 1, more than the 8 "
+            r"`window_shape` \(=\(3, 5\)\) spans 9 pixels along spatial axis 1, more than the 8 "
             r"of the padded input; received spatial sizes \(9, 8\), .* pad more or take a smaller",
             lambda: geometry.windows((9, 8), (3, 5), dilation=(1, 2)),
         ),
         (
             ValueError,
-            r"f: `inputs` must have no empty spatial axis; .* axis 1 is empty",
+            r"`inputs` must have no empty spatial axis; .* axis 1 is empty",
             lambda: geometry.windows((9, 0), (3, 5)),
         ),
         (
             ValueError,
-            r"f: `strides` \(=\(1, 2, 3\)\) must be one int .* each of the 2 spatial axes, got 3",
+            r"`strides` \(=\(1, 2, 3\)\) must be one int .* each of the 2 spatial axes, got 3",
             lambda: geometry.windows((9, 8), (3, 5), strides=(1, 2, 3)),
         ),
         (
             TypeError,
-            r"f: `shape` \(=3\) must be a tuple .*; for two axes write \(3, 3\)",
+            r"`shape` \(=3\) must be a tuple .*; for two axes write \(3, 3\)",
             lambda: geometry.axes_tuple("shape", 3),
         ),
         (
             ValueError,
-            r"f: `shape` \(=\(\)\) must name at least one spatial axis",
+            r"`shape` \(=\(\)\) must name at least one spatial axis",
             lambda: geometry.axes_tuple("shape", ()),
         ),
         (
             ValueError,
-            r"f: `padding` \(='WRAP'\) must be one of SAME, SAME_LOWER, VALID, FULL, CAUSAL, an",
+            r"`padding` \(='WRAP'\) must be one of SAME, SAME_LOWER, VALID, FULL, CAUSAL, an",
             lambda: geometry.windows((9, 8), (3, 5), padding="WRAP"),
         ),
         (
             ValueError,
-            r"f: `padding` \(=-1\) must not be negative here; slice the inputs to crop them",
+            r"`padding` \(=-1\) must not be negative here; slice the inputs to crop them",
             lambda: geometry.windows((9, 8), (3, 5), padding=-1),
         ),
         (
             ValueError,
-            r"f: `x` \(=2.5\) must be a whole number; write an int",
+            r"`x` \(=2.5\) must be a whole number; write an int",
             lambda: geometry.whole_number("x", 2.5),
         ),
         (
             TypeError,
-            r"f: `x` \(='2'\) must be an int, got str",
+            r"`x` \(='2'\) must be an int, got str",
             lambda: geometry.whole_number("x", "2"),
         ),
     ],

@@ -2,7 +2,6 @@
 
 import ast
 import functools
-import inspect
 import pathlib
 import re
 
@@ -13,6 +12,7 @@ import pytest
 import jaxcnn
 from jaxcnn import functional
 from jaxcnn.lowering import choose, per_platform
+from tests.helpers import afresh
 
 # name: inputs, kernel, options of `functional.conv`
 CASES = {
@@ -81,7 +81,7 @@ def derivatives(function):
 def called(case, algorithm):
     inputs, kernel, options = CASES[case]
     # the function itself, which is traced afresh every time
-    conv = functools.partial(inspect.unwrap(functional.conv), **options, algorithm=algorithm)
+    conv = functools.partial(afresh(functional.conv), **options, algorithm=algorithm)
     return conv, *(jax.ShapeDtypeStruct(shape, np.float32) for shape in (inputs, kernel))
 
 
@@ -119,7 +119,7 @@ def test_no_amount_is_negative_in_any_dimension_numbers(case, padding, lhs_dilat
     lhs, rhs, options = GENERAL[case]
 
     def conv(lhs, rhs):
-        function = inspect.unwrap(functional.conv_general_dilated)
+        function = afresh(functional.conv_general_dilated)
         return function(lhs, rhs, (3, 2), padding, lhs_dilation, (1, 2), **options)
 
     shapes = [jax.ShapeDtypeStruct(shape, np.float32) for shape in (lhs, rhs)]

@@ -1,6 +1,5 @@
 """`nn.ConvTranspose` is `flax.nnx.ConvTranspose` in everything but the messages."""
 
-import inspect
 import itertools
 import pickle
 
@@ -12,6 +11,7 @@ from flax import nnx
 
 from jaxcnn import functional, nn
 from jaxcnn.lowering import choose
+from tests.helpers import afresh
 from tests.nn.initializers import drawn
 
 # One program instead of one for every operation.
@@ -59,13 +59,12 @@ def test_pixels_lie_where_flax_has_them(padding, monkeypatch):
     """Both ask for a correlation with the inputs dilated by the strides: with the same zeros."""
     asked, before = [], choose.conv
 
-    def record(function, inputs, kernel, problem, algorithm):
+    def record(inputs, kernel, problem, algorithm):
         asked.append(problem.windows)
-        return before(function, inputs, kernel, problem, "direct")
+        return before(inputs, kernel, problem, "direct")
 
     monkeypatch.setattr(choose, "conv", record)
-    afresh = inspect.unwrap(functional.conv_transpose)
-    monkeypatch.setattr(functional, "conv_transpose", afresh)
+    monkeypatch.setattr(functional, "conv_transpose", afresh(functional.conv_transpose))
     inputs = jax.ShapeDtypeStruct((2, 9, 1), np.float64)
     by_lax = padding not in ("SAME", "VALID") and isinstance(padding, str)
     some = (None, 1) if by_lax else (None, 2, 3)  # with strides Flax refuses those
