@@ -14,6 +14,7 @@ _PACKAGES = (
     "models",
     "nn",
     "reference",
+    "sharding",
     "testing",
     "visualize",
 )

@@ -9,7 +9,8 @@ gradient is the sum over the devices, which is how JAX transposes that. What els
 channels, kernels) is gathered first, and the outputs are split as `lax` would have left them.
 
 An axis of the mesh that splits no batch may be one that `jax.vmap` holds: over these a body runs
-under `jax.sharding.auto_axes`, where types say nothing.
+under `jax.sharding.auto_axes`, where types say nothing. Where the user says by `jaxcnn.sharding`
+what splits images and rows, a body runs so over all axes, and its lowerings see to the rest.
 """
 
 import functools
@@ -45,7 +46,7 @@ def on_devices(
     mesh = _mesh(operands.values())
     if mesh is None:
         return function(**operands)
-    with jax.sharding.use_abstract_mesh(_NOWHERE):
+    with jax.sharding.use_abstract_mesh(_NOWHERE), halo.asked(None):
         whole = jax.eval_shape(function, **{n: _untyped(a) for n, a in operands.items()})
     # Outside `jit`, too, as one program: what it is made of needs to be told the devices.
     return jax.jit(lambda operands: _spread(function, operands, mesh, whole, batch, images))(
@@ -66,24 +67,30 @@ def _spread(
     inputs = operands[images[0]]
     entries = _entries(inputs)
     own, shared = PartitionSpec(*entries[:batch]), PartitionSpec()
-    axes = {axis for entry in own for axis in _names(entry)}
     specs = {name: own if name in images else shared for name in operands}
-    gathered = {name: _laid(array, mesh, specs[name]) for name, array in operands.items()}
     leaves, tree = jax.tree.flatten(whole)
     has_batch = [leaf.ndim == leaves[0].ndim for leaf in leaves]
-    out_specs = tree.unflatten([own if has else shared for has in has_batch])
+    by_users = halo.asks_for(mesh)
+    if by_users:
+        axes, gathered = set(), operands
+        outs = [_kept(inputs, entries, batch, mesh, leaf.shape) for leaf in leaves]
+    else:
+        axes = {axis for entry in own for axis in _names(entry)}
+        gathered = {name: _laid(array, mesh, specs[name]) for name, array in operands.items()}
+        outs = [own] * len(leaves)
+    outs = [spec if has else shared for spec, has in zip(outs, has_batch, strict=True)]
+    out_specs = tree.unflatten(outs)
 
     kinds = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
     others = tuple(n for n, kind in kinds.items() if kind == AxisType.Explicit and n not in axes)
 
     def alone(operands: dict[str, Array]) -> R:
-        with halo.unsplit(others):
-            return function(**operands)
+        return function(**operands)
 
     compute: Callable[..., Any] = alone
     if axes:
         compute = jax.shard_map(alone, in_specs=(specs,), out_specs=out_specs, axis_names=axes)
-    if others and AxisType.Manual not in kinds.values():
+    if others and (by_users or AxisType.Manual not in kinds.values()):
         # As one program, or what is within would be transposed outside, where types speak. Not in a
         # caller's own `shard_map`, where JAX (0.10 and 0.12) loses the types of a stated tangent.
         compute = jax.sharding.auto_axes(

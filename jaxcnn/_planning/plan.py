@@ -24,6 +24,7 @@ from jaxcnn._checks import arrays
 from jaxcnn._checks.naming import put_before
 from jaxcnn._planning import meshes
 from jaxcnn.geometry import Windows
+from jaxcnn.lowering import halo
 from jaxcnn.lowering.problem import Typed
 
 P = ParamSpec("P")
@@ -79,12 +80,13 @@ class Plan:
         flat: bool,
         draw: tuple[tuple[int, ...], Any] | None,
         choice: Choice | None,
+        by_rows: bool,
     ):
         self.function = ""
         self.operands: dict[str, Described] = {}
         self.options = options
         self._run, self._batch, self._images, self._flat = run, batch, tuple(images), flat
-        self._draw, self._choice = draw, choice
+        self._draw, self._choice, self._by_rows = draw, choice, by_rows
         self._key = (run, tuple(sorted(options.items())), batch, self._images, flat, draw)
         self._hash: int | None = None
 
@@ -108,13 +110,17 @@ class Plan:
     def _of_images(self, **operands: Array) -> Any:
         """Computes the call with all batch axes gathered into one."""
         if not self._flat or self._batch == 1:
-            return self._run(**operands, **self.options)
+            return self._on_one_axis(operands)
         batch = operands[self._images[0]].shape[: self._batch]
         for name in self._images:
             rest = operands[name].shape[self._batch :]
             operands[name] = operands[name].reshape((math.prod(batch), *rest))
-        outputs = self._run(**operands, **self.options)
+        outputs = self._on_one_axis(operands)
         return jax.tree.map(lambda output: output.reshape((*batch, *output.shape[1:])), outputs)
+
+    def _on_one_axis(self, operands: dict[str, Array]) -> Any:
+        run = functools.partial(self._run, **self.options)
+        return run(**operands) if self._by_rows else halo.apart(run, self._images, operands)
 
     @property
     def outputs(self) -> Any:
@@ -155,6 +161,7 @@ def to_run(
     flat: bool = True,
     draw: tuple[tuple[int, ...], Any] | None = None,
     choice: Choice | None = None,
+    by_rows: bool = True,
     **options: Any,
 ) -> Any:
     """Says what is left to do of a call.
@@ -167,9 +174,10 @@ def to_run(
       flat: whether all batch axes are gathered into one.
       draw: shape and dtype of the numbers to draw with the operand `key`, and to hand as `samples`.
       choice: for a platform's name the algorithm that it takes and why, for who asks.
+      by_rows: False where devices that share images (`sharding.split`) need all rows of them.
       **options: hashable values, each in one form only.
     """
-    return Plan(run, options, batch, images, flat, draw, choice)
+    return Plan(run, options, batch, images, flat, draw, choice, by_rows)
 
 
 def planned(

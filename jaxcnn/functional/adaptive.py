@@ -47,7 +47,9 @@ def adaptive_avg_pool(
       (8, 6, 17, 3)
     """
     batch, shape = _targets(inputs, output_shape)
-    return to_run(_average, batch=batch, shape=shape, dtype=dtypes.averageable(inputs))
+    return to_run(
+        _average, batch=batch, shape=shape, dtype=dtypes.averageable(inputs), by_rows=False
+    )
 
 
 @planned("inputs")
@@ -81,7 +83,7 @@ def adaptive_max_pool(
     """
     batch, shape = _targets(inputs, output_shape)
     dtypes.comparable(inputs)
-    return to_run(choose.adaptive_max_pool, batch=batch, output_shape=shape)
+    return to_run(choose.adaptive_max_pool, batch=batch, output_shape=shape, by_rows=False)
 
 
 @planned("inputs")
@@ -114,7 +116,7 @@ def adaptive_max_pool_with_indices(
     batch, shape = _targets(inputs, output_shape)
     dtypes.comparable(inputs)
     arrays.countable_pixels(inputs.shape[-len(shape) - 1 : -1])
-    return to_run(adaptive.maximum_with_indices, batch=batch, output_shape=shape)
+    return to_run(adaptive.maximum_with_indices, batch=batch, output_shape=shape, by_rows=False)
 
 
 def _average(inputs: Array, *, shape: tuple[int, ...], dtype: Any) -> Array:

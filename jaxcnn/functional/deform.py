@@ -122,6 +122,7 @@ def deform_conv(
     return to_run(
         _deform_conv,
         batch=len(batch),
+        by_rows=False,
         images=("inputs", "offsets") if mask is None else ("inputs", "offsets", "mask"),
         problem=ConvProblem(windows, groups, options.product_precision(precision)),
         offset_groups=offset_groups,

@@ -137,6 +137,7 @@ def _prepare(
     return to_run(
         _pool,
         batch=len(batch),
+        by_rows=False,
         images=("inputs", "samples"),
         draw=drawn((*batch, channels, len(window)), samples, key, inputs),
         pool=pool,

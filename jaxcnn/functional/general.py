@@ -16,7 +16,7 @@ from jaxcnn._planning import meshes
 from jaxcnn._planning.plan import planned, to_run
 from jaxcnn.functional import _lax_arguments
 from jaxcnn.functional._lax_arguments import DimensionNumbers
-from jaxcnn.lowering import choose, unknown, xla_conv
+from jaxcnn.lowering import choose, halo, unknown, xla_conv
 from jaxcnn.lowering.conv_by_name import moved
 from jaxcnn.lowering.conv_direct import channels_last
 from jaxcnn.lowering.problem import ConvProblem, Precision
@@ -139,20 +139,25 @@ def _by_lax(
 ) -> Array:
     """By XLA's own convolution, with the axes as they are."""
     windows = problem.windows
-    outputs = xla_conv.convolve(
-        lhs.astype(dtype),
-        rhs.astype(dtype),
-        windows.strides,
-        windows.padding,
-        input_dilation=windows.input_dilation,
-        kernel_dilation=windows.dilation,
-        numbers=numbers,
-        feature_group_count=problem.feature_group_count,
-        batch_group_count=batch_groups,
-        precision=problem.precision,
-        preferred_element_type=problem.preferred_element_type,
-        out_sharding=out_sharding,
-    )
+
+    def convolve(lhs: Array, rhs: Array) -> Array:
+        return xla_conv.convolve(
+            lhs.astype(dtype),
+            rhs.astype(dtype),
+            windows.strides,
+            windows.padding,
+            input_dilation=windows.input_dilation,
+            kernel_dilation=windows.dilation,
+            numbers=numbers,
+            feature_group_count=problem.feature_group_count,
+            batch_group_count=batch_groups,
+            precision=problem.precision,
+            preferred_element_type=problem.preferred_element_type,
+            out_sharding=out_sharding,
+        )
+
+    operands = {"lhs": lhs, "rhs": rhs}
+    outputs = halo.apart(convolve, (), operands) if out_sharding is None else convolve(**operands)
     return unknown.resized(outputs, unknown.with_a_window(windows), windows, numbers.out_spec[2:])
 
 

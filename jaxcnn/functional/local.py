@@ -122,6 +122,7 @@ def conv_local(
     return to_run(
         _conv_local,
         batch=len(batch),
+        by_rows=False,
         windows=windows,
         fill_mode=mode,
         problem=ConvProblem(

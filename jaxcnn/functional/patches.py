@@ -148,7 +148,7 @@ def fold(
             f"{windows.padding}, window_dilation {windows.dilation}; received {counts}, patches "
             f"{patches.shape}"
         )
-    return to_run(_fold, batch=split, images=("patches",), windows=windows)
+    return to_run(_fold, batch=split, images=("patches",), by_rows=False, windows=windows)
 
 
 def _unfold(inputs: Array, *, windows: Windows) -> Array:

@@ -77,7 +77,9 @@ def spatial_pyramid_pool(
     arrays.filled_axes(inputs, sizes)
     for grid in grids:
         arrays.even_or_known(inputs, sizes, grid)
-    return to_run(_bins, batch=len(batch), grids=grids, reducer=reducer, dtype=checked(inputs))
+    return to_run(
+        _bins, batch=len(batch), by_rows=False, grids=grids, reducer=reducer, dtype=checked(inputs)
+    )
 
 
 def _bins(inputs: Array, *, grids: tuple[tuple[int, ...], ...], reducer: str, dtype: Any) -> Array:

@@ -160,7 +160,9 @@ def max_unpool(
                 f"`indices` must lie in 0 to {size - 1} for an output of spatial "
                 f"sizes {spatial}; received indices from {lowest} to {highest}"
             )
-    return to_run(_placed, batch=len(batch), images=("inputs", "indices"), spatial=spatial)
+    return to_run(
+        _placed, batch=len(batch), images=("inputs", "indices"), by_rows=False, spatial=spatial
+    )
 
 
 def _with_indices(inputs: Array, *, windows: Windows, fill_mode: str | None) -> tuple[Array, Array]:

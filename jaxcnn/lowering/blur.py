@@ -7,19 +7,20 @@ from jax import lax
 from jaxtyping import Array, Inexact
 
 from jaxcnn.geometry import Windows
-from jaxcnn.lowering import slices
+from jaxcnn.lowering import halo, slices
 from jaxcnn.lowering.unknown import spare_no_window
 
 
+@halo.by_rows()
 @spare_no_window
 def blur(
-    padded: Inexact[Array, "n *padded channels"], windows: Windows
+    inputs: Inexact[Array, "n *padded channels"], windows: Windows
 ) -> Inexact[Array, "n *out channels"]:
     """Filters an input that is padded already with the binomial coefficients along each axis.
 
     Coefficients that are equal, the first and the last and so on, share one product.
     """
-    values = padded if windows.known else slices.pad_for_windows(padded, windows, 0)
+    values = inputs if windows.known else slices.pad_for_windows(inputs, windows, 0)
     for axis in reversed(range(windows.rank)):
         last = windows.window_shape[axis] - 1
         if axis < windows.rank - 1:

@@ -80,6 +80,7 @@ class Choice(NamedTuple):
     why: str
 
 
+@halo.by_rows()
 def conv(
     inputs: Num[Array, "n *spatial in_features"],
     kernel: Num[Array, "*kernel_size group_features out_features"],
@@ -95,14 +96,6 @@ def conv(
     Raises:
       ValueError: the algorithm named can't take the problem; the message says why.
     """
-    split = halo.parts(inputs)
-    if split is not None:
-
-        def part(windows: Windows, inputs: Array, kernel: Array) -> Array:
-            own = dataclasses.replace(problem, windows=windows)
-            return conv(inputs, kernel, own, algorithm, numbers)
-
-        return halo.spread(part, split, problem.windows, inputs, kernel)
     if algorithm == "auto":
         return _conv(inputs, kernel, problem, numbers)
     refuse_unsupported(inputs, kernel, problem, algorithm)
@@ -214,6 +207,7 @@ def channels_last_pays(platform: str) -> bool:
     return platform == "cpu"
 
 
+@halo.by_rows(lambda given: extreme(given["inputs"].dtype, lowest=given["largest"]))
 @unknown.spare_no_window
 def max_pool(
     inputs: Shaped[Array, "n *spatial channels"],
@@ -226,14 +220,6 @@ def max_pool(
 
     `real` says which rows are pixels, where some only stand for padding; None for all.
     """
-    split = halo.parts(inputs)
-    if split is not None:
-
-        def part(windows: Windows, inputs: Array, real: Array | None) -> Array:
-            return max_pool(inputs, windows, largest, algorithm, real)
-
-        fill = extreme(inputs.dtype, lowest=largest)
-        return halo.spread(part, split, windows, inputs, fill=fill)
     name = max_pool_choice(OTHER, windows).algorithm if algorithm == "auto" else algorithm
     refuse_unsupported_max_pool(windows, name)
     return MAX_POOL_ALGORITHMS[name].max_pool(inputs, windows, largest, real)
@@ -252,31 +238,27 @@ def refuse_unsupported_max_pool(windows: Windows, algorithm: str) -> None:
         )
 
 
+@halo.by_rows()
 @unknown.spare_no_window
 def sum_pool(
     inputs: Num[Array, "n *spatial channels"], windows: Windows, algorithm: str
 ) -> Num[Array, "n *out channels"]:
     """Computes a sum pool by the algorithm named or by the one for "auto"."""
-    split = halo.parts(inputs)
-    if split is not None:
-
-        def part(windows: Windows, inputs: Array) -> Array:
-            return sum_pool(inputs, windows, algorithm)
-
-        return halo.spread(part, split, windows, inputs)
     name = sum_pool_choice(OTHER, windows).algorithm if algorithm == "auto" else algorithm
     return SUM_POOL_ALGORITHMS[name].sum_pool(inputs, windows)
 
 
+@halo.by_rows(lambda given: extreme(given["inputs"].dtype, lowest=True), beside=("plane",))
 @unknown.spare_no_window
 def max_pool_with_indices(
     inputs: Shaped[Array, "n *spatial channels"],
     plane: Integer[Array, "1 *spatial 1"],
     windows: Windows,
+    real: Bool[Array, " rows"] | None = None,
 ) -> tuple[Shaped[Array, "n *out channels"], Integer[Array, "n *out channels"]]:
     """Computes a max pool, and what `plane` holds where each maximum lies."""
     chosen = pool_tree if max_pool_choice(OTHER, windows).algorithm == "tree" else pool_shift
-    return chosen.max_pool_with_indices(inputs, plane, windows)
+    return chosen.max_pool_with_indices(inputs, plane, windows, real)
 
 
 def adaptive_avg_pool(

@@ -1,255 +1,266 @@
 """Windows over images that are spread over many devices: each computes its own rows.
 
-Under `jax.set_mesh` with a mesh whose axes are called "data" and "space", the images of a batch lie
-on the devices along "data" and the rows of each image on those along "space": device i of S holds
-the rows i*b to (i + 1)*b - 1, b = ceil(n / S), and computes the output rows i*c to (i + 1)*c - 1,
-c = ceil(out / S). These see the input rows
-
-    q >= (i*c*s - p) / r,        q <= ((i*c + c - 1)*s - p + e - 1) / r
-
-under stride s, low padding p, input dilation r and windows that span e pixels. What is missing of
-them comes from the devices before and after by `lax.ppermute`, the halo; beyond the first and the
-last stands the padding. Then every device runs the same small program, whichever algorithm suits
-it. The transpose of an exchange is the exchange back, so that JAX differentiates it as it stands,
-and a kernel's gradient is the sum over all devices.
+Where it is asked for (`jaxcnn.sharding.split`), the images of a batch lie on the devices along one
+axis of a mesh, and the rows of each image on those along another. A device computes the windows
+whose rows are its own. What these see beside its rows comes from the devices before and after, the
+halo (`rows`); beyond the first and the last row stands the padding. Then every device runs the same
+small program, whichever algorithm suits it, and a kernel's gradient is the sum over all devices.
 
 XLA partitions a convolution by itself too, but not safely: with JAX 0.10.2 and 0.12 its gradient
 was wrong for 3x3 windows on two rows over two devices, and some kernels of 7x7 end the process; a
-scan over images, which some algorithms here are, makes it gather them all on every device.
+scan over images, which some algorithms here are, makes it gather them all on every device. So it is
+left nothing to partition: what does not divide is computed by every device, whole.
 
 Where something else than zeros stands in the padding, which rows are real is known to each device
 by its place among them: a window of -inf alone sends its gradient to one of these.
 """
 
-import contextlib
-import contextvars
-import math
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
-from jax.sharding import AxisType, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array, Shaped
 
-from jaxcnn.geometry import Windows
+from jaxcnn import geometry
+from jaxcnn.geometry import Size, Windows
+from jaxcnn.lowering.rows import lengthened, plan_rows
 
-DATA, SPACE = "data", "space"
-_UNSPLIT: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("unsplit", default=())
+R = TypeVar("R")
+
+
+class Split(NamedTuple):
+    """Which axes of a mesh split the images of a batch, and the rows of each image."""
+
+    mesh: Mesh
+    batch: str | None
+    rows: str | None
+
+
+# The `Split` that is asked for; JAX traces anew where it is another one.
+asked = jax.make_user_context(default_value=None)
 
 
 class Parts(NamedTuple):
-    """Into how many parts images, and the rows of each, are split."""
+    """How one call is split.
 
-    data: int
-    space: int
-
-
-def parts(inputs: Shaped[Array, "n ..."]) -> Parts | None:
-    """How `inputs` are to be split; None where they are one device's alone.
-
-    Images that do not divide among the devices are computed by all of them.
+    Attributes:
+      mesh: None for the one that is set.
+      axes: those over which it runs.
+      batch: the one along which the images lie, None for all images on each device.
+      rows: likewise.
+      devices: how many there are along `rows`.
     """
-    mesh = jax.sharding.get_abstract_mesh()
-    automatic = {
-        name: size
-        for name, size, kind in zip(mesh.axis_names, mesh.axis_sizes, mesh.axis_types, strict=True)
-        if kind == AxisType.Auto and name not in _UNSPLIT.get()
-    }
-    found = Parts(automatic.get(DATA, 1), automatic.get(SPACE, 1))
-    if inputs.shape[0] == 0 or inputs.shape[0] % found.data:
-        found = found._replace(data=1)
-    return None if found == (1, 1) else found
+
+    mesh: Mesh | None
+    axes: frozenset[str]
+    batch: str | None
+    rows: str | None
+    devices: int
+
+    def spec(self, images: int) -> PartitionSpec:
+        """Where so many images lie; one alone stands for all, on each device."""
+        rows = () if self.rows is None else (self.rows,)
+        return PartitionSpec(self.batch if self.batch and images > 1 else None, *rows)
+
+    def run(self, part: Callable[[Any], R], specs: Any, out: PartitionSpec) -> Callable[[Any], R]:
+        """`part` on each device."""
+        if AxisType.Manual in jax.sharding.get_abstract_mesh().axis_types:
+            # Within the caller's `shard_map` JAX (0.10 and 0.12) can hand nothing but operands from
+            # here to the way back.
+            part = jax.checkpoint(part)
+        return jax.shard_map(
+            part, mesh=self.mesh, in_specs=(specs,), out_specs=out, axis_names=self.axes
+        )
+
+    def alike(self, array: Array) -> Array:
+        """An array that all devices hold, as one that may differ among them."""
+        axes = tuple(axis for axis in (self.batch, self.rows) if axis)
+        return lax.pcast(array, axes, to="varying") if axes else array
 
 
-@contextlib.contextmanager
-def unsplit(axes: tuple[str, ...]) -> Iterator[None]:
-    """Within, these axes of the mesh split nothing, whatever they are called."""
-    token = _UNSPLIT.set(axes)
-    try:
-        yield
-    finally:
-        _UNSPLIT.reset(token)
+def asks_for(mesh: AbstractMesh) -> bool:
+    """Whether some of its explicit axes are to split images or rows.
+
+    Raises:
+      ValueError: they are, but within `jax.shard_map`, where JAX (0.10 and 0.12) cannot have an
+        axis change its type on the way back.
+    """
+    split = asked.value
+    if split is None or dict(mesh.shape) != dict(split.mesh.shape):
+        return False
+    kinds = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
+    explicit = [name for name in split[1:] if name and kinds[name] == AxisType.Explicit]
+    if explicit and AxisType.Manual in kinds.values():
+        raise ValueError(
+            "split: within `jax.shard_map` the axes that split images and rows must be Auto, but "
+            f"{explicit[0]!r} is Explicit; make the mesh with sharding.make_mesh, or hand "
+            "`axis_types` to jax.make_mesh"
+        )
+    return bool(explicit)
 
 
-def spread(
-    compute: Callable[..., Array],
-    split: Parts,
-    windows: Windows,
-    inputs: Shaped[Array, "n *spatial channels"],
-    *whole: Array,
-    fill: ArrayLike | None = None,
-) -> Shaped[Array, "n *out features"]:
-    """Computes windows on all devices.
+def parts(images: Size, rows: Size | None = None) -> Parts | None:
+    """How so many images of so many rows are to be split; None where they are one device's alone.
+
+    Images that do not divide among the devices are computed by all of them. Rows are split if their
+    number is given, and known.
+    """
+    split = asked.value
+    if split is None:
+        return None
+    mesh, own = jax.sharding.get_abstract_mesh(), None
+    if mesh.empty:  # within a program that began outside of the mesh
+        mesh = own = _automatic(split.mesh)
+    elif dict(mesh.shape) != dict(split.mesh.shape):
+        return None
+    kinds = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
+    axes = {name for name in split[1:] if name and kinds[name] == AxisType.Auto}
+    several = {name: mesh.shape[name] for name in axes if mesh.shape[name] > 1}
+    if not several:
+        return None
+    batch = split.batch if split.batch in several else None
+    by_rows = split.rows if split.rows in several else None
+    if batch and (not geometry.are_known(images) or images == 0 or images % several[batch]):
+        batch = None
+    if rows is None or not geometry.are_known(rows):
+        by_rows = None
+    return Parts(own, frozenset(axes), batch, by_rows, several[by_rows] if by_rows else 1)
+
+
+def _automatic(mesh: Mesh) -> Mesh:
+    """The same mesh where types do not say what lies where."""
+    return Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * mesh.devices.ndim)
+
+
+def by_rows(
+    fill: Callable[[dict[str, Any]], ArrayLike] | None = None,
+    *,
+    beside: Sequence[str] = (),
+    for_outputs: Sequence[str] = (),
+) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Has a lowering of windows compute, on each device, the windows whose rows are its own.
+
+    It takes images as `inputs`, and `windows` or a `problem` that has some. Rows are the second
+    axis of the images and of all that it gives. Where it takes `real`, it is told which rows are
+    pixels if some only stand for padding. Arrays that are not named here come to it whole.
 
     Args:
-      compute: `(windows, inputs, *whole)` to outputs, for one device's part; with a fill it takes
-        `(windows, inputs, real)`, real saying which rows are, None if no window begins before them.
-      split: into how many parts.
-      windows: where the windows lie on the whole images.
-      inputs: the images.
-      *whole: arrays that every device needs whole, such as a kernel.
-      fill: what stands in the padding, None for zeros.
+      fill: from the arguments by their names what stands in the padding; None for zeros.
+      beside: arguments that have the rows of the inputs.
+      for_outputs: arguments that have the rows of the outputs.
     """
-    axes = [axis for axis, count in zip((DATA, SPACE), split, strict=True) if count > 1]
-    spec = PartitionSpec(*(axis if axis in axes else None for axis in (DATA, SPACE)))
-    plan = _plan(windows, split.space)
 
-    def part(inputs: Array, *whole: Array) -> Array:
-        whole = tuple(lax.pcast(array, tuple(axes), to="varying") for array in whole)
-        if split.space == 1:
-            return compute(windows, inputs, *(() if fill is None else (None,)), *whole)
-        index = lax.axis_index(SPACE)
-        rows = _with_neighbours(inputs, plan.low, plan.high, split.space)
-        rows = _cut(rows, [start + plan.low for start in plan.starts], index, plan.seen)
-        real = ()
-        if fill is not None:
-            first = _entry([start + i * plan.held for i, start in enumerate(plan.starts)], index)
-            place = first + np.arange(plan.seen, dtype=np.int32)
-            inside = (place >= 0) & (place < windows.sizes[0])
-            along = inside.reshape((1, -1) + (1,) * (rows.ndim - 2))
-            rows = jnp.where(along, rows, jnp.asarray(fill, rows.dtype))
-            real = (inside if windows.padding[0][0] > 0 else None,)
-        outputs = compute(plan.windows, rows, *real, *whole)
-        return _cut(outputs, plan.offsets, index, plan.made)
+    def decorate(compute: Callable[..., R]) -> Callable[..., R]:
+        signature = inspect.signature(compute)
+        told = "real" in signature.parameters
 
-    inputs = _lengthened(inputs, plan.held * split.space)
-    outputs = jax.shard_map(
-        part,
-        in_specs=(spec, *(PartitionSpec() for _ in whole)),
-        out_specs=spec,
-        axis_names=set(axes),
-    )(inputs, *whole)
-    return lax.slice_in_dim(outputs, 0, windows.output_shape[0], axis=1)
+        @functools.wraps(compute)
+        def call(*args: Any) -> R:
+            if asked.value is None:
+                return compute(*args)
+            given = dict(signature.bind(*args).arguments)
+            split = parts(*given["inputs"].shape[:2])
+            if split is None:
+                return compute(*args)
+            windows = _windows(given)
+            plan = None if split.rows is None else plan_rows(windows, split.rows, split.devices)
+
+            def part(arrays: dict[str, Array]) -> R:
+                local = given | arrays
+                for name in arrays.keys() - {"inputs", *beside, *for_outputs}:
+                    local[name] = split.alike(arrays[name])
+                if plan is None:
+                    return compute(*_in_order(signature, local))
+                for name in beside:
+                    local[name] = plan.seen_rows(arrays[name])
+                worst = None if fill is None else fill(local)
+                local["inputs"] = plan.seen_rows(arrays["inputs"], worst)
+                if told:
+                    local["real"] = plan.real()
+                outputs = compute(*_in_order(signature, _with_windows(local, plan.windows)))
+                return jax.tree.map(plan.own_rows, outputs)
+
+            arrays = {name: value for name, value in given.items() if isinstance(value, jax.Array)}
+            specs = dict.fromkeys(arrays, PartitionSpec())
+            for name in ("inputs", *beside, *for_outputs):
+                specs[name] = split.spec(arrays[name].shape[0])
+                if plan is not None:
+                    held = plan.made if name in for_outputs else plan.held
+                    arrays[name] = lengthened(arrays[name], held * split.devices)
+            outputs = split.run(part, specs, split.spec(given["inputs"].shape[0]))(arrays)
+            if plan is None:
+                return outputs
+            return jax.tree.map(
+                lambda a: lax.slice_in_dim(a, 0, windows.output_shape[0], axis=1), outputs
+            )
+
+        return call
+
+    return decorate
+
+
+def apart(compute: Callable[..., R], images: Sequence[str], operands: dict[str, Array]) -> R:
+    """Calls a function of images with all their rows, on each device with its own images.
+
+    Args:
+      compute: takes `operands` by name, and gives arrays that begin with the axis of the images.
+      images: those that begin with it too; if there are none, every device computes everything.
+      operands: the arrays.
+    """
+    count = operands[images[0]].shape[0] if images else 1
+    split = parts(count)
+    if split is None:
+        return compute(**operands)
+
+    def part(operands: dict[str, Array]) -> R:
+        return compute(**operands)
+
+    specs = {n: split.spec(count) if n in images else PartitionSpec() for n in operands}
+    return split.run(part, specs, split.spec(count))(operands)
 
 
 def whole_rows(inputs: Shaped[Array, "n rows ..."]) -> Shaped[Array, "n rows ..."]:
-    """The same images with all rows on every device along "space", put together by one sum.
+    """The same images with all rows on every device, put together by one sum.
 
     For what cannot be split by rows any more, such as the small maps before a dense layer.
     """
-    split = parts(inputs)
-    if split is None or split.space == 1:
+    typed = jax.typeof(inputs).sharding
+    if any(typed.spec[1:2]):
+        return jax.sharding.reshard(inputs, NamedSharding(typed.mesh, PartitionSpec(typed.spec[0])))
+    split = parts(*inputs.shape[:2])
+    if split is None or split.rows is None:
         return inputs
-    held = -(-inputs.shape[1] // split.space)
-    axes = {SPACE} | ({DATA} if split.data > 1 else set())
-    images = DATA if split.data > 1 else None
+    held = -(-inputs.shape[1] // split.devices)
 
     def part(block: Array) -> Array:
-        shape = (block.shape[0], held * split.space, *block.shape[2:])
-        start = lax.axis_index(SPACE) * held
+        shape = (block.shape[0], held * split.devices, *block.shape[2:])
+        start = lax.axis_index(split.rows) * held
         laid = lax.dynamic_update_slice_in_dim(jnp.zeros(shape, block.dtype), block, start, 1)
-        return lax.psum(laid, SPACE)
+        return lax.psum(laid, split.rows)
 
-    outputs = jax.shard_map(
-        part,
-        in_specs=PartitionSpec(images, SPACE),
-        out_specs=PartitionSpec(images),
-        axis_names=axes,
-    )(_lengthened(inputs, held * split.space))
+    spec = split.spec(inputs.shape[0])
+    laid = lengthened(inputs, held * split.devices)
+    outputs = split.run(part, spec, PartitionSpec(spec[0]))(laid)
     return lax.slice_in_dim(outputs, 0, inputs.shape[1], axis=1)
 
 
-class _Plan(NamedTuple):
-    """What each device does along the axis that is split.
-
-    Attributes:
-      held: input rows on each device.
-      made: output rows on each device.
-      low: rows that come from the devices before.
-      high: rows that come from those after.
-      starts: for each device, the first row that it sees, counted from its own first.
-      seen: how many rows it sees.
-      windows: where its windows lie on those.
-      offsets: for each device, how many of the rows it computes come before its own.
-    """
-
-    held: int
-    made: int
-    low: int
-    high: int
-    starts: list[int]
-    seen: int
-    windows: Windows
-    offsets: list[int]
+def _windows(given: dict[str, Any]) -> Windows:
+    return given["windows"] if "windows" in given else given["problem"].windows
 
 
-def _plan(windows: Windows, devices: int) -> _Plan:
-    """The plan for the first spatial axis.
-
-    Where the inputs are dilated, the windows of every device must lie in the same way on their
-    pixels. They do if the first one is a multiple of r / gcd(s, r): so some rows before it are
-    computed with it, and dropped.
-    """
-    n, out = windows.sizes[0], windows.output_shape[0]
-    s, r = windows.strides[0], windows.input_dilation[0]
-    (low, _), e = windows.padding[0], windows.effective_shape[0]
-    held, made = -(-n // devices), -(-out // devices)
-    period = r // math.gcd(s, r)
-    working = [i for i in range(devices) if i * made < out]  # the others get an end's rows
-    offsets = [min(i, working[-1]) * made % period for i in range(devices)]
-    computed = made + max(offsets)
-    span = (computed - 1) * s + e
-    before = low % r  # dilated pixels before the first row seen
-    seen = max((span - 1 - before) // r + 1, 1)
-    starts = []
-    for i, offset in enumerate(offsets):
-        first = (min(i, working[-1]) * made - offset) * s - low
-        starts.append(-(-first // r) - min(i, working[-1]) * held)
-    local = Windows(
-        sizes=(seen, *windows.sizes[1:]),
-        window_shape=windows.window_shape,
-        strides=windows.strides,
-        padding=((before, span - before - ((seen - 1) * r + 1)), *windows.padding[1:]),
-        dilation=windows.dilation,
-        input_dilation=windows.input_dilation,
-        output_shape=(computed, *windows.output_shape[1:]),
-    )
-    high = max(max(starts) + seen - held, 0)
-    return _Plan(held, made, max(-min(starts), 0), high, starts, seen, local, offsets)
+def _with_windows(given: dict[str, Any], windows: Windows) -> dict[str, Any]:
+    """The same arguments for other windows."""
+    if "windows" in given:
+        return given | {"windows": windows}
+    return given | {"problem": dataclasses.replace(given["problem"], windows=windows)}
 
 
-def _with_neighbours(block: Array, low: int, high: int, devices: int) -> Array:
-    """One device's rows between the last `low` rows before them and the first `high` after.
-
-    Zeros where there are none. Only where a device holds fewer rows than its neighbour needs do
-    they come from farther than next door.
-    """
-    rows = block.shape[1]
-
-    def moved(piece: Array, by: int) -> Array:
-        if abs(by) >= devices:
-            return jnp.zeros_like(piece)
-        pairs = [(i, i + by) for i in range(devices) if 0 <= i + by < devices]
-        return lax.ppermute(piece, SPACE, pairs)
-
-    pieces = [block]
-    for distance in range(1, -(-low // rows) + 1):
-        count = min(rows, low - (distance - 1) * rows)
-        pieces.insert(0, moved(block[:, rows - count :], distance))
-    for distance in range(1, -(-high // rows) + 1):
-        count = min(rows, high - (distance - 1) * rows)
-        pieces.append(moved(block[:, :count], -distance))
-    return jnp.concatenate(pieces, axis=1) if len(pieces) > 1 else block
-
-
-def _cut(rows: Array, starts: list[int], index: Array, length: int) -> Array:
-    """`length` rows from the start that is this device's."""
-    if len(set(starts)) == 1:
-        return lax.slice_in_dim(rows, starts[0], starts[0] + length, axis=1)
-    return lax.dynamic_slice_in_dim(rows, _entry(starts, index), length, axis=1)
-
-
-def _entry(values: list[int], index: Array) -> Array:
-    """What of `values` is this device's."""
-    return lax.dynamic_index_in_dim(np.array(values, np.int32), index, keepdims=False)
-
-
-def _lengthened(inputs: Array, rows: int) -> Array:
-    """The images with rows of zeros at the end, which make the parts equal."""
-    more = [(0, 0, 0)] * inputs.ndim
-    more[1] = (0, rows - inputs.shape[1], 0)
-    return lax.pad(inputs, jnp.zeros((), inputs.dtype), more) if more[1][1] else inputs
+def _in_order(signature: inspect.Signature, given: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(given[name] for name in signature.parameters if name in given)

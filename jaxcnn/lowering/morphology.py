@@ -16,30 +16,37 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Num
+from jaxtyping import Array, Bool, Num
 
 from jaxcnn.geometry import Windows
-from jaxcnn.lowering import slices
+from jaxcnn.lowering import halo, slices
 from jaxcnn.lowering.dtypes import extreme, widen
 from jaxcnn.lowering.unknown import spare_no_window
 
 Inputs = Num[Array, "n *spatial channels"]
 Kernel = Num[Array, "*kernel_size channels"]
 Outputs = Num[Array, "n *out channels"]
+Real = Bool[Array, " rows"] | None
 
 
+@halo.by_rows()
 @spare_no_window
-def best_sum(inputs: Inputs, kernel: Kernel, windows: Windows, minimum: bool) -> Outputs:
+def best_sum(
+    inputs: Inputs, kernel: Kernel, windows: Windows, minimum: bool, real: Real = None
+) -> Outputs:
     """Returns `max_plus`, or `min_minus` if `minimum`; integers saturate.
 
-    Of equal sums the first in row-major order of the taps wins; the first NaN wins over all.
+    Of equal sums the first in row-major order of the taps wins; the first NaN wins over all. `real`
+    says which rows are pixels, where some only stand for padding; None for all.
     """
-    return _differentiable(inputs, kernel, windows, minimum)
+    return _differentiable(inputs, kernel, real, windows, minimum)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
-def _differentiable(inputs: Inputs, kernel: Kernel, windows: Windows, minimum: bool) -> Outputs:
-    return _best_and_winner(inputs, kernel, windows, minimum)[0]
+@functools.partial(jax.custom_jvp, nondiff_argnums=(3, 4))
+def _differentiable(
+    inputs: Inputs, kernel: Kernel, real: Real, windows: Windows, minimum: bool
+) -> Outputs:
+    return _best_and_winner(inputs, kernel, real, windows, minimum)[0]
 
 
 @_differentiable.defjvp
@@ -48,17 +55,17 @@ def _tangent(windows: Windows, minimum: bool, primals, tangents) -> tuple[Output
 
     The sums of the transpose run in float32 for 16-bit floats, hence the tangents are widened.
     """
-    inputs, kernel = primals
-    outputs = _differentiable(inputs, kernel, windows, minimum)
+    inputs, kernel, real = primals
+    outputs = _differentiable(inputs, kernel, real, windows, minimum)
     _, winner = _best_and_winner(
-        lax.stop_gradient(inputs), lax.stop_gradient(kernel), windows, minimum
+        lax.stop_gradient(inputs), lax.stop_gradient(kernel), real, windows, minimum
     )
     # Every tap of the transpose reads the winners. Behind the barrier they are computed once, not
     # once a tap: a gradient of 3x3 taps over 16x32x32x32 takes 7 ms and not 330 (CPU, JAX 0.12;
     # JAX 0.10 fuses across barriers on CPU and gains nothing).
     winner = lax.optimization_barrier(winner)
     # jax.jvp hands on the tangents that it was given, which may be NumPy's
-    inputs_dot, kernel_dot = (widen(jnp.asarray(tangent)) for tangent in tangents)
+    inputs_dot, kernel_dot = (widen(jnp.asarray(tangent)) for tangent in tangents[:2])
     kernel_dot = -kernel_dot if minimum else kernel_dot
     padded = slices.pad_for_windows(inputs_dot, windows, 0)
     outputs_dot = jnp.zeros(outputs.shape, padded.dtype)
@@ -69,7 +76,7 @@ def _tangent(windows: Windows, minimum: bool, primals, tangents) -> tuple[Output
 
 
 def _best_and_winner(
-    inputs: Inputs, kernel: Kernel, windows: Windows, minimum: bool
+    inputs: Inputs, kernel: Kernel, real: Real, windows: Windows, minimum: bool
 ) -> tuple[Outputs, Num[Array, "n *out channels"]]:
     """Returns the best sum of each window and the row-major position of its tap.
 
@@ -80,13 +87,13 @@ def _best_and_winner(
     shape = (inputs.shape[0], *windows.output_shape, inputs.shape[-1])
     index_dtype = np.dtype(np.min_scalar_type(-math.prod(windows.window_shape)))
     best = jnp.full(shape, extreme(inputs.dtype, lowest=not minimum), inputs.dtype)
-    winner = jnp.broadcast_to(slices.first_tap(windows, index_dtype), shape)
+    winner = jnp.broadcast_to(slices.first_tap(windows, index_dtype, real), shape)
     padded = slices.pad_for_windows(inputs, windows, 0)
     for position, (tap, pixels) in enumerate(slices.tap_slices(padded, windows)):
         value = combine(pixels, _beside(kernel[tap], pixels))
         # A comparison with NaN is false: a NaN is not beaten, and once best, replaced by nothing.
         take = ~beaten(value, best) & (best == best)
-        mask = slices.tap_mask(windows, tap)
+        mask = slices.tap_mask(windows, tap, real)
         take = take if mask is None else take & mask
         best = jnp.where(take, value, best)
         winner = jnp.where(take, jnp.asarray(position, index_dtype), winner)

@@ -13,10 +13,11 @@ from jax import lax
 from jaxtyping import Array, Num, Shaped
 
 from jaxcnn.geometry import Windows
-from jaxcnn.lowering import slices, unknown
+from jaxcnn.lowering import halo, slices, unknown
 from jaxcnn.lowering.dtypes import widen
 
 
+@halo.by_rows()
 @unknown.spare_no_window
 def unfold(
     inputs: Shaped[Array, "n *spatial channels"], windows: Windows

@@ -125,9 +125,10 @@ def max_pool_with_indices(
     inputs: Shaped[Array, "n *spatial channels"],
     plane: Integer[Array, "1 *spatial 1"],
     windows: Windows,
+    real: Bool[Array, " rows"] | None = None,
 ) -> tuple[Shaped[Array, "n *out channels"], Integer[Array, "n *out channels"]]:
     """The largest element of each window, and what `plane` holds where it lies."""
-    values, positions = winners(lax.stop_gradient(inputs), None, windows, True)
+    values, positions = winners(lax.stop_gradient(inputs), real, windows, True)
     if jnp.issubdtype(inputs.dtype, jnp.inexact):
         values = _tied(inputs, values, positions, windows)
     indices = slices.pad_for_windows(plane, windows, 0)
@@ -171,21 +172,11 @@ def _first_pixels(
 
     It wins without a comparison there, so that a window of -inf sends nothing into the padding.
     """
-    pixels = slices.real_pixels(windows, axis, real)
-    d, s, span = windows.dilation[axis], windows.strides[axis], windows.output_shape[axis] - 1
-    inside = [
-        pixels[t * d : t * d + span * s + 1 : s]
-        if isinstance(pixels, np.ndarray)
-        else lax.slice_in_dim(pixels, t * d, t * d + span * s + 1, s)
-        for t in range(windows.window_shape[axis])
-    ]
-    seen = inside[0]
     first: list[np.ndarray | Array | None] = [None]
-    for here in inside[1:]:
-        entered = here & ~seen
+    for tap in range(1, windows.window_shape[axis]):
+        entered = slices.entered(windows, axis, tap, real)
         known = isinstance(entered, np.ndarray)
         first.append(entered if not known or entered.any() else None)
-        seen = seen | here
     return first
 
 

@@ -52,9 +52,10 @@ def max_pool_with_indices(
     inputs: Shaped[Array, "n *spatial channels"],
     plane: Integer[Array, "1 *spatial 1"],
     windows: Windows,
+    real: Bool[Array, " rows"] | None = None,
 ) -> tuple[Shaped[Array, "n *out channels"], Integer[Array, "n *out channels"]]:
     """The largest element of each window, and what `plane` holds where it lies."""
-    values, indices = _winners((inputs, plane), None, windows, True)
+    values, indices = _winners((inputs, plane), real, windows, True)
     return values, jnp.broadcast_to(indices, values.shape)
 
 

@@ -15,13 +15,14 @@ from jax import lax
 from jaxtyping import Array, Shaped
 
 from jaxcnn.geometry import Windows
-from jaxcnn.lowering import slices
+from jaxcnn.lowering import halo, slices
 from jaxcnn.lowering.dtypes import spread
 from jaxcnn.lowering.pool_shift import shared
 from jaxcnn.lowering.reduce_axis import reduce_axis
 from jaxcnn.lowering.unknown import spare_no_window
 
 
+@halo.by_rows(lambda given: given["init"])
 @spare_no_window
 def pool(
     inputs: Shaped[Array, "n *spatial channels"],

@@ -122,17 +122,28 @@ def real_pixels(
     return (place >= 0) & (place < windows.sizes[axis])
 
 
-def inside(windows: Windows, axis: int, tap: int) -> Bool[np.ndarray | Array, " out"]:
-    """For every window along `axis`, whether its `tap` falls on the input: computed if unknown."""
+def inside(
+    windows: Windows, axis: int, tap: int, real: Bool[Array, " rows"] | None = None
+) -> Bool[np.ndarray | Array, " out"]:
+    """For every window along `axis`, whether its `tap` falls on the input: computed if unknown.
+
+    `real` as in `real_pixels`.
+    """
+    if axis == 0 and real is not None:
+        start, s = tap * windows.dilation[0], windows.strides[0]
+        pixels = jnp.asarray(real_pixels(windows, 0, real))
+        return lax.slice_in_dim(pixels, start, start + (windows.output_shape[0] - 1) * s + 1, s)
     if windows.known_along(axis):
         return np.array(windows.tap_in_input(axis, tap))
     place = window_starts(windows, axis) + tap * windows.dilation[axis]
     return (place >= 0) & (place < windows.dilated_sizes[axis])
 
 
-def entered(windows: Windows, axis: int, tap: int) -> Bool[np.ndarray | Array, " out"]:
+def entered(
+    windows: Windows, axis: int, tap: int, real: Bool[Array, " rows"] | None = None
+) -> Bool[np.ndarray | Array, " out"]:
     """For every window along `axis`, whether `tap`, not its first, is its first on the input."""
-    return inside(windows, axis, tap) & ~inside(windows, axis, tap - 1)
+    return inside(windows, axis, tap, real) & ~inside(windows, axis, tap - 1, real)
 
 
 def tap_counts(
@@ -158,18 +169,22 @@ def window_starts(windows: Windows, axis: int) -> Integer[Array, " out"]:
     return lax.iota(jnp.int32, windows.output_shape[axis]) * windows.strides[axis] - low
 
 
-def tap_mask(windows: Windows, tap: Tap) -> Bool[Array, "1 *out 1"] | None:
+def tap_mask(
+    windows: Windows, tap: Tap, real: Bool[Array, " rows"] | None = None
+) -> Bool[Array, "1 *out 1"] | None:
     """Whether `tap` falls on the input, not into the padding, in each window; None if in all."""
     mask = None
     for axis, a in enumerate(tap):
-        seen = inside(windows, axis, a)
-        if not windows.known_along(axis) or not seen.all():
+        seen = inside(windows, axis, a, real)
+        if not isinstance(seen, np.ndarray) or not seen.all():
             along = lay_along(seen, windows, axis)
             mask = along if mask is None else mask & along
     return None if mask is None else jnp.broadcast_to(mask, (1, *windows.output_shape, 1))
 
 
-def first_tap(windows: Windows, dtype: np.dtype) -> Shaped[Array, "1 *out 1"]:
+def first_tap(
+    windows: Windows, dtype: np.dtype, real: Bool[Array, " rows"] | None = None
+) -> Shaped[Array, "1 *out 1"]:
     """Row-major position of the first tap of each window that falls on the input.
 
     In a window without one it is some tap.
@@ -178,7 +193,7 @@ def first_tap(windows: Windows, dtype: np.dtype) -> Shaped[Array, "1 *out 1"]:
     for axis, size in enumerate(windows.window_shape):
         weight = math.prod(windows.window_shape[axis + 1 :])
         terms = [
-            entered(windows, axis, tap).astype(dtype) * dtype.type(tap * weight)
+            entered(windows, axis, tap, real).astype(dtype) * dtype.type(tap * weight)
             for tap in range(1, size)
         ]
         if terms:

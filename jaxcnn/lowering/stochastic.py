@@ -14,13 +14,14 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcnn.geometry import Windows
-from jaxcnn.lowering import slices, unknown
+from jaxcnn.lowering import halo, slices, unknown
 from jaxcnn.lowering.dtypes import widen
 
 Inputs = Float[Array, "n *spatial channels"]
 Outputs = Float[Array, "n *out channels"]
 
 
+@halo.by_rows(for_outputs=("samples",))
 def drawn(inputs: Inputs, samples: Outputs, windows: Windows) -> Outputs:
     """The element of each window at which the running sum of weights passes samples * total."""
     enough = unknown.with_a_window(windows)
@@ -50,6 +51,7 @@ def _drawn(inputs: Inputs, samples: Outputs, windows: Windows) -> Outputs:
     return outputs.astype(inputs.dtype)
 
 
+@halo.by_rows()
 @unknown.spare_no_window
 @functools.partial(jax.jit, static_argnames="windows")
 def expected(inputs: Inputs, windows: Windows) -> Outputs:
