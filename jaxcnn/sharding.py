@@ -14,14 +14,16 @@ each image is computed where its type says that it lies, on any other XLA decide
 By rows are split: `conv`, `depthwise_conv`, `separable_conv`, `conv_transpose`, `resize_conv`,
 `partial_conv`, `conv_general_dilated`, `max_pool`, `min_pool`, `avg_pool`, `sum_pool`, `lp_pool`,
 `logsumexp_pool`, `max_pool_with_indices`, `pool`, `stochastic_pool`, `blur_pool`, `grey_dilation`,
-`grey_erosion` and `unfold`, along the first spatial axis. Paddings that show pixels ("reflect",
-"replicate", "circular") are laid first, as XLA splits that.
+`grey_erosion` and `unfold`, along the first spatial axis. Before that, what is laid around images
+by "reflect", "replicate" or "circular", and the resized image of `resize_conv`, is made with all
+rows on each device: paddings of zeros, or of nothing that counts, need less memory.
 
-With all rows on each device, and split by images alone, are computed: `conv_local`, `deform_conv`,
-`fold`, `max_unpool`, the adaptive, fractional and pyramid pools; `conv_general_dilated` not even by
-images where it is handed to `lax` as it is (`batch_group_count`, booleans). Rows of images whose
-height is not known when traced are not split either. `dilate`, `depth_to_space`, `space_to_depth`
-and the global pools have no windows that overlap: XLA splits them by itself.
+By images alone, with all rows on each device, are split: `adaptive_avg_pool`, `adaptive_max_pool`,
+`adaptive_max_pool_with_indices`, `conv_local`, `deform_conv`, `depth_to_space`, `dilate`, `fold`,
+`fractional_max_pool`, `fractional_max_pool_with_indices`, `max_unpool`, `space_to_depth` and
+`spatial_pyramid_pool`. Not even so is `conv_general_dilated` where it hands its arguments to `lax`
+as they are (`batch_group_count`, booleans). The sums and maxima of `global_avg_pool` and
+`global_max_pool` are split by XLA. Sizes that are not known when a program is traced split nothing.
 """
 
 import contextlib

@@ -9,9 +9,19 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from jaxcnn import analysis, functional, geometry, models, nn, reference, testing, visualize
+from jaxcnn import (
+    analysis,
+    functional,
+    geometry,
+    models,
+    nn,
+    reference,
+    sharding,
+    testing,
+    visualize,
+)
 
-PACKAGES = (analysis, functional, geometry, models, nn, reference, testing, visualize)
+PACKAGES = (analysis, functional, geometry, models, nn, reference, sharding, testing, visualize)
 PINNED = pathlib.Path(__file__).with_name("interface.txt")
 PLAIN = (bool, int, float, str, type(None))
 

@@ -62,7 +62,7 @@ def space_to_depth(
                 f"along spatial axis {axis}; pad or crop the inputs; write a symbolic size as a "
                 f"multiple, such as '{r}*h'"
             )
-    return to_run(_to_depth, batch=batch, block=block, channels_first=order == "CRD")
+    return to_run(_to_depth, batch=batch, by_rows=False, block=block, channels_first=order == "CRD")
 
 
 @planned("inputs")
@@ -111,7 +111,7 @@ def depth_to_space(
             f"of channels, and no spatial axis may be empty; received inputs {inputs.shape}, where "
             f"{math.prod(block)} pixels a block share {features} channels"
         )
-    return to_run(_to_space, batch=batch, block=block, channels_first=order == "CRD")
+    return to_run(_to_space, batch=batch, by_rows=False, block=block, channels_first=order == "CRD")
 
 
 def _to_depth(inputs: Array, *, block: tuple[int, ...], channels_first: bool) -> Array:

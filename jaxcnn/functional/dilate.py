@@ -46,4 +46,4 @@ def dilate(
             f"`inputs` must have no empty spatial axis; received spatial sizes {sizes} "
             "(only batch axes may be empty)"
         )
-    return to_run(fill.dilate, batch=len(batch), rates=rates)
+    return to_run(fill.dilate, batch=len(batch), by_rows=False, rates=rates)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Num, Shaped
 
 from jaxcnn import geometry
 from jaxcnn.geometry import Pairs, Windows
+from jaxcnn.lowering import halo
 
 _NUMPY_MODE: dict[str, str] = {
     "reflect": "reflect",
@@ -26,8 +27,11 @@ def lay(
     """
     if mode is None:
         return inputs, windows
-    dilated = dilate(inputs, windows.input_dilation)
-    return pad(dilated, windows.padding, mode), windows.padded()
+
+    def laid(inputs: Array) -> Array:
+        return pad(dilate(inputs, windows.input_dilation), windows.padding, mode)
+
+    return halo.apart(laid, ("inputs",), {"inputs": inputs}), windows.padded()
 
 
 def dilate(
@@ -74,8 +78,13 @@ def unpad(
     outputs: Num[Array, "n *padded channels"], windows: Windows, mode: str
 ) -> Num[Array, "n *spatial channels"]:
     """Transposes `pad`: what arrived in the padding goes to the pixel that is shown there."""
-    inside = outputs
-    for axis, (size, (low, _)) in enumerate(zip(windows.sizes, windows.padding, strict=True), 1):
-        inside = lax.slice_in_dim(inside, low, low + size, axis=axis)
-    # of what it is transposed at, the type alone counts
-    return jax.linear_transpose(lambda x: pad(x, windows.padding, mode), inside)(outputs)[0]
+
+    def transposed(outputs: Array) -> Array:
+        inside = outputs
+        pairs = zip(windows.sizes, windows.padding, strict=True)
+        for axis, (size, (low, _)) in enumerate(pairs, 1):
+            inside = lax.slice_in_dim(inside, low, low + size, axis=axis)
+        # of what it is transposed at, the type alone counts
+        return jax.linear_transpose(lambda x: pad(x, windows.padding, mode), inside)(outputs)[0]
+
+    return halo.apart(transposed, ("outputs",), {"outputs": outputs})

@@ -8,8 +8,9 @@ small program, whichever algorithm suits it, and a kernel's gradient is the sum 
 
 XLA partitions a convolution by itself too, but not safely: with JAX 0.10.2 and 0.12 its gradient
 was wrong for 3x3 windows on two rows over two devices, and some kernels of 7x7 end the process; a
-scan over images, which some algorithms here are, makes it gather them all on every device. So it is
-left nothing to partition: what does not divide is computed by every device, whole.
+scan over images, which some algorithms here are, makes it gather them all on every device; paddings
+that show pixels of dilated images came out wrong. So it is left neither windows nor paddings: what
+cannot be split is computed by every device, whole.
 
 Where something else than zeros stands in the padding, which rows are real is known to each device
 by its place among them: a window of -inf alone sends its gradient to one of these.
@@ -64,7 +65,7 @@ class Parts(NamedTuple):
     rows: str | None
     devices: int
 
-    def spec(self, images: int) -> PartitionSpec:
+    def spec(self, images: Size) -> PartitionSpec:
         """Where so many images lie; one alone stands for all, on each device."""
         rows = () if self.rows is None else (self.rows,)
         return PartitionSpec(self.batch if self.batch and images > 1 else None, *rows)
@@ -110,10 +111,10 @@ def parts(images: Size, rows: Size | None = None) -> Parts | None:
     """How so many images of so many rows are to be split; None where they are one device's alone.
 
     Images that do not divide among the devices are computed by all of them. Rows are split if their
-    number is given, and known.
+    number is given. Nothing is split where either is not known.
     """
     split = asked.value
-    if split is None:
+    if split is None or not geometry.are_known(images, 0 if rows is None else rows):
         return None
     mesh, own = jax.sharding.get_abstract_mesh(), None
     if mesh.empty:  # within a program that began outside of the mesh
@@ -127,9 +128,9 @@ def parts(images: Size, rows: Size | None = None) -> Parts | None:
         return None
     batch = split.batch if split.batch in several else None
     by_rows = split.rows if split.rows in several else None
-    if batch and (not geometry.are_known(images) or images == 0 or images % several[batch]):
+    if batch and (images == 0 or images % several[batch]):
         batch = None
-    if rows is None or not geometry.are_known(rows):
+    if rows is None:
         by_rows = None
     return Parts(own, frozenset(axes), batch, by_rows, several[by_rows] if by_rows else 1)
 
@@ -226,7 +227,7 @@ def apart(compute: Callable[..., R], images: Sequence[str], operands: dict[str, 
     return split.run(part, specs, split.spec(count))(operands)
 
 
-def whole_rows(inputs: Shaped[Array, "n rows ..."]) -> Shaped[Array, "n rows ..."]:
+def whole_rows(inputs: Shaped[Array, "n rows ..."]) -> Shaped[Array, "n all_rows ..."]:
     """The same images with all rows on every device, put together by one sum.
 
     For what cannot be split by rows any more, such as the small maps before a dense layer.

@@ -11,6 +11,7 @@ from jax import lax
 from jaxtyping import Array, Num
 
 from jaxcnn.geometry import Size
+from jaxcnn.lowering import halo
 from jaxcnn.lowering.take import take_in_order
 
 
@@ -21,6 +22,14 @@ def resize(
 
     16-bit floats are interpolated in float32 and rounded once.
     """
+
+    def resized(inputs: Array) -> Array:
+        return _resize(inputs, resized_shape, method)
+
+    return halo.apart(resized, ("inputs",), {"inputs": inputs})
+
+
+def _resize(inputs: Array, resized_shape: tuple[Size, ...], method: str) -> Array:
     dtype = inputs.dtype
     if method == "linear" and jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize < 4:
         inputs = inputs.astype(jnp.float32)

@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Shaped
 
 from jaxcnn.geometry import Windows
 
-Rows = Shaped[Array, "n rows ..."]
+Rows = Shaped[Array, "n _ ..."]
 
 
 class RowPlan(NamedTuple):

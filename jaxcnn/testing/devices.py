@@ -7,8 +7,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
+from jaxcnn import sharding
 from jaxcnn.testing._comparison import Report, Tolerance, compare, conclude, default_rtol
 from jaxcnn.testing._flat_function import draw
 from jaxcnn.testing.registry import Case
@@ -39,7 +40,7 @@ def values_and_gradients(problems: Sequence[Problem]) -> list[tuple]:
             for (case, _, _), (arrays, cotangent) in zip(problems, arguments, strict=True)
         ]
 
-    mesh = jax.make_mesh((2, jax.device_count() // 2), ("data", "space"), (AxisType.Auto,) * 2)
+    mesh = sharding.make_mesh(f"data=2,space={jax.device_count() // 2}")
 
     def place(array, length):
         axes = ("data",) if array.shape[:1] == (length,) else ()
@@ -51,7 +52,7 @@ def values_and_gradients(problems: Sequence[Problem]) -> list[tuple]:
         jax.tree.map(functools.partial(place, length=given[0][0].shape[0]), given)
         for given in arguments
     ]
-    with jax.set_mesh(mesh):
+    with sharding.split(mesh, batch="data", rows="space"):
         program = jax.jit(run).lower(placed).compile()
     with _ONE_AT_A_TIME:
         return jax.block_until_ready(program(placed))
