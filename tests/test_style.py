@@ -62,7 +62,9 @@ def test_names_are_the_house_names(function):
         assert name not in BANNED_NAMES, f"write {BANNED_NAMES[name]}"
 
 
-@pytest.mark.parametrize("package", [p for p in PACKAGES if p is not sharding], ids=lambda p: p.__name__)
+@pytest.mark.parametrize(
+    "package", [p for p in PACKAGES if p is not sharding], ids=lambda p: p.__name__
+)
 def test_all_is_sorted_and_complete(package):
     assert list(package.__all__) == sorted(package.__all__)
     defined = {

@@ -24,7 +24,7 @@ import numpy as np
 from experiments.commands.command import UserError
 from experiments.data import Dataset, read_once, stream
 from experiments.training.evaluation import Sums, fill, no_class
-from experiments.training.mesh import batch_sharding, batch_share, replicated
+from experiments.training.mesh import batch_sharding, batch_share, replicated, split
 from experiments.training.network import Model
 from experiments.training.place import place_batch, replicate
 from experiments.training.reading import Reader
@@ -106,7 +106,7 @@ class OnDevice(_Batches):
         """Compiles an epoch and the test."""
         epoch = jax.jit(self._epoch, **self._jit)
         test = jax.jit(self._test, out_shardings=replicated(self.mesh))
-        with jax.set_mesh(self.mesh):  # by which convolutions and pools split themselves
+        with split(self.mesh):
             self.compiled = epoch.lower(state, *self.train, key).compile()
             self._whole_test = test.lower(state.model, *self.tested).compile()
 
@@ -183,7 +183,7 @@ class Streamed(_Batches):
         step = jax.jit(self._keyed_step, **self._jit)
         test = jax.jit(self._evaluate, out_shardings=replicated(self.mesh))
         batch, tested = self._like(self._recipe.batch_size), self._like(self._test_size)
-        with jax.set_mesh(self.mesh):  # by which convolutions and pools split themselves
+        with split(self.mesh):
             self.compiled = step.lower(state, *batch, key).compile()
             self._test_batch = test.lower(state.model, *tested).compile()
 

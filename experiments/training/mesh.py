@@ -4,14 +4,15 @@ A mesh has two axes. Along "data" the devices hold different images of a batch; 
 hold different rows of the same images. Parameters are held by all of them, whole.
 """
 
-import math
+import contextlib
 from collections.abc import Sequence
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from experiments.commands.command import UserError
+from jaxcnn import sharding
 
 AXES = ("data", "space")
 
@@ -34,15 +35,16 @@ def make_mesh(spec: str = "", *, devices: Sequence[jax.Device] | None = None) ->
       >>> dict(make_mesh("data=1").shape)
       {'data': 1, 'space': 1}
     """
-    devices = list(jax.devices() if devices is None else devices)
-    sizes = _sizes(spec) if spec else {"data": len(devices)}
-    shape = tuple(sizes.get(axis, 1) for axis in AXES)
-    needed, processes = math.prod(shape), len({device.process_index for device in devices})
-    if needed > len(devices) or (processes > 1 and needed < len(devices)):
-        there = f"{len(devices)} in {processes} processes" if processes > 1 else len(devices)
-        raise UserError(f"--mesh (={spec}) takes {needed} devices, but there are {there}")
-    devices = devices[:needed]
-    return jax.make_mesh(shape, AXES, (AxisType.Auto,) * len(AXES), devices=devices)
+    try:
+        return sharding.make_mesh(spec, axes=AXES, devices=devices)
+    except ValueError as error:
+        told = str(error).replace(f"make_mesh: `spec` (={spec!r})", f"--mesh (={spec})")
+        raise UserError(told) from None
+
+
+def split(mesh: Mesh) -> contextlib.AbstractContextManager[None]:
+    """Within, functions and modules split images and rows as arrays of batches lie on the mesh."""
+    return sharding.split(mesh, batch=AXES[0], rows=AXES[1])
 
 
 def batch_sharding(mesh: Mesh, rank: int, *, rows: bool = True) -> NamedSharding:
@@ -85,17 +87,3 @@ def batch_share(mesh: Mesh) -> tuple[int, int]:
 def format_spec(mesh: Mesh) -> str:
     """The spec of a mesh, as `make_mesh` reads it."""
     return ",".join(f"{axis}={size}" for axis, size in mesh.shape.items())
-
-
-def _sizes(spec: str) -> dict[str, int]:
-    """The size of each axis that `spec` names."""
-    sizes: dict[str, int] = {}
-    for part in spec.split(","):
-        axis, _, size = (text.strip() for text in part.partition("="))
-        if axis not in AXES or axis in sizes or not size.isdecimal() or int(size) < 1:
-            raise UserError(
-                f"--mesh (={spec}) must name {' and '.join(AXES)} at most once, each with its"
-                " number of devices, as in data=4,space=2"
-            )
-        sizes[axis] = int(size)
-    return sizes

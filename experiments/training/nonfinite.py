@@ -16,7 +16,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from experiments.training.mesh import replicated
+from experiments.training.mesh import replicated, split
 from experiments.training.network import Model, Network, arrays
 from experiments.training.place import constrain
 from experiments.training.recipe import Recipe
@@ -68,7 +68,7 @@ class Origin:
           key: of the step.
         """
         parts, size = self._recipe.accumulate, len(images) // self._recipe.accumulate
-        with jax.set_mesh(self._mesh):
+        with split(self._mesh):
             images, targets, key = self._prepare(state.step, images, targets, key)
             keys = [key] if parts == 1 else jax.random.split(key, parts)
             stats, grads = state.model["stats"], []

@@ -155,7 +155,9 @@ class DilatedContext(nnx.Module):
 @planned("scores")
 def _resized(scores: Any, sizes: tuple[int, ...]) -> Array:
     """Interpolates linearly."""
-    return to_run(_interpolated, batch=scores.ndim - 3, images=("scores",), by_rows=False, sizes=sizes)
+    return to_run(
+        _interpolated, batch=scores.ndim - 3, images=("scores",), by_rows=False, sizes=sizes
+    )
 
 
 def _interpolated(scores: Array, *, sizes: tuple[int, ...]) -> Array:

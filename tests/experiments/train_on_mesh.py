@@ -19,7 +19,7 @@ from flax import nnx
 from experiments.data import Dataset, Split
 from experiments.data.split import Layout
 from experiments.training.augment import Augmentation
-from experiments.training.mesh import batch_share, make_mesh
+from experiments.training.mesh import batch_share, make_mesh, split
 from experiments.training.place import constrain, place_batch, replicate
 from experiments.training.processes import is_first, start_processes
 from jaxcnn import models, nn
@@ -87,7 +87,7 @@ def train(network: str, spec: str, folder: pathlib.Path) -> None:
 
     index, count = batch_share(mesh)
     own = slice(index * len(images) // count, (index + 1) * len(images) // count)
-    with jax.set_mesh(mesh):
+    with split(mesh):
         batch = place_batch(mesh, (images[own], labels[own]))
         state = replicate(mesh, (parameters, rest, moments))
         compiled = jax.jit(step).lower(state, *batch).compile()
