@@ -1,8 +1,8 @@
 """A call is planned, then run.
 
-The body of a function of this package plans: it sees shapes, dtypes and options alone, checks them,
-and says by `to_run` what is left to do. That is a `Plan`, equal for all ways to write the same
-call, and it is run by one compiled program, also for who calls the function outside `jit`.
+The body of a function of `jaxcnn.functional` plans: it sees shapes, dtypes and options alone,
+checks them, and says by `to_run` what is left to do. That is a `Plan`, equal for all ways to write the
+same call, and it is run by one compiled program, also for who calls the function outside `jit`.
 
 Predicted: a call and its gradient take the time of one launch each, not of the checks and of the
 dozens of operations that a function is made of. Measured on two CPU cores, with no program and with
@@ -87,7 +87,8 @@ class Plan:
         self.options = options
         self._run, self._batch, self._images, self._flat = run, batch, tuple(images), flat
         self._draw, self._choice, self._by_rows = draw, choice, by_rows
-        self._key = (run, tuple(sorted(options.items())), batch, self._images, flat, draw)
+        worked_out = tuple(sorted(options.items()))
+        self._key = (run, worked_out, batch, self._images, flat, draw, by_rows)
         self._hash: int | None = None
 
     def __eq__(self, other: object) -> bool:

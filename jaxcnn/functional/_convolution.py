@@ -13,7 +13,7 @@ from jaxcnn._checks import arrays, dtypes, kernels, options
 from jaxcnn._planning.plan import Choice, Described, like, to_run
 from jaxcnn.geometry import IntPerAxis, Padding, Windows
 from jaxcnn.lowering import choose, fill
-from jaxcnn.lowering.dtypes import spread
+from jaxcnn.lowering.dtypes import on_all_axes
 from jaxcnn.lowering.problem import ConvProblem, Precision, Typed
 
 
@@ -93,7 +93,7 @@ def _convolve(
 def add_bias(outputs: Array, bias: Array | None, dtype: Any) -> Array:
     """Adds one number per output feature, or none, in the dtype given."""
     outputs = outputs.astype(dtype)
-    return outputs if bias is None else outputs + spread(bias.astype(dtype), outputs)
+    return outputs if bias is None else outputs + on_all_axes(bias.astype(dtype), outputs)
 
 
 def convolution(

@@ -7,11 +7,11 @@ from jaxcnn.geometry.unknown import are_known, larger
 
 
 class Fitted(NamedTuple):
-    """One axis of a convolution, fitted: spread, crop and pad the input, then convolve.
+    """One axis of a convolution, fitted: dilate, crop and pad the input, then convolve.
 
     Attributes:
       taps: (low, high) taps of the kernel that meet no pixel in any window and are cut off.
-      spread: rate at which the input is dilated beforehand, 1 where it is not.
+      rate: rate at which the input is dilated beforehand, 1 where it is not.
       crop: (low, high) pixels cut off; both the whole axis where no window reads the input.
       extra: (low, high) zeros added beforehand.
       padding: (low, high) amounts that the convolution itself adds.
@@ -19,7 +19,7 @@ class Fitted(NamedTuple):
     """
 
     taps: tuple[int, int]
-    spread: int
+    rate: int
     crop: tuple[int, int]
     extra: tuple[int, int]
     padding: tuple[int, int]
@@ -68,9 +68,9 @@ def fitted(
     >>> fitted(32, 3, stride=2, padding=(0, 1), dilation=1, input_dilation=1).padding
     (0, 1)
     >>> fitted(9, 2, stride=1, padding=(-1, 3), dilation=1, input_dilation=1)
-    Fitted(taps=(0, 0), spread=1, crop=(1, 0), extra=(0, 2), padding=(0, 1), dilation=1)
+    Fitted(taps=(0, 0), rate=1, crop=(1, 0), extra=(0, 2), padding=(0, 1), dilation=1)
     >>> fitted(1, 3, stride=1, padding=(1, 1), dilation=1, input_dilation=1)
-    Fitted(taps=(1, 1), spread=1, crop=(0, 0), extra=(0, 0), padding=(0, 0), dilation=1)
+    Fitted(taps=(1, 1), rate=1, crop=(0, 0), extra=(0, 0), padding=(0, 0), dilation=1)
     """
     wide, span = dilated_size(size, input_dilation), effective_size(kernel_size, dilation)
     count = output_size(wide, kernel_size, stride=stride, padding=padding, dilation=dilation)

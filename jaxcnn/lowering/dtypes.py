@@ -41,7 +41,9 @@ def extreme(dtype: DTypeLike, lowest: bool) -> np.ndarray:
     return np.array(limits.min if lowest else limits.max, dtype)
 
 
-def spread(values: Shaped[Array, "..."], outputs: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+def on_all_axes(
+    values: Shaped[Array, "..."], outputs: Shaped[Array, "..."]
+) -> Shaped[Array, "..."]:
     """Gives `values`, such as a bias, which have the last axes of `outputs`, all of its axes.
 
     Those of 16 bits are repeated in float32 first: the transpose of that is a sum over all pixels

@@ -61,7 +61,7 @@ def _differentiable(inputs: Array, real: Array | None, windows: Windows, largest
 @_differentiable.defjvp
 def _tangent(windows: Windows, largest: bool, primals, tangents):
     values, positions = winners(*primals, windows, largest)
-    return values, pick(tangents[0], windows, positions)
+    return values, at_winners(tangents[0], windows, positions)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
@@ -104,7 +104,7 @@ def winners(
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def pick(
+def at_winners(
     values: Shaped[Array, "#n *spatial #channels"], windows: Windows, positions: Positions
 ) -> Shaped[Array, "n *out channels"]:
     """The element of each window at the positions that `winners` found; linear in `values`.
@@ -153,7 +153,7 @@ def _tied(inputs: Array, values: Array, positions: Positions, windows: Windows) 
 @_tied.defjvp
 def _tied_tangent(windows: Windows, primals, tangents):
     _, _, positions = primals
-    return _tied(*primals, windows), pick(tangents[0], windows, positions)
+    return _tied(*primals, windows), at_winners(tangents[0], windows, positions)
 
 
 def shared(values: Array, windows: Windows, axis: int) -> Array:

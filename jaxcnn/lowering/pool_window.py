@@ -36,7 +36,7 @@ def _differentiable(inputs: Array, real: Array | None, windows: Windows, largest
 @_differentiable.defjvp
 def _tangent(windows: Windows, largest: bool, primals, tangents):
     values, positions = pool_shift.winners(*primals, windows, largest)
-    return values, pool_shift.pick(tangents[0], windows, positions)
+    return values, pool_shift.at_winners(tangents[0], windows, positions)
 
 
 def extremes(inputs: Array, windows: Windows, largest: bool) -> Array:

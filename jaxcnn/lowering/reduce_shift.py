@@ -16,7 +16,7 @@ from jaxtyping import Array, Shaped
 
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import halo, slices
-from jaxcnn.lowering.dtypes import spread
+from jaxcnn.lowering.dtypes import on_all_axes
 from jaxcnn.lowering.pool_shift import shared
 from jaxcnn.lowering.reduce_axis import reduce_axis
 from jaxcnn.lowering.unknown import spare_no_window
@@ -49,4 +49,4 @@ def _padded(inputs: Array, init: Array, windows: Windows) -> Array:
 
 @jax.jit
 def _before_each(init: Array, values: Array) -> Array:
-    return jnp.broadcast_to(spread(init, values), values.shape)
+    return jnp.broadcast_to(on_all_axes(init, values), values.shape)

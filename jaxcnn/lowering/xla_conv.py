@@ -118,7 +118,7 @@ class _Plan(PerPlatform):
             )
         ]
         kernel = _crop(kernel, kernel_spatial, [fit.taps for fit in fits])
-        inputs = _pad(inputs, spatial, [(0, 0, fit.spread - 1) for fit in fits])
+        inputs = _pad(inputs, spatial, [(0, 0, fit.rate - 1) for fit in fits])
         inputs = _crop(inputs, spatial, [fit.crop for fit in fits])
         inputs = _pad(inputs, spatial, [(*fit.extra, 0) for fit in fits])
         return lax.conv_general_dilated(

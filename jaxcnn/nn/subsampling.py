@@ -14,7 +14,7 @@ from jaxcnn import functional
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.lowering.dtypes import spread
+from jaxcnn.lowering.dtypes import on_all_axes
 from jaxcnn.nn.pool import WindowPool
 
 
@@ -85,4 +85,4 @@ class Subsampling(WindowPool):
             (inputs, self.coefficient[...], self.bias[...]), dtype=self.dtype
         )
         sums = functional.sum_pool(inputs, **self._options())
-        return sums * spread(coefficient, sums) + spread(bias, sums)
+        return sums * on_all_axes(coefficient, sums) + on_all_axes(bias, sums)

@@ -37,7 +37,7 @@ def test_the_same_pixels_are_read(input_dilation):
         if geometry.output_size(wide, kernel_size, padding=(low, high), **given) < 1:
             continue
         fit = fitted(size, kernel_size, padding=(low, high), input_dilation=input_dilation, **given)
-        pixels = laid(list(range(size)), fit.spread, (0, 0))
+        pixels = laid(list(range(size)), fit.rate, (0, 0))
         pixels = pixels[fit.crop[0] : max(len(pixels) - fit.crop[1], fit.crop[0])]
         pixels = laid(laid(pixels, 1, fit.extra), fit.dilation, fit.padding)
         alive = kernel_size - sum(fit.taps)
