@@ -37,6 +37,8 @@ LONG = (
     "test_users_flags",
     "test_meshes",
     "test_symbolic_sizes",
+    "test_halo",
+    "test_sharding",
     "test_benchmark",
     "test_train",
     "test_large_sets",
