@@ -216,6 +216,26 @@ def test_windows_of_nothing_but_infinity(rng):
     assert same_as_alone(run, images, element)
 
 
+def test_paddings_that_count_as_nothing(rng):
+    """Zeros in their place would be the largest, or would be counted."""
+    images = -3 - rng.random((4, 9, 4, 2))
+
+    def run(x):
+        def pools(x):
+            return (
+                F.logsumexp_pool(x, (4, 3), 1, ((3, 2), (1, 1))),
+                F.max_pool(x, (4, 3), 2, ((3, 2), (1, 1))),
+                F.max_pool(x.astype(jnp.float32), (3, 1), ceil_mode=True, algorithm="window"),
+                F.avg_pool(x, (4, 3), 1, ((3, 2), (1, 1)), count_include_pad=False),
+                F.lp_pool(x, jnp.inf, (4, 3), 2, ((3, 2), (1, 1))),
+            )
+
+        outputs, pull = jax.vjp(pools, x)
+        return outputs, pull(jax.tree.map(jnp.sin, outputs))
+
+    assert same_as_alone(run, images)
+
+
 def test_the_expected_value_and_numbers_that_are_drawn(rng):
     images, key = abs(rng.normal(size=(4, 7, 4, 2))), jax.random.key(3)
 
