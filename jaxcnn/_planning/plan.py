@@ -13,6 +13,7 @@ this: a transposed convolution of 16x28x28x32 by 3x3x64 35 and 8 ms, its gradien
 import functools
 import inspect
 import math
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -32,7 +33,6 @@ R = TypeVar("R")
 Choice = Callable[[str], tuple[str, str]]
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-REMEMBERED = 4096  # plans of a function, each some kilobytes
 
 # Set by who counts products: a function of (plan, operands, outputs) that names the program of such
 # a call, or gives None where that call's own parts are to be looked at. JAX traces anew where it is
@@ -88,8 +88,19 @@ class Plan:
         self._run, self._batch, self._images, self._flat = run, batch, tuple(images), flat
         self._draw, self._choice, self._by_rows = draw, choice, by_rows
         worked_out = tuple(sorted(options.items()))
-        self._key = (run, worked_out, batch, self._images, flat, draw, by_rows)
+        self._key: Any = (run, worked_out, batch, self._images, flat, draw, by_rows)
         self._hash: int | None = None
+
+    def of(self, function: str, operands: dict[str, Described]) -> None:
+        """Says whose plan it is, and for arrays of which shapes and dtypes."""
+        self.function = function
+        self.operands = {name: given._replace(numbers=None) for name, given in operands.items()}
+        self._key = (*self._key, tuple(self.operands.items()))
+
+    @property
+    def key(self) -> Any:
+        """What two equal plans have in common."""
+        return self._key
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Plan) and self._key == other._key)
@@ -205,7 +216,10 @@ def planned(
         positional = [n for n, p in parameters.items() if p.kind is not p.KEYWORD_ONLY]
         known = parameters.keys()
         needed = {n for n, p in parameters.items() if p.default is p.empty}
-        memory: dict[Any, Plan] = {}
+        # By how a call is written, and by what it means. Both are as long as JAX keeps the programs,
+        # so that `jax.clear_caches` forgets all of it.
+        memory: weakref.WeakValueDictionary[Any, Plan] = weakref.WeakValueDictionary()
+        equal: weakref.WeakValueDictionary[Any, Plan] = weakref.WeakValueDictionary()
 
         def compute(plan: Plan, operands: dict[str, Array]) -> Any:
             return plan(operands)
@@ -233,8 +247,7 @@ def planned(
                     array.shape, array.dtype, getattr(array, "weak_type", False), numbers
                 )
             plan: Any = function(**given)  # pyright: ignore[reportCallIssue]
-            plan.function = name
-            plan.operands = {argument: given[argument] for argument in found}
+            plan.of(name, {argument: given[argument] for argument in found})
             return plan
 
         def prepare(*args: P.args, **kwargs: P.kwargs) -> tuple[Plan, dict[str, Array]]:
@@ -249,9 +262,8 @@ def planned(
                     return plan_of(given, found), found
                 plan = memory.get(key)
                 if plan is None:
-                    if len(memory) >= REMEMBERED:
-                        memory.clear()
-                    plan = memory[key] = plan_of(given, found)
+                    plan = plan_of(given, found)
+                    plan = memory[key] = equal.setdefault(plan.key, plan)
                 return plan, found
             except (TypeError, ValueError) as error:
                 put_before(name, error)

@@ -1,6 +1,7 @@
 """conv_general_dilated: what lax computes, under its signature, in Flax's layers too."""
 
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp

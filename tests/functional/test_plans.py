@@ -1,5 +1,6 @@
 """Plans: equal for equal calls, one program for each, what they say, and what is refused."""
 
+import gc
 import inspect
 import traceback
 
@@ -150,18 +151,28 @@ def test_plans_follow_the_settings_of_jax():
         F.conv(narrow, KERNEL)
 
 
-def test_plans_are_forgotten_when_there_are_many(monkeypatch):
-    monkeypatch.setattr("jaxcnn._planning.plan.REMEMBERED", 3)
+def test_plans_are_remembered_and_forgotten_with_their_programs():
     planned_for = []
+
+    def multiplied(inputs, *, by):
+        return inputs * by
 
     @planned("inputs")
     def scaled(inputs, *, by):
         planned_for.append(by)
-        return to_run(lambda inputs, by: inputs * by, batch=inputs.ndim - 1, by=by)
+        return to_run(multiplied, batch=inputs.ndim - 1, by=by)
 
-    for by in (1, 2, 3, 1, 4, 1):
-        np.testing.assert_array_equal(scaled(np.ones((2, 3)), by=by), np.full((2, 3), by))
-    assert planned_for == [1, 2, 3, 4, 1]
+    def call(*factors):
+        for by in factors:
+            np.testing.assert_array_equal(scaled(np.ones((2, 3)), by=by), np.full((2, 3), by))
+
+    call(1, 2, 1, 2)
+    jax.jit(lambda x: scaled(scaled(x, by=3), by=3))(np.ones((2, 3)))
+    assert planned_for == [1, 2, 3]
+    jax.clear_caches()
+    gc.collect()
+    call(1, 2)
+    assert planned_for == [1, 2, 3, 1, 2]
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,7 @@ REFUSED = {
 def test_an_algorithm_that_cannot_says_why(algorithm):
     case, reason = REFUSED[algorithm]
     problem, inputs, kernel, _ = problem_and_arrays(case)
-    with pytest.raises(ValueError, match=rf"test: `algorithm` \(='{algorithm}'\) {reason}"):
+    with pytest.raises(ValueError, match=rf"`algorithm` \(='{algorithm}'\) {reason}"):
         choose.conv(inputs, kernel, problem, algorithm)
 
 
