@@ -1,8 +1,8 @@
 """A call is planned, then run.
 
 The body of a function of `jaxcnn.functional` plans: it sees shapes, dtypes and options alone,
-checks them, and says by `to_run` what is left to do. That is a `Plan`, equal for all ways to write the
-same call, and it is run by one compiled program, also for who calls the function outside `jit`.
+checks them, and says by `to_run` what is left to do. That is a `Plan`, equal for all ways to write
+the same call, and it is run by one compiled program, also for who calls the function outside `jit`.
 
 Predicted: a call and its gradient take the time of one launch each, not of the checks and of the
 dozens of operations that a function is made of. Measured on two CPU cores, with no program and with
@@ -216,8 +216,8 @@ def planned(
         positional = [n for n, p in parameters.items() if p.kind is not p.KEYWORD_ONLY]
         known = parameters.keys()
         needed = {n for n, p in parameters.items() if p.default is p.empty}
-        # By how a call is written, and by what it means. Both are as long as JAX keeps the programs,
-        # so that `jax.clear_caches` forgets all of it.
+        # By how a call is written, and by what it means. Both last as long as JAX keeps the
+        # programs, so that `jax.clear_caches` forgets all of it.
         memory: weakref.WeakValueDictionary[Any, Plan] = weakref.WeakValueDictionary()
         equal: weakref.WeakValueDictionary[Any, Plan] = weakref.WeakValueDictionary()
 
