@@ -46,7 +46,7 @@ def transposed_windows(
       ValueError: an entry is out of range, or no convolution takes `output_shape` to `sizes`.
       TypeError: an entry is no int.
 
-    >>> [transposed_windows("f", (5,), (3,), strides=2, padding=p).sizes for p in (0, 1, 2)]
+    >>> [transposed_windows((5,), (3,), strides=2, padding=p).sizes for p in (0, 1, 2)]
     [(11,), (9,), (7,)]
     """
     rank = len(window_shape)
@@ -145,7 +145,7 @@ def unpooled_sizes(
       ValueError: an entry is out of range, or no pool takes m to n, rounding down or up.
       TypeError: an entry is no int.
 
-    >>> unpooled_sizes("f", (4,), (3,), strides=2, padding=1)
+    >>> unpooled_sizes((4,), (3,), strides=2, padding=1)
     (7,)
     """
     rank = len(window_shape)

@@ -68,7 +68,6 @@ class PatternCNN(nnx.Module):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
     ):
-        name = "PatternCNN"
         options = _network.options(rngs, dtype, param_dtype)
         self.input_shape = geometry.axes_tuple("input_shape", input_shape)
         if len(self.input_shape) < 2:
@@ -79,8 +78,8 @@ class PatternCNN(nnx.Module):
         hidden = geometry.whole_number("hidden", hidden, 0)
         wide = geometry.whole_number("hidden_features", hidden_features, 1)
         taps = geometry.whole_number("kernel_size", kernel_size, 1)
-        pools = _per_stage(name, "pool", pool, stages, checks.flag)
-        widths = _per_stage(name, "features", features, stages, geometry.whole_number)
+        pools = _per_stage("pool", pool, stages, checks.flag)
+        widths = _per_stage("features", features, stages, geometry.whole_number)
         if isinstance(features, int):
             widths = tuple(width * 2**stage for stage, width in enumerate(widths))
         *sizes, inside = self.input_shape
@@ -134,7 +133,7 @@ def _stage(
     return nn.Chain(**layers)
 
 
-def _per_stage(name: str, argument: str, value: Any, stages: int, check: Any) -> tuple[Any, ...]:
+def _per_stage(argument: str, value: Any, stages: int, check: Any) -> tuple[Any, ...]:
     """One entry for each stage, from a single one or a sequence."""
     entries = tuple(value) if isinstance(value, (tuple, list)) else (value,) * stages
     if len(entries) != stages:
@@ -142,4 +141,4 @@ def _per_stage(name: str, argument: str, value: Any, stages: int, check: Any) ->
             f"`{argument}` (={value!r}) must have one entry for each of the {stages} stages"
         )
     minimum = () if check is checks.flag else (1,)
-    return tuple(check(name, argument, entry, *minimum) for entry in entries)
+    return tuple(check(argument, entry, *minimum) for entry in entries)
