@@ -9,12 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxcnn import functional
+from jaxcnn._checks.naming import named
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.visualize._scene import shapes
 from jaxcnn.visualize._window_values import text
 from jaxcnn.visualize.figures import axes_of, times
 
 
+@named
 def conv_matrix(
     kernel: ArrayLike,
     input_shape: Sequence[int],
@@ -115,6 +117,7 @@ def conv_matrix(
     return figure
 
 
+@named
 def overlap_counts(
     input_shape: Sequence[int],
     kernel_size: Sequence[int],
