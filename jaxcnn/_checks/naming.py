@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 M = TypeVar("M", bound=type)
+KINDS = (FileExistsError, FileNotFoundError, ImportError, OSError, TypeError, ValueError)
 
 
 @contextlib.contextmanager
@@ -18,7 +19,7 @@ def naming(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (TypeError, ValueError) as error:
+    except KINDS as error:
         put_before(name, error)
         raise
 
@@ -26,7 +27,7 @@ def naming(name: str) -> Iterator[None]:
 def put_before(name: str, error: Exception) -> None:
     """Makes an error's message begin with `name`, unless it has one before it already."""
     # not of the kinds that JAX and others derive from these, which say themselves what they are
-    if type(error) in (TypeError, ValueError) and not hasattr(error, "named"):
+    if type(error) in KINDS and len(error.args) == 1 and not hasattr(error, "named"):
         error.args = (f"{name}: {error}",)
         error.named = True  # pyright: ignore[reportAttributeAccessIssue]
 
