@@ -29,6 +29,8 @@ def put_before(name: str, error: Exception) -> None:
     # not of the kinds that JAX and others derive from these, which say themselves what they are
     if type(error) in KINDS and len(error.args) == 1 and not hasattr(error, "named"):
         error.args = (f"{name}: {error}",)
+        if isinstance(error, ImportError):
+            error.msg = error.args[0]  # which is what it shows
         error.named = True  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -271,7 +272,7 @@ def test_a_run_is_used_in_the_precision_it_was_trained_in(tmp_path, monkeypatch)
     monkeypatch.setattr(
         lenet, "restore", lambda run, make: nnx.eval_shape(lambda: make(nnx.Rngs(0)))
     )
-    assert lenet.trained(run).features.conv1.dtype == "bfloat16"
+    assert jnp.dtype(lenet.trained(run).features.conv1.dtype) == "bfloat16"
 
 
 def test_config_of_another_experiment(tmp_path, capsys):
