@@ -134,7 +134,7 @@ class Plan:
         run = functools.partial(self._run, **self.options)
         return run(**operands) if self._by_rows else halo.apart(run, self._images, operands)
 
-    @property
+    @functools.cached_property
     def outputs(self) -> Any:
         """Shape and dtype of what the call gives, as `jax.ShapeDtypeStruct`s."""
         operands = {
@@ -318,7 +318,7 @@ def _is_numpy(value: Any) -> bool:
 
 def _named(run: Any, plan: Plan, operands: dict[str, Array]) -> Any:
     """A call under the name that `program_name` gives it."""
-    name = program_name.value(plan, operands, jax.eval_shape(plan, operands))
+    name = program_name.value(plan, operands, plan.outputs)
     if name is None:
         return run(plan, operands)
 
