@@ -132,13 +132,15 @@ def _typed(value: Typed) -> Any:
     return value.dtype.type(0).item()
 
 
-def fill(windows: Windows, mode: str | None) -> str | None:
+def fill(windows: Windows, mode: str, *neutral: str) -> str | None:
     """What the padding of `windows` is filled with; None where there is none to fill.
+
+    That is where nothing is padded, and in the `neutral` modes, which a lowering sees to itself.
 
     Raises:
       ValueError: a size or an amount is symbolic, and may be such that pixels are copied again.
     """
-    if mode is None or all(pair == (0, 0) for pair in windows.padding):
+    if mode in neutral or all(pair == (0, 0) for pair in windows.padding):
         return None
     spare = 1 if mode == "circular" else 0
     for n, pair in zip(windows.dilated_sizes, windows.padding, strict=True):

@@ -48,5 +48,4 @@ def windows(
         ceil_mode=options.flag("ceil_mode", ceil_mode),
     )
     options.choice("padding_mode", padding_mode, PADDING_MODES)
-    fill = None if padding_mode in ("identity", neutral) else padding_mode
-    return len(batch), where, arrays.fill(where, fill)
+    return len(batch), where, arrays.fill(where, padding_mode, "identity", neutral)

@@ -192,6 +192,11 @@ def to_run(
     return Plan(run, options, batch, images, flat, draw, choice, by_rows)
 
 
+def unless_asked_for(algorithm: str, auto: Choice) -> Choice:
+    """What `auto` says of each platform, unless an algorithm is asked for by its name."""
+    return auto if algorithm == "auto" else lambda platform: (algorithm, "asked for")
+
+
 def planned(
     *operands: str,
     convert: Mapping[str, Callable[..., Array]] | None = None,

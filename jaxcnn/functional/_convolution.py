@@ -10,7 +10,7 @@ from jaxtyping import Array, Num
 
 from jaxcnn import geometry
 from jaxcnn._checks import arrays, dtypes, kernels, options
-from jaxcnn._planning.plan import Choice, Described, like, to_run
+from jaxcnn._planning.plan import Choice, Described, like, to_run, unless_asked_for
 from jaxcnn.geometry import IntPerAxis, Padding, Windows
 from jaxcnn.lowering import choose, fill
 from jaxcnn.lowering.dtypes import on_all_axes
@@ -137,7 +137,7 @@ def convolution(
     dtype, preferred = dtypes.product_dtypes(
         inputs, kernel, preferred_element_type, kernel_argument
     )
-    mode = arrays.fill(windows, None if padding_mode == "zeros" else padding_mode)
+    mode = arrays.fill(windows, padding_mode, "zeros")
     laid = windows if mode is None else windows.padded()
     problem = ConvProblem(laid, groups, options.product_precision(precision), preferred)
     flat = Described((math.prod(batch), *laid.sizes, channels), dtype, False)
@@ -156,10 +156,6 @@ def takes(problem: ConvProblem, inputs: Typed, kernel: Typed, algorithm: object)
 
 def chosen(algorithm: str, inputs: Typed, kernel: Typed, problem: ConvProblem) -> Choice:
     """What the algorithm is by the platform, and why."""
-
-    def choice(platform: str) -> tuple[str, str]:
-        if algorithm != "auto":
-            return algorithm, "asked for"
-        return choose.conv_choice(platform, inputs, kernel, problem)
-
-    return choice
+    return unless_asked_for(
+        algorithm, lambda platform: choose.conv_choice(platform, inputs, kernel, problem)
+    )

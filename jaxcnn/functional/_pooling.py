@@ -1,7 +1,7 @@
 """Which algorithm a pool takes, for its plan."""
 
 from jaxcnn._checks import options
-from jaxcnn._planning.plan import Choice
+from jaxcnn._planning.plan import Choice, unless_asked_for
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import choose
 
@@ -11,15 +11,11 @@ def max_choice(windows: Windows, fill_mode: str | None, algorithm: object) -> Ch
     name = options.choice("algorithm", algorithm, ("auto", *choose.MAX_POOL_ALGORITHMS))
     where = windows if fill_mode is None else windows.padded()
     choose.refuse_unsupported_max_pool(where, name)
-    return lambda platform: (
-        choose.max_pool_choice(platform, where) if name == "auto" else (name, "asked for")
-    )
+    return unless_asked_for(name, lambda platform: choose.max_pool_choice(platform, where))
 
 
 def sum_choice(windows: Windows, fill_mode: str | None, algorithm: object) -> Choice:
     """What a sum pool's algorithm is by the platform, and why; refuses an unknown one."""
     name = options.choice("algorithm", algorithm, ("auto", *choose.SUM_POOL_ALGORITHMS))
     where = windows if fill_mode is None else windows.padded()
-    return lambda platform: (
-        choose.sum_pool_choice(platform, where) if name == "auto" else (name, "asked for")
-    )
+    return unless_asked_for(name, lambda platform: choose.sum_pool_choice(platform, where))

@@ -126,7 +126,7 @@ def conv_transpose(
     )
     dtype, preferred = dtypes.product_dtypes(inputs, kernel, preferred_element_type)
     precision = options.product_precision(precision)
-    mode = arrays.fill(windows, None if padding_mode == "zeros" else padding_mode)
+    mode = arrays.fill(windows, padding_mode, "zeros")
     laid_on = windows if mode is None else windows.padded()
     problem = ConvProblem(laid_on.transposed(), groups, precision, preferred)
     flat = Described((math.prod(batch), *sizes, channels), dtype, False)

@@ -112,7 +112,7 @@ def conv_local(
             f"{windows.strides}, padding {windows.padding}"
         )
     dtype, preferred = dtypes.product_dtypes(inputs, kernel, preferred_element_type)
-    mode = arrays.fill(windows, None if padding_mode == "zeros" else padding_mode)
+    mode = arrays.fill(windows, padding_mode, "zeros")
     features = kernel.shape[-1]
     if bias is not None and bias.shape not in ((features,), (*out, features)):
         raise ValueError(
