@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -106,30 +105,6 @@ def countable_pixels(sizes: Sequence[int]) -> None:
             f"positions fit int32; received {tuple(sizes)}, {math.prod(sizes)} pixels; "
             "take parts of them"
         )
-
-
-def common_dtype(**arrays: Typed) -> jnp.dtype:
-    """The dtype that `jnp` promotes the arrays to, given by their arguments' names.
-
-    Raises:
-      TypeError: the dtypes differ, and JAX is set to promote none ("strict").
-    """
-    try:
-        return jnp.result_type(*map(_typed, arrays.values()))
-    except jax.dtypes.TypePromotionError:
-        names = " and ".join(f"`{name}`" for name in arrays)
-        raise TypeError(
-            f"{names} must have one dtype where `jax_numpy_dtype_promotion` is 'strict', got "
-            f"{' and '.join(str(value.dtype) for value in arrays.values())}; "
-            "cast one of them with astype"
-        ) from None
-
-
-def _typed(value: Typed) -> Any:
-    """A dtype, or a Python number for an array whose dtype gives way as that of a number does."""
-    if not getattr(value, "weak_type", False):
-        return value.dtype
-    return value.dtype.type(0).item()
 
 
 def fill(windows: Windows, mode: str, *neutral: str) -> str | None:

@@ -1,12 +1,37 @@
-"""Which dtypes a product of arrays may have, and in what it accumulates."""
+"""Which dtypes arrays may have, alone and together, and in what their products accumulate."""
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from jaxcnn._checks.arrays import common_dtype
 from jaxcnn.lowering.problem import Typed
+
+
+def common_dtype(**arrays: Typed) -> jnp.dtype:
+    """The dtype that `jnp` promotes the arrays to, given by their arguments' names.
+
+    Raises:
+      TypeError: the dtypes differ, and JAX is set to promote none ("strict").
+    """
+    try:
+        return jnp.result_type(*map(_typed, arrays.values()))
+    except jax.dtypes.TypePromotionError:
+        names = " and ".join(f"`{name}`" for name in arrays)
+        raise TypeError(
+            f"{names} must have one dtype where `jax_numpy_dtype_promotion` is 'strict', got "
+            f"{' and '.join(str(value.dtype) for value in arrays.values())}; "
+            "cast one of them with astype"
+        ) from None
+
+
+def _typed(value: Typed) -> Any:
+    """A dtype, or a Python number for an array whose dtype gives way as that of a number does."""
+    if not getattr(value, "weak_type", False):
+        return value.dtype
+    return value.dtype.type(0).item()
 
 
 def product_dtypes(

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxcnn import geometry
-from jaxcnn._checks.arrays import common_dtype
+from jaxcnn._checks.dtypes import common_dtype
 from jaxcnn.lowering.problem import Typed
 
 

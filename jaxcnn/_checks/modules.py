@@ -20,10 +20,6 @@ from jaxcnn.lowering.problem import Precision
 
 FILLS = ("CIRCULAR", "REFLECT")
 
-# What Flax's layers draw their parameters with.
-KERNEL_INIT = nnx.initializers.lecun_normal()
-BIAS_INIT = nnx.initializers.zeros_init()
-
 
 def features(argument: str, value: object) -> int:
     """Returns a number of features, at least one."""

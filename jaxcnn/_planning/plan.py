@@ -141,7 +141,8 @@ class Plan:
             name: jax.ShapeDtypeStruct(given.shape, given.dtype)
             for name, given in self.operands.items()
         }
-        return jax.eval_shape(self, operands)
+        # JAX asks a callable that is no function for its name, which here tells these outputs.
+        return jax.eval_shape(lambda operands: self(operands), operands)
 
     @property
     def algorithms(self) -> dict[str, tuple[str, str]]:

@@ -1,20 +1,17 @@
-"""What every function that convolves with a shared kernel plans, and how that is run."""
+"""What every function that convolves with a shared kernel leaves to do, and how that is run."""
 
 import dataclasses
 import math
 from typing import Any
 
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 from jaxtyping import Array, Num
 
-from jaxcnn import geometry
-from jaxcnn._checks import arrays, dtypes, kernels, options
-from jaxcnn._planning.plan import Choice, Described, like, to_run, unless_asked_for
-from jaxcnn.geometry import IntPerAxis, Padding, Windows
-from jaxcnn.lowering import choose, fill
+from jaxcnn._planning.plan import Choice, Described, to_run, unless_asked_for
+from jaxcnn.geometry import Windows
+from jaxcnn.lowering import choices, choose, fill
 from jaxcnn.lowering.dtypes import on_all_axes
-from jaxcnn.lowering.problem import ConvProblem, Precision, Typed
+from jaxcnn.lowering.problem import ConvProblem, Typed
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,10 +67,11 @@ class Convolution:
 
 def to_convolve(inputs: Typed, kernel: Typed, convolution: Convolution) -> Any:
     """Says that such a convolution is left to do, of a kernel that is given `kernel`'s shape."""
+    batch, choice = inputs.ndim - kernel.ndim + 1, convolution.choice(inputs, kernel)
     return to_run(
         _convolve,
-        batch=inputs.ndim - kernel.ndim + 1,
-        choice=convolution.choice(inputs, kernel),
+        batch=batch,
+        choice=choice,
         convolution=convolution,
         kernel_shape=kernel.shape,
     )
@@ -96,66 +94,8 @@ def add_bias(outputs: Array, bias: Array | None, dtype: Any) -> Array:
     return outputs if bias is None else outputs + on_all_axes(bias.astype(dtype), outputs)
 
 
-def convolution(
-    inputs: Typed,
-    kernel: Typed,
-    bias: Typed | None = None,
-    *,
-    strides: IntPerAxis = 1,
-    padding: Padding = "VALID",
-    padding_mode: str = "zeros",
-    input_dilation: IntPerAxis = 1,
-    kernel_dilation: IntPerAxis = 1,
-    feature_group_count: int = 1,
-    flip_kernel: bool = False,
-    precision: Precision = None,
-    preferred_element_type: DTypeLike | None = None,
-    algorithm: str = "auto",
-    kernel_argument: str = "kernel",
-) -> Convolution:
-    """Checks the arguments of `conv`, whose `kernel` may go by another name."""
-    rank = kernel.ndim - 2
-    batch, sizes, channels = arrays.spatial_batch(
-        inputs, rank, because=f"the kernel {kernel.shape} has {rank}"
-    )
-    groups = kernels.channel_groups(inputs, kernel, feature_group_count)
-    kernel_size = kernels.kernel_sizes(kernel)
-    dilation = geometry.per_axis("kernel_dilation", kernel_dilation, rank)
-    padding, padding_mode = geometry.fill_and_amounts(padding, padding_mode, kernel_size, dilation)
-    windows = geometry.windows(
-        sizes,
-        kernel_size,
-        strides=strides,
-        padding=padding,
-        dilation=dilation,
-        input_dilation=input_dilation,
-        crop=padding_mode == "zeros",
-        window_argument=kernel_argument,
-        dilation_argument="kernel_dilation",
-    )
-    flip = options.flag("flip_kernel", flip_kernel)
-    dtype, preferred = dtypes.product_dtypes(
-        inputs, kernel, preferred_element_type, kernel_argument
-    )
-    mode = arrays.fill(windows, padding_mode, "zeros")
-    laid = windows if mode is None else windows.padded()
-    problem = ConvProblem(laid, groups, options.product_precision(precision), preferred)
-    flat = Described((math.prod(batch), *laid.sizes, channels), dtype, False)
-    takes(problem, flat, kernel, algorithm)
-    kernels.vector(bias, kernel.shape[-1])
-    outputs = Described((), dtype if preferred is None else preferred, False)
-    total = kernels.sum_dtype(outputs, bias, preferred_element_type)
-    return Convolution(windows, mode, problem, flip, dtype, total, algorithm)
-
-
-def takes(problem: ConvProblem, inputs: Typed, kernel: Typed, algorithm: object) -> None:
-    """Refuses an algorithm that is unknown, or cannot take such arrays."""
-    name = options.choice("algorithm", algorithm, ("auto", *choose.CONV_ALGORITHMS))
-    choose.refuse_unsupported(inputs, like(kernel, dtype=inputs.dtype), problem, name)
-
-
 def chosen(algorithm: str, inputs: Typed, kernel: Typed, problem: ConvProblem) -> Choice:
     """What the algorithm is by the platform, and why."""
     return unless_asked_for(
-        algorithm, lambda platform: choose.conv_choice(platform, inputs, kernel, problem)
+        algorithm, lambda platform: choices.conv_choice(platform, inputs, kernel, problem)
     )

@@ -5,7 +5,8 @@ from jaxtyping import Array, Num
 
 from jaxcnn._checks import kernels
 from jaxcnn._planning.plan import planned
-from jaxcnn.functional._convolution import convolution, to_convolve
+from jaxcnn.functional._conv_arguments import convolution
+from jaxcnn.functional._convolution import to_convolve
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision
 
@@ -62,8 +63,9 @@ def conv(
       precision: of the products, as `jax.lax.Precision`.
       preferred_element_type: dtype to accumulate in and return; 8-bit integers need one.
       algorithm: "auto" chooses by platform and shapes; "direct" (XLA's own), "canonical", "matmul",
-        "shift", "taps", "fft", "groups", "blocks", "phases" and "planes" name one, and equal it
-        within rounding. One that cannot take the arguments is refused with the reason.
+        "shift", "taps", "fft", "groups", "blocks", "phases", "planes", "adjoint", "slices",
+        "repeat", "spread" and "fold" name one, and equal it within rounding. One that cannot take
+        the arguments is refused with the reason.
     Returns:
       `(*batch, *out, out_features)`, out = floor((n + p_lo + p_hi - d*(k - 1) - 1) / s) + 1, in the
       common dtype of all arrays, or in the preferred one.

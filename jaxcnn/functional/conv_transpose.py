@@ -10,7 +10,8 @@ from jaxtyping import Array, Num
 from jaxcnn import geometry
 from jaxcnn._checks import arrays, dtypes, kernels, options
 from jaxcnn._planning.plan import Described, like, planned, to_run
-from jaxcnn.functional._convolution import add_bias, chosen, takes
+from jaxcnn.functional._conv_arguments import takes
+from jaxcnn.functional._convolution import add_bias, chosen
 from jaxcnn.geometry import IntPerAxis, Padding, Windows
 from jaxcnn.lowering import choose, fill
 from jaxcnn.lowering.problem import ConvProblem, Precision, Typed

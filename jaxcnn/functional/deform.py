@@ -7,11 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact
 
 from jaxcnn import geometry
-from jaxcnn._checks import arrays, kernels, options
+from jaxcnn._checks import arrays, dtypes, kernels, options
 from jaxcnn._planning.plan import like, planned, to_run
 from jaxcnn.functional._convolution import add_bias
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.lowering import deform_gather
+from jaxcnn.lowering import deform
 from jaxcnn.lowering.problem import ConvProblem, Precision, Typed
 
 
@@ -111,7 +111,7 @@ def deform_conv(
         window_argument="kernel",
         dilation_argument="kernel_dilation",
     )
-    dtype = arrays.common_dtype(inputs=inputs, kernel=kernel)
+    dtype = dtypes.common_dtype(inputs=inputs, kernel=kernel)
     _floating("inputs", dtype)
     lead, taps = (*batch, *windows.output_shape), math.prod(kernel_size)
     _one_per_window("offsets", offsets, lead, (offset_groups, taps, rank), inputs)
@@ -149,9 +149,8 @@ def _deform_conv(
     offsets = offsets.reshape((*each, windows.rank)).astype(_at_least_float32(offsets.dtype))
     if mask is not None:
         mask = mask.reshape(each).astype(exact)
-    outputs = deform_gather.deform_conv(
-        inputs.astype(exact), kernel.astype(exact), offsets, mask, problem
-    )
+    wide = inputs.astype(exact), kernel.astype(exact)
+    outputs = deform.deform_conv(*wide, offsets, mask, problem, dtype)
     return add_bias(outputs.astype(dtype), bias, sum_dtype)
 
 

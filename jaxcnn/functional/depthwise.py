@@ -5,7 +5,8 @@ from jaxtyping import Array, Num
 
 from jaxcnn._checks import arrays, kernels
 from jaxcnn._planning.plan import Described, like, planned, to_run
-from jaxcnn.functional._convolution import Convolution, convolution, to_convolve
+from jaxcnn.functional._conv_arguments import convolution
+from jaxcnn.functional._convolution import Convolution, to_convolve
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision, Typed
 

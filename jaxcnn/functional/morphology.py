@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Real
 
 from jaxcnn import geometry
-from jaxcnn._checks import arrays
+from jaxcnn._checks import arrays, dtypes
 from jaxcnn._planning.plan import planned, to_run
 from jaxcnn.geometry import IntPerAxis, Padding, Windows
 from jaxcnn.lowering import morphology as lowering
@@ -149,7 +149,7 @@ def _best_sum(
         dilation_argument="kernel_dilation",
     )
     geometry.refuse_window_in_padding(windows, "kernel")
-    dtype = arrays.common_dtype(inputs=inputs, kernel=kernel)
+    dtype = dtypes.common_dtype(inputs=inputs, kernel=kernel)
     if dtype == jnp.bool_ or jnp.issubdtype(dtype, jnp.complexfloating):
         raise TypeError(
             f"`inputs` and `kernel` must hold real numbers, which have an order, got {dtype}; "

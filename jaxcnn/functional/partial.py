@@ -7,9 +7,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Num, Shaped
 
-from jaxcnn._checks import arrays, kernels
+from jaxcnn._checks import arrays, dtypes, kernels
 from jaxcnn._planning.plan import Described, like, planned, to_run
-from jaxcnn.functional._convolution import Convolution, add_bias, convolution
+from jaxcnn.functional._conv_arguments import convolution
+from jaxcnn.functional._convolution import Convolution, add_bias
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision, Typed
 
@@ -96,7 +97,7 @@ def partial_conv(
     )
     groups = kernels.channel_groups(inputs, kernel, feature_group_count)
     _covers(mask, inputs, rank)
-    dtype = arrays.common_dtype(inputs=inputs, kernel=kernel)
+    dtype = dtypes.common_dtype(inputs=inputs, kernel=kernel)
     if not jnp.issubdtype(dtype, jnp.inexact):
         raise TypeError(
             "`inputs` and `kernel` must be floating or complex, since sums are scaled; "

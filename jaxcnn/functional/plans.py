@@ -38,8 +38,8 @@ def plan(function: str | Callable[..., Any], *args: Any, **kwargs: Any) -> Plan:
         windows  3x3, strides 2x2, padding ((0, 1), (0, 1))
         largest  True
         on cpu   shift: selects over shifted slices, whose gradient scatters nothing
-        on cuda  shift: selects over shifted slices, whose gradient scatters nothing
-        on tpu   shift: selects over shifted slices, whose gradient scatters nothing
+        on cuda  at_once: all taps in one kernel, which moves each array once
+        on tpu   native: all on the chip at once: select-and-scatter is built in
       >>> kernel = jnp.ones((3, 3, 3, 16))
       >>> F.plan("conv", images, kernel) == F.plan(
       ...     F.conv, images, kernel, padding=1, strides=(1, 1)

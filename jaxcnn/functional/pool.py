@@ -297,7 +297,7 @@ def _extreme(
     return to_run(
         _most,
         batch=batch,
-        choice=max_choice(windows, fill_mode, algorithm),
+        choice=max_choice(windows, fill_mode, algorithm, inputs),
         windows=windows,
         fill_mode=fill_mode,
         largest=largest,

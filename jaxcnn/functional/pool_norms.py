@@ -9,9 +9,9 @@ from jaxtyping import Array, Float, Num
 
 from jaxcnn._checks import dtypes, options, pools
 from jaxcnn._planning.plan import planned, to_run
-from jaxcnn.functional._pooling import max_choice, sum_choice
+from jaxcnn.functional._pooling import logsumexp_choice, max_choice, sum_choice
 from jaxcnn.geometry import IntPerAxis, Padding, Windows
-from jaxcnn.lowering import choose, fill, logsumexp_shift
+from jaxcnn.lowering import choose, fill
 from jaxcnn.lowering.dtypes import widen
 from jaxcnn.lowering.problem import Typed
 
@@ -84,11 +84,14 @@ def lp_pool(
         ceil_mode=ceil_mode,
         neutral="identity" if p == math.inf else "zeros",
     )
-    choice = max_choice if p == math.inf else sum_choice
+    if p == math.inf:
+        choice = max_choice(windows, fill_mode, algorithm, inputs)
+    else:
+        choice = sum_choice(windows, fill_mode, algorithm)
     return to_run(
         _norm,
         batch=batch,
-        choice=choice(windows, fill_mode, algorithm),
+        choice=choice,
         windows=windows,
         fill_mode=fill_mode,
         p=p,
@@ -126,7 +129,7 @@ def logsumexp_pool(
       padding_mode: as in `max_pool`.
       window_dilation: pixels between neighbouring taps, per spatial axis.
       ceil_mode: as in `max_pool`.
-      algorithm: "auto" or "shift".
+      algorithm: "auto", or the name of one lowering.
     Returns:
       `(*batch, *out, channels)`, sizes as in `max_pool`, in the inputs' dtype; integers give the
       float dtype that `jnp.mean` would.
@@ -151,8 +154,15 @@ def logsumexp_pool(
         window_dilation=window_dilation,
         ceil_mode=ceil_mode,
     )
-    options.choice("algorithm", algorithm, ("auto", "shift"))
-    return to_run(_logsumexp, batch=batch, windows=windows, fill_mode=fill_mode, dtype=dtype)
+    return to_run(
+        _logsumexp,
+        batch=batch,
+        choice=logsumexp_choice(windows, fill_mode, algorithm),
+        windows=windows,
+        fill_mode=fill_mode,
+        dtype=dtype,
+        algorithm=algorithm,
+    )
 
 
 def _real(inputs: Typed) -> Any:
@@ -173,9 +183,11 @@ def _norm(
     return outputs.astype(dtype)
 
 
-def _logsumexp(inputs: Array, *, windows: Windows, fill_mode: str | None, dtype: Any) -> Array:
+def _logsumexp(
+    inputs: Array, *, windows: Windows, fill_mode: str | None, dtype: Any, algorithm: str
+) -> Array:
     laid, windows = fill.lay(inputs.astype(dtype), windows, fill_mode)
-    return logsumexp_shift.logsumexp_pool(widen(laid), windows).astype(dtype)
+    return choose.logsumexp_pool(widen(laid), windows, algorithm).astype(dtype)
 
 
 def _magnitude(x: Array) -> Array:

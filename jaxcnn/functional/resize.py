@@ -7,7 +7,8 @@ from jaxtyping import Array, Num
 from jaxcnn import geometry
 from jaxcnn._checks import arrays, dtypes, kernels, options
 from jaxcnn._planning.plan import like, planned, to_run
-from jaxcnn.functional._convolution import Convolution, convolution
+from jaxcnn.functional._conv_arguments import convolution
+from jaxcnn.functional._convolution import Convolution
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering import resize
 from jaxcnn.lowering.problem import Precision

@@ -140,7 +140,7 @@ def max_unpool(
         inputs, rank, because=f"`window_shape` {window_shape} has {rank} entries"
     )
     arrays.filled_axes(inputs, sizes)
-    spatial = geometry.unpooled_sizes(
+    windows = geometry.unpooled_windows(
         sizes,
         window_shape,
         strides=1 if strides is None else strides,
@@ -148,6 +148,7 @@ def max_unpool(
         dilation=window_dilation,
         output_shape=output_shape,
     )
+    spatial = windows.sizes
     if not all(geometry.surely_below(0, n) for n in (*sizes, *spatial)):
         because = "or surely not 0, as a constraint such as 'h >= 2' says"
         arrays.known_sizes(inputs, (*sizes, *spatial), because)
@@ -161,7 +162,7 @@ def max_unpool(
                 f"sizes {spatial}; received indices from {lowest} to {highest}"
             )
     return to_run(
-        _placed, batch=len(batch), images=("inputs", "indices"), by_rows=False, spatial=spatial
+        _placed, batch=len(batch), images=("inputs", "indices"), by_rows=False, windows=windows
     )
 
 
@@ -173,8 +174,5 @@ def _with_indices(inputs: Array, *, windows: Windows, fill_mode: str | None) -> 
     return choose.max_pool_with_indices(laid, plane, windows)
 
 
-def _placed(inputs: Array, indices: Array, *, spatial: tuple[int, ...]) -> Array:
-    images, *sizes, channels = inputs.shape
-    flat = (images, math.prod(sizes), channels)
-    outputs = lowering.place(inputs.reshape(flat), indices.reshape(flat), math.prod(spatial))
-    return outputs.reshape((images, *spatial, channels))
+def _placed(inputs: Array, indices: Array, *, windows: Windows) -> Array:
+    return lowering.unpool(inputs, indices, windows)

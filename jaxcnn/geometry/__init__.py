@@ -9,7 +9,7 @@ pixel of the padded input, so that
 """
 
 from jaxcnn.geometry.integers import IntPerAxis, axes_tuple, per_axis, whole_number, whole_size
-from jaxcnn.geometry.inverse import transposed_windows, unpooled_sizes
+from jaxcnn.geometry.inverse import transposed_windows, unpooled_windows
 from jaxcnn.geometry.padding import (
     PADDING_MODES,
     PADDING_NAMES,
@@ -53,7 +53,7 @@ __all__ = [
     "smaller",
     "surely_below",
     "transposed_windows",
-    "unpooled_sizes",
+    "unpooled_windows",
     "whole_number",
     "whole_size",
     "windows",

@@ -121,7 +121,7 @@ def _output_padding(
     return extra
 
 
-def unpooled_sizes(
+def unpooled_windows(
     sizes: Sequence[int],
     window_shape: Sequence[int],
     *,
@@ -129,8 +129,8 @@ def unpooled_sizes(
     padding: object = "VALID",
     dilation: object = 1,
     output_shape: object = None,
-) -> tuple[int, ...]:
-    """Returns spatial sizes m that a pool takes to the n of `sizes`.
+) -> Windows:
+    """Returns the windows of a pool over spatial sizes m that it takes to the n of `sizes`.
 
         m = (n - 1)*s + e - p_lo - p_hi,      n*s for "SAME" and "SAME_LOWER"
 
@@ -145,7 +145,7 @@ def unpooled_sizes(
       ValueError: an entry is out of range, or no pool takes m to n, rounding down or up.
       TypeError: an entry is no int.
 
-    >>> unpooled_sizes((4,), (3,), strides=2, padding=1)
+    >>> unpooled_windows((4,), (3,), strides=2, padding=1).sizes
     (7,)
     """
     rank = len(window_shape)
@@ -190,4 +190,12 @@ def unpooled_sizes(
                 f"window_shape {tuple(window_shape)}, strides {strides}, padding {pairs}, "
                 f"window_dilation {dilation}"
             )
-    return chosen
+    return Windows(
+        sizes=chosen,
+        window_shape=tuple(window_shape),
+        strides=strides,
+        padding=pairs,
+        dilation=dilation,
+        input_dilation=(1,) * rank,
+        output_shape=tuple(sizes),
+    )

@@ -45,28 +45,31 @@ from jax import lax
 from jax.core import ShapedArray
 from jax.experimental import jet
 from jax.extend import core
-from jax.extend.core.primitives import conv_general_dilated_p
+from jax.extend.core.primitives import conv_general_dilated_p, select_n_p
 from jax.interpreters import ad, batching, mlir, partial_eval
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from jaxcnn.lowering.per_platform import (
-    OTHER,
-    PLATFORMS,
-    Batched,
-    PerPlatform,
-    Series,
-    Tangent,
-    Transposed,
-    like,
-    moves,
-    put,
-)
+from jaxcnn.lowering import apart
+from jaxcnn.lowering.derived import Batched, Derived, Series, Tangent, Transposed, put
+from jaxcnn.lowering.per_platform import OTHER, PLATFORMS, PerPlatform, like, moves
 
 
 def by_platform(computation: PerPlatform, *operands: ArrayLike) -> list[Array]:
     """The outputs of a computation, made as the platform does that the program is lowered for."""
     return _bind(computation, _Settings.now(), operands)
+
+
+def form(equation: Any, platform: str = "cpu") -> core.ClosedJaxpr:
+    """What an equation of such an operation computes on a platform, for who reads a Jaxpr."""
+    types = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars]
+    with equation.params["settings"].set():
+        return jax.make_jaxpr(equation.params["computation"].on(platform))(*types)
+
+
+# The platform whose forms are taken wherever a program is lowered, for who tests them; None for
+# each its own. JAX traces anew where it is another one.
+forms_of = jax.make_user_context(default_value=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,14 +78,21 @@ class _Settings:
 
     x64: bool
     precision: Any
+    forms: str | None
 
     @classmethod
     def now(cls) -> "_Settings":
-        return cls(jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision)  # pyright: ignore
+        config: Any = jax.config
+        precision = config.jax_default_matmul_precision
+        return cls(config.jax_enable_x64, precision, forms_of.value)
 
     @contextlib.contextmanager
     def set(self) -> Iterator[None]:
-        with jax.enable_x64(self.x64), jax.default_matmul_precision(self.precision):
+        with (
+            jax.enable_x64(self.x64),
+            jax.default_matmul_precision(self.precision),
+            forms_of(self.forms),
+        ):
             yield
 
 
@@ -180,7 +190,7 @@ def _form(*operands: Array, computation: PerPlatform, platform: str) -> Sequence
     Without the values that JAX computes beside a derivative, which are of no use here.
     """
     compute = computation.on(platform)
-    if not isinstance(computation, Tangent | Transposed | Batched | Series):
+    if not isinstance(computation, Derived):
         return compute(*operands)
     closed = jax.make_jaxpr(compute)(*operands)
     used = [True] * len(closed.jaxpr.outvars)
@@ -191,7 +201,9 @@ def _form(*operands: Array, computation: PerPlatform, platform: str) -> Sequence
 def _lowered(platform: str) -> mlir.LoweringRule:
     def compute(*operands: Array, computation: PerPlatform, settings: _Settings) -> Any:
         with settings.set():
-            return _form(*operands, computation=computation, platform=platform)
+            form = (not computation.of_the_device and settings.forms) or platform
+            outputs = _form(*operands, computation=computation, platform=form)
+            return apart.call_of(outputs) if platform == "cpu" and computation.apart else outputs
 
     return mlir.lower_fun(compute, multiple_results=True)
 
@@ -209,12 +221,16 @@ def _series(
 def _remembered(
     saveable: Any, unknown: Sequence[bool], there: Sequence[bool], equation: Any
 ) -> Any:
-    """What a policy of `jax.checkpoint` keeps: to it, such a computation is a convolution."""
+    """What a policy of `jax.checkpoint` keeps.
+
+    To it, such a computation is a convolution, or a select where it does not multiply.
+    """
     outputs = len(equation.outvars)
     needed = [v for v, known in zip(equation.invars, there, strict=True) if not known]
     if any(unknown):
         return None, equation, [True] * outputs, [True] * outputs, needed
-    if saveable(conv_general_dilated_p, *(v.aval for v in equation.invars)) is True:
+    kind = conv_general_dilated_p if equation.params["computation"].multiplies else select_n_p
+    if saveable(kind, *(v.aval for v in equation.invars)) is True:
         return equation, None, [False] * outputs, [False] * outputs, []
     return equation, equation, [False] * outputs, [True] * outputs, needed
 

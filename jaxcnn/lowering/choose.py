@@ -1,32 +1,4 @@
-"""Which algorithm computes what: the one place that chooses.
-
-| problem (CPU)                                        | algorithm | why                          |
-|------------------------------------------------------|-----------|------------------------------|
-| dilated input, at most `PHASE_RUNS` runs of phases   | phases    | see `conv_phases`            |
-| depthwise, at most `SHIFT_TAPS` taps                 | shift     | see `conv_shift`             |
-| depthwise, more taps                                 | taps      | see `conv_taps`              |
-| groups of few channels and features                  | taps      | likewise                     |
-| groups                                               | groups    | see `conv_groups`            |
-| one tap                                              | matmul    | see `conv_matmul`            |
-| one or two spatial axes                              | canonical | see `conv_canonical`         |
-| more spatial axes, at most `PLANE_TAPS` between them | planes    | see `conv_planes`            |
-| anything else                                        | direct    |                              |
-| max or min pool, a long window along an axis         | tree      | see `pool_tree`              |
-| max or min pool                                      | shift     | see `pool_shift`             |
-| average or sum pool, no two windows share a pixel    | window    | see `sum_window`             |
-| average or sum pool                                  | shift     | see `sum_shift`              |
-| adaptive pool, its windows alike and overlapping     | a pool's  | see `_sliding`               |
-| adaptive pool                                        | adaptive  | see `adaptive`               |
-
-None of these makes a product with a zero that stands for another group's channel, or a sum of more
-than a window holds: the error of each output is bounded by what its own window holds, and a NaN
-reaches no other. `conv_fft` and `conv_blocks` are not so, and run only if asked for by name.
-
-On GPU and TPU "auto" is direct for every convolution, whose gradients are convolutions there, and
-for pools what it is on a CPU, for no gradient of theirs scatters. Neither has been measured there.
-
-On a mesh of devices (`halo`) all of this holds for the part of each device.
-"""
+"""What computes by the algorithm named, or by the one that `choices` has for the platform."""
 
 import dataclasses
 import itertools
@@ -34,50 +6,36 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import NamedTuple
 
 import jax
 from jax import lax
-from jaxtyping import Array, Bool, Inexact, Integer, Num, Shaped
+from jaxtyping import Array, Bool, Float, Inexact, Integer, Num, Shaped
 
 from jaxcnn import geometry
 from jaxcnn.geometry import Size, Windows
 from jaxcnn.lowering import (
     adaptive,
-    conv_phases,
+    choices,
     halo,
-    pool_shift,
-    pool_tree,
-    pool_window,
-    sum_shift,
-    sum_window,
+    logsumexp_at_once,
+    logsumexp_shift,
+    pool_rule,
+    sum_rule,
     unknown,
 )
 from jaxcnn.lowering.by_platform import by_platform
 from jaxcnn.lowering.conv_by_name import CONV_ALGORITHMS, conv_as_it_lay, conv_by
 from jaxcnn.lowering.dtypes import extreme, widen
 from jaxcnn.lowering.per_platform import OTHER, PLATFORMS, PerPlatform
-from jaxcnn.lowering.problem import ConvProblem, Typed
-from jaxcnn.lowering.reduce_axis import is_long
+from jaxcnn.lowering.pool_rule import Pool
+from jaxcnn.lowering.problem import ConvProblem, Typed, one_a_window
 
-MAX_POOL_ALGORITHMS: dict[str, ModuleType] = {
-    "shift": pool_shift,
-    "tree": pool_tree,
-    "window": pool_window,
+MAX_POOL_ALGORITHMS = pool_rule.MAX_POOL_ALGORITHMS
+SUM_POOL_ALGORITHMS = sum_rule.SUM_POOL_ALGORITHMS
+LOGSUMEXP_ALGORITHMS: dict[str, ModuleType] = {
+    "shift": logsumexp_shift,
+    "at_once": logsumexp_at_once,
 }
-SUM_POOL_ALGORITHMS: dict[str, ModuleType] = {"shift": sum_shift, "window": sum_window}
-
-PHASE_RUNS = 32  # each run is a convolution of its own: more of them compile slowly
-PLANE_TAPS = 49  # likewise
-SHIFT_TAPS = 81  # likewise, each tap is an operation
-FEW_PRODUCTS = 32  # of a pixel within a group, below which no matrix product pays
-
-
-class Choice(NamedTuple):
-    """An algorithm by its name, and in a few words why it is taken."""
-
-    algorithm: str
-    why: str
 
 
 @halo.by_rows()
@@ -123,7 +81,7 @@ def _conv(
 ) -> Array:
     """The convolution by what "auto" stands for on the platform that it is lowered for."""
     platforms = (*PLATFORMS, OTHER)
-    name, *others = {conv_choice(p, inputs, kernel, problem).algorithm for p in platforms}
+    name, *others = {choices.conv_choice(p, inputs, kernel, problem).algorithm for p in platforms}
     if not others and numbers is None:
         return conv_by(name, inputs, kernel, problem, _conv)
     return by_platform(_Conv(problem, numbers), inputs, kernel)[0]
@@ -133,16 +91,19 @@ def _conv(
 class _Conv(PerPlatform):
     """A convolution by "auto", its parts as well."""
 
+    multiplies = True
+
     problem: ConvProblem
     numbers: lax.ConvDimensionNumbers | None
 
     def on(self, platform: str) -> Callable[..., list[Array]]:
         def auto(inputs: Array, kernel: Array, problem: ConvProblem) -> Array:
-            name = conv_choice(platform, inputs, kernel, problem).algorithm
+            name = choices.conv_choice(platform, inputs, kernel, problem).algorithm
             return conv_by(name, inputs, kernel, problem, auto)
 
         def compute(inputs: Array, kernel: Array) -> list[Array]:
-            if self.numbers is None or channels_last_pays(platform):
+            name = choices.conv_choice(platform, inputs, kernel, self.problem).algorithm
+            if self.numbers is None or choices.channels_last_pays(platform, name):
                 return [auto(inputs, kernel, self.problem)]
             return [conv_as_it_lay(inputs, kernel, self.problem, self.numbers)]
 
@@ -152,59 +113,6 @@ class _Conv(PerPlatform):
         inputs, kernel = operands
         shape = (inputs.shape[0], *self.problem.windows.output_shape, kernel.shape[-1])
         return [jax.ShapeDtypeStruct(shape, self.problem.preferred_element_type or inputs.dtype)]
-
-
-def conv_choice(platform: str, inputs: Typed, kernel: Typed, problem: ConvProblem) -> Choice:
-    """What "auto" stands for on a platform, from what has the shapes and dtypes of the arrays."""
-    if platform != "cpu":
-        return Choice("direct", "one convolution of XLA's, whose gradients are convolutions")
-    windows = problem.windows
-    taps = math.prod(windows.window_shape)
-    planes = math.prod(windows.window_shape[:-2])
-    features = kernel.shape[-1] // problem.feature_group_count
-    few = kernel.shape[-2] == 1 or kernel.shape[-2] * features < FEW_PRODUCTS
-    several = inputs.shape[-1] > 1
-    in_turn: dict[Choice, Callable[[], bool]] = {
-        Choice("phases", "leaves out the zeros between pixels"): lambda: (
-            conv_phases.run_count(windows) <= PHASE_RUNS
-        ),
-        Choice("shift", "one channel a group: shifted slices"): lambda: (
-            several and taps <= SHIFT_TAPS
-        ),
-        Choice("taps", "few channels a group: shifted slices, some taps at a time"): lambda: (
-            several and few
-        ),
-        Choice("groups", "XLA has a fast path for one group, and none for several"): lambda: True,
-        Choice("matmul", "one tap: a product of matrices"): lambda: True,
-        Choice("canonical", "XLA's fast path, for the gradients too"): lambda: True,
-        Choice("planes", "XLA has a fast path for planes, and none for more axes"): lambda: (
-            planes <= PLANE_TAPS
-        ),
-    }
-    for choice, pays in in_turn.items():
-        algorithm = CONV_ALGORITHMS[choice.algorithm]
-        if algorithm.unsupported(inputs, kernel, problem) is None and pays():
-            return choice
-    return Choice("direct", "nothing faster takes it")
-
-
-def channels_last_pays(platform: str) -> bool:
-    """Whether a convolution with axes in another order is best transposed to channels last.
-
-    On a CPU, whose fast path and algorithms are those of channels last. Predicted: the transposes
-    cost less than they gain. Measured with channels first, two busy cores, float32, JAX 0.10.2,
-    forward and backward, the least of seven, ms of XLA's own and so, once / two steps of a scan:
-
-        3x3, 32 to 64 channels, 16x28x28       194 and 118     3198 and 255
-        the same with stride 2                  39 and  32     1018 and  77
-        5x5, 3 to 32 channels, 16x32x32         18 and  13      504 and  44
-        3x3, 64 channels, depthwise, 8x28x28   231 and  44      876 and 110
-        3x3, 64 channels in 8 groups          3849 and  64      851 and 219
-        1x1, 64 to 128 channels                 34 and  28      841 and 113
-        7x7 with stride 2, 3 channels, 4x64x64 3.6 and 3.4      763 and  24
-        3x3, 64 channels, one image            2.9 and  11      634 and  16
-    """
-    return platform == "cpu"
 
 
 @halo.by_rows(lambda given: extreme(given["inputs"].dtype, lowest=given["largest"]))
@@ -220,13 +128,12 @@ def max_pool(
 
     `real` says which rows are pixels, where some only stand for padding; None for all.
     """
-    name = max_pool_choice(OTHER, windows).algorithm if algorithm == "auto" else algorithm
-    refuse_unsupported_max_pool(windows, name)
-    return MAX_POOL_ALGORITHMS[name].max_pool(inputs, windows, largest, real)
+    refuse_unsupported_max_pool(windows, algorithm)
+    return pool_rule.max_pool(inputs, Pool(windows, largest, algorithm), real)
 
 
 def refuse_unsupported_max_pool(windows: Windows, algorithm: str) -> None:
-    """Refuses an algorithm that cannot take windows over sizes that are not known yet.
+    """Refuses an algorithm that cannot take such windows.
 
     Raises:
       ValueError: it cannot.
@@ -236,6 +143,11 @@ def refuse_unsupported_max_pool(windows: Windows, algorithm: str) -> None:
             "`algorithm` (='tree') takes spatial sizes that are known when it is "
             f"traced, not {windows.sizes}; use 'auto'"
         )
+    if algorithm == "native" and max(windows.dilation) > 1:
+        raise ValueError(
+            "`algorithm` (='native') takes windows that are not dilated, for of others XLA has "
+            f"no derivative; received `window_dilation` {windows.dilation}; use 'auto'"
+        )
 
 
 @halo.by_rows()
@@ -244,8 +156,32 @@ def sum_pool(
     inputs: Num[Array, "n *spatial channels"], windows: Windows, algorithm: str
 ) -> Num[Array, "n *out channels"]:
     """Computes a sum pool by the algorithm named or by the one for "auto"."""
-    name = sum_pool_choice(OTHER, windows).algorithm if algorithm == "auto" else algorithm
-    return SUM_POOL_ALGORITHMS[name].sum_pool(inputs, windows)
+    return sum_rule.sum_pool(inputs, windows, algorithm)
+
+
+@halo.by_rows(lambda given: -math.inf)
+@unknown.spare_no_window
+def logsumexp_pool(
+    inputs: Float[Array, "n *spatial channels"], windows: Windows, algorithm: str
+) -> Float[Array, "n *out channels"]:
+    """Computes a log-sum-exp pool by the algorithm named or by the one for "auto"."""
+    if algorithm != "auto":
+        return LOGSUMEXP_ALGORITHMS[algorithm].logsumexp_pool(inputs, windows)
+    return by_platform(_LogSumExp(windows), inputs)[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class _LogSumExp(PerPlatform):
+    """A log-sum-exp pool by "auto"."""
+
+    windows: Windows
+
+    def on(self, platform: str) -> Callable[..., list[Array]]:
+        name = choices.logsumexp_choice(platform, self.windows).algorithm
+        return lambda inputs: [LOGSUMEXP_ALGORITHMS[name].logsumexp_pool(inputs, self.windows)]
+
+    def outputs(self, operands: Sequence[Typed]) -> list[jax.ShapeDtypeStruct]:
+        return [one_a_window(operands[0], self.windows)]
 
 
 @halo.by_rows(lambda given: extreme(given["inputs"].dtype, lowest=True), beside=("plane",))
@@ -257,8 +193,7 @@ def max_pool_with_indices(
     real: Bool[Array, " rows"] | None = None,
 ) -> tuple[Shaped[Array, "n *out channels"], Integer[Array, "n *out channels"]]:
     """Computes a max pool, and what `plane` holds where each maximum lies."""
-    chosen = pool_tree if max_pool_choice(OTHER, windows).algorithm == "tree" else pool_shift
-    return chosen.max_pool_with_indices(inputs, plane, windows, real)
+    return pool_rule.max_pool_with_indices(inputs, plane, Pool(windows, True, "auto"), real)
 
 
 def adaptive_avg_pool(
@@ -282,20 +217,6 @@ def adaptive_max_pool(
     if windows is None:
         return adaptive.maximum(inputs, output_shape)
     return max_pool(widen(inputs), windows, True, "auto").astype(inputs.dtype)
-
-
-def max_pool_choice(platform: str, windows: Windows) -> Choice:
-    """What "auto" stands for in a max or min pool: the same on every platform."""
-    if windows.known and any(is_long(windows, axis) for axis in range(windows.rank)):
-        return Choice("tree", "long windows: by doubling")
-    return Choice("shift", "selects over shifted slices, whose gradient scatters nothing")
-
-
-def sum_pool_choice(platform: str, windows: Windows) -> Choice:
-    """What "auto" stands for in a sum or average pool: the same on every platform."""
-    if any(map(operator.gt, windows.effective_shape, windows.strides)):
-        return Choice("shift", "windows overlap: sums of shifted slices")
-    return Choice("window", "no two windows share a pixel: XLA's own reduction")
 
 
 def _sliding(sizes: tuple[Size, ...], output_shape: tuple[Size, ...]) -> Windows | None:

@@ -8,15 +8,20 @@ from jax import lax
 from jaxtyping import Array
 
 from jaxcnn.lowering import (
+    conv_adjoint,
     conv_blocks,
     conv_canonical,
     conv_direct,
     conv_fft,
+    conv_fold,
     conv_groups,
     conv_matmul,
     conv_phases,
     conv_planes,
+    conv_repeat,
     conv_shift,
+    conv_slices,
+    conv_spread,
     conv_taps,
     slices,
     unknown,
@@ -34,6 +39,11 @@ CONV_ALGORITHMS: dict[str, ModuleType] = {
     "groups": conv_groups,
     "blocks": conv_blocks,
     "phases": conv_phases,
+    "adjoint": conv_adjoint,
+    "slices": conv_slices,
+    "repeat": conv_repeat,
+    "spread": conv_spread,
+    "fold": conv_fold,
     "planes": conv_planes,
 }
 # their parts are chosen for in turn

@@ -9,8 +9,8 @@ over memory. No product is made with a zero that stands for nothing: what one gr
 other group, and what no window sees reaches no output, however large it is. Where there are more
 terms than `TERMS`, boxes of taps (`tap_boxes`) add to one accumulator.
 
-The tangent is stated so that its transposes are passes of the same kind. That of the inputs is made
-with pads, as in `tap_sum`, for the transpose of a pad is a slice. With R = (k - 1)*d and stride 1
+Its transposes are stated as passes of the same kind. That towards the inputs is JAX's own of a form
+made with pads, as in `tap_sum`, for the transpose of a pad is a slice. With R = (k - 1)*d, stride 1
 
     v[a, p, g, o] = sum over c of x[p, g, c] * kernel[a, c, g, o]
     z[e] = sum over a of v[a, e - (R - a*d)],        out[i] = z[i + R]
@@ -18,8 +18,10 @@ with pads, as in `tap_sum`, for the transpose of a pad is a slice. With R = (k -
 so that dx[p, g, c] = sum over a, o of dz[p + R - a*d, g, o] * kernel[a, c, g, o]. Strides are taken
 phase by phase of the input, x[r::s], each with the taps that meet it.
 
-That of the kernel goes by rows of the output, as in `conv_shift`, for each box of at most
-`ROW_TERMS` terms: its transpose adds x * g to an accumulator a term, and stores no residuals.
+That towards the kernel takes all taps at once: see `kernel_by_rows`. A scan over rows of the output
+with an accumulator for each of 12 terms at a time, as it was, took with the rest of forward and
+backward 31 and 29 ms of CPU for 3x3 with 32 groups of 4, 210 and 114 for 31x31, 57 and 28 for 100
+taps, and to compile 1.3 and 0.6, 3.1 and 1.8, 1.9 and 1.8 s (JAX 0.10.2, the sizes below).
 
 Predicted was a loss of a few times against the Fourier transform, whose error is not bounded by the
 window (`conv_fft`), and of some against blocks of groups made dense, where a NaN leaks. Measured by
@@ -30,9 +32,7 @@ channels, 16 of 1024 pixels: 555 / 39260, 19 / 92, 13 / 16. 3x3 with 32 groups o
 32x32: XLA's own 207 / -, here 24 / 178, in blocks 32 / 157; on JAX 0.12 86 / -, 15 / 102, - / 133;
 64 groups of 2: in blocks 16 / 160, here 9 / 62; one group after the other is slower by a half to
 ten times up to 32 products a pixel. Smaller boxes were tried: 12 terms in place of 36 are two to
-seven times as slow forward; for the kernel's gradient they cost nothing and compile in half the
-time. One array for all accumulators of a row, which the transpose fills term by term, took 16 times
-as long.
+seven times as slow forward.
 """
 
 import dataclasses
@@ -40,19 +40,21 @@ import functools
 import itertools
 import math
 import operator
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Num
 
 from jaxcnn.geometry import Windows
-from jaxcnn.lowering import slices
-from jaxcnn.lowering.conv_shift import images_together, row_starts
+from jaxcnn.lowering import kernel_by_rows, slices
+from jaxcnn.lowering.bilinear import Bilinear
+from jaxcnn.lowering.by_platform import by_platform
 from jaxcnn.lowering.dtypes import sum_dtype
-from jaxcnn.lowering.problem import ConvProblem, Typed
+from jaxcnn.lowering.problem import ConvProblem, Typed, sizes_unknown
 from jaxcnn.lowering.tap_boxes import Start, over_boxes
 
 Pixels = Num[Array, "n *padded groups group_features"]
@@ -60,13 +62,12 @@ Kernel = Num[Array, "*kernel_size group_features groups features"]
 Outputs = Num[Array, "n *out groups features"]
 
 TERMS = 36  # products in one expression: more of them compile slowly
-ROW_TERMS = 12  # likewise, with an accumulator each
 
 
 def unsupported(inputs: Typed, kernel: Typed, problem: ConvProblem) -> str | None:
     """Why this algorithm can't take the problem: its channels are one group, or sizes unknown."""
     if not problem.windows.known:
-        return f"needs spatial sizes that are known when traced, not {problem.windows.sizes}"
+        return sizes_unknown(problem.windows)
     if problem.feature_group_count > 1 or kernel.shape[-2] == 1:
         return None
     return "takes two groups of channels or more, or one channel, not 1 group of several"
@@ -84,8 +85,10 @@ def conv(
     padded = slices.pad_for_windows(inputs.astype(wide), problem.windows, 0)
     padded = padded.reshape((*padded.shape[:-1], groups, per_group))
     kernel = kernel.astype(wide).reshape((*kernel.shape[:-1], groups, features // groups))
-    convolve = _convolve if jnp.issubdtype(wide, jnp.inexact) else _plain
-    outputs = convolve(padded, kernel, problem.windows)
+    if jnp.issubdtype(wide, jnp.inexact):
+        (outputs,) = by_platform(_Taps(problem.windows), padded, kernel)
+    else:
+        outputs = _plain(padded, kernel, problem.windows)
     return outputs.reshape((*outputs.shape[:-2], features)).astype(out_dtype)
 
 
@@ -163,48 +166,6 @@ def _phase_by_pads(pixels: Pixels, kernel: Kernel, windows: Windows) -> Outputs:
     return total[:, *(slice(a, a + n) for a, n in zip(ahead, windows.output_shape, strict=True))]
 
 
-def _by_rows(padded: Pixels, kernel: Kernel, windows: Windows) -> Outputs:
-    """The same, row by row: its transpose to the kernel is fast."""
-    n, columns, lanes = padded.shape[0], windows.output_shape[-1], math.prod(kernel.shape[-2:])
-    together = images_together(n, columns * lanes)
-    blocks = padded.reshape((n // max(together, 1), together, *padded.shape[1:]))
-    row_shape = (*(1,) * (windows.rank - 1), columns)
-
-    @functools.partial(jax.checkpoint, prevent_cse=False)
-    def row(block: Array, start: Start, along: dict[slices.Tap, list[Array]]) -> Array:
-        sizes = _reach(windows, tuple(last + 1 for last in max(along)), row_shape)
-        zero = np.int32(0)
-        slab_shape = (together, *sizes, *padded.shape[-2:])
-        slab = lax.dynamic_slice(block, (zero, *start, zero, zero), slab_shape)
-        terms = []
-        for tap, weights in along.items():
-            pixels = _met(slab, windows, tap, row_shape)
-            pixels = pixels.reshape((together, columns, *padded.shape[-2:]))
-            terms += [pixels[..., c, None] * weight for c, weight in enumerate(weights)]
-        return functools.reduce(operator.add, terms)
-
-    def add(total: Array | None, start: Start, weights: Array) -> Array:
-        # An array for each term: if they were one, the transpose would fill it term by term.
-        shape = (together, columns, *weights.shape[-2:])
-        along = {
-            tap: [jnp.broadcast_to(weight[None, None], shape) for weight in weights[tap]]
-            for tap in itertools.product(*map(range, weights.shape[: windows.rank]))
-        }
-        count = math.prod(windows.output_shape[:-1])
-        rows = (*row_starts(windows), np.zeros(count, np.int32))
-        starts = tuple(own + jnp.int32(first) for own, first in zip(rows, start, strict=True))
-
-        def image(carry: None, block: Array) -> tuple[None, Array]:
-            return lax.scan(lambda c, at: (c, row(block, at, along)), carry, starts, count)
-
-        _, outputs = lax.scan(image, None, blocks)
-        return outputs if total is None else total + outputs
-
-    outputs = over_boxes(add, kernel, windows, ROW_TERMS // kernel.shape[-3])
-    outputs = jnp.swapaxes(outputs, 1, 2)
-    return outputs.reshape((n, *windows.output_shape, *kernel.shape[-2:]))
-
-
 def _reach(windows: Windows, shape: tuple[int, ...], counts: tuple[int, ...]) -> tuple[int, ...]:
     """Pixels along each axis from the first of so many windows, of so many taps, to the last."""
     return tuple(
@@ -224,37 +185,25 @@ def _met(
     return slab[:, *where]
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _convolve(padded: Pixels, kernel: Kernel, windows: Windows) -> Outputs:
-    """`_plain` with the tangents of both arguments in forms whose transposes are fast."""
-    return _plain(padded, kernel, windows)
+@dataclasses.dataclass(frozen=True)
+class _Taps(Bilinear):
+    """The convolution of padded inputs and a kernel."""
 
+    apart = True
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _convolve_by_pads(padded: Pixels, kernel: Kernel, windows: Windows) -> Outputs:
-    """`_by_pads` with the same tangents, for second order."""
-    return _by_pads(padded, kernel, windows)
+    windows: Windows
 
+    def value(self, first: Array, second: Array) -> Array:
+        return _plain(first, second, self.windows)
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _convolve_by_rows(padded: Pixels, kernel: Kernel, windows: Windows) -> Outputs:
-    """`_by_rows` with the same tangents, for second order."""
-    return _by_rows(padded, kernel, windows)
+    def to_first(self, second: Array, cotangent: Array, like: Any) -> Array:
+        by_pads = functools.partial(_by_pads, kernel=second, windows=self.windows)
+        return jax.linear_transpose(by_pads, like)(cotangent)[0]
 
+    def to_second(self, first: Array, cotangent: Array, like: Any) -> Array:
+        return kernel_by_rows.kernel_gradient(first, cotangent, self.windows)
 
-def _tangent(windows: Windows, primals: tuple, tangents: tuple) -> tuple[Array, Array]:
-    """The tangent of a product, that of each factor in the form whose transpose is fast."""
-    padded, kernel = primals
-    moved_pixels, moved_kernel = tangents
-    outputs = _convolve(padded, kernel, windows)
-    terms = []
-    if not isinstance(moved_pixels, SymbolicZero):
-        terms.append(_convolve_by_pads(moved_pixels, kernel, windows))
-    if not isinstance(moved_kernel, SymbolicZero):
-        terms.append(_convolve_by_rows(padded, moved_kernel, windows))
-    return outputs, functools.reduce(operator.add, terms) if terms else jnp.zeros_like(outputs)
-
-
-_convolve.defjvp(_tangent, symbolic_zeros=True)
-_convolve_by_pads.defjvp(_tangent, symbolic_zeros=True)
-_convolve_by_rows.defjvp(_tangent, symbolic_zeros=True)
+    def outputs(self, operands: Sequence[Any]) -> list[jax.ShapeDtypeStruct]:
+        first, second = operands  # as stated: to trace all taps for a shape takes long
+        shape = (first.shape[0], *self.windows.output_shape, *second.shape[-2:])
+        return [jax.ShapeDtypeStruct(shape, first.dtype)]

@@ -17,6 +17,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int32, Num
 
 from jaxcnn import geometry
+from jaxcnn.lowering.barrier import once_on_cpu
 from jaxcnn.lowering.dtypes import widen
 from jaxcnn.lowering.first_max import first_of, pick, winner_of
 from jaxcnn.lowering.take import take_in_order
@@ -71,8 +72,8 @@ def _taps(
     for values in arrays:
         # The last window never starts later, but the slice one further on has a pixel for it too.
         config = [(0, int(i == place), 0) for i in range(values.ndim)]
-        # The barrier keeps what all taps read from being computed once for each.
-        padded = lax.optimization_barrier(lax.pad(values, jnp.zeros((), values.dtype), config))
+        # All taps read it.
+        padded = once_on_cpu(lax.pad(values, jnp.zeros((), values.dtype), config))
         taps = [
             take_in_order(padded, [start + tap for start in starts], place)
             for tap in range(k if later is None else k + 1)

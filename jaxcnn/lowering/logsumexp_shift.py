@@ -21,14 +21,11 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcnn.geometry import Windows
-from jaxcnn.lowering import halo, slices
+from jaxcnn.lowering import slices
 from jaxcnn.lowering.pool_shift import shared
 from jaxcnn.lowering.reduce_axis import is_long, reduce_axis
-from jaxcnn.lowering.unknown import spare_no_window
 
 
-@halo.by_rows(lambda given: -jnp.inf)
-@spare_no_window
 @functools.partial(jax.jit, static_argnums=1)
 def logsumexp_pool(
     inputs: Float[Array, "n *spatial channels"], windows: Windows

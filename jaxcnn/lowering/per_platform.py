@@ -1,14 +1,11 @@
-"""What differs from platform to platform, and what follows from it: see `by_platform`."""
+"""What differs from platform to platform: see `by_platform`. What follows from it: `derived`."""
 
 import abc
-import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-import jax
 import jax.numpy as jnp
 from jax.core import ShapedArray
-from jax.experimental.jet import jet
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array
 
@@ -17,7 +14,18 @@ OTHER = "other"  # any platform that is none of these
 
 
 class PerPlatform(abc.ABC):
-    """A computation that takes arrays, and how each platform makes it."""
+    """A computation that takes arrays, and how each platform makes it.
+
+    Attributes:
+      of_the_device: whether the platform is always that of the device, as for what goes around a
+        defect of its compiler, also where the forms of another are asked for.
+      multiplies: whether it is a convolution or a product, which policies of `jax.checkpoint` keep.
+      apart: whether a CPU compiles it apart from what is around it: see `apart`.
+    """
+
+    of_the_device: ClassVar[bool] = False
+    multiplies: ClassVar[bool] = False
+    apart: ClassVar[bool] = False
 
     @abc.abstractmethod
     def on(self, platform: str) -> Callable[..., Sequence[Array]]:
@@ -27,164 +35,23 @@ class PerPlatform(abc.ABC):
     def outputs(self, operands: Sequence[Any]) -> Sequence[Any]:
         """What has the shapes and dtypes of the outputs, for operands with shapes and dtypes."""
 
+    def transposed(
+        self, platform: str, linear: tuple[int, ...], types: Sequence[Any]
+    ) -> Callable[..., Sequence[Array]] | None:
+        """The transpose in operands of such types, where it is not left to JAX: see `Transposed`.
 
-@dataclasses.dataclass(frozen=True)
-class Tangent(PerPlatform):
-    """How the outputs move with some operands: takes all operands, then the tangents of those.
+        It takes the other operands and the cotangents of all outputs.
+        """
+        return None
 
-    Outputs of dtypes that have no tangents are left out.
-    """
+    def series(
+        self, platform: str, operands: Sequence[Sequence[Array]]
+    ) -> Sequence[Sequence[Array]] | None:
+        """All terms of each output from those of each operand, where not left to `jet`: `Series`.
 
-    of: PerPlatform
-    moving: tuple[int, ...]
-
-    def on(self, platform: str) -> Callable[..., list[Array]]:
-        compute = self.of.on(platform)
-
-        def tangent(*operands: Array) -> list[Array]:
-            still, tangents = self._parted(operands)
-
-            def moved(*moving: Array) -> list[Array]:
-                outputs = compute(*put(still, self.moving, moving))
-                return [output for output in outputs if moves(output)]
-
-            return jax.jvp(moved, [still[i] for i in self.moving], tangents)[1]
-
-        return tangent
-
-    def outputs(self, operands: Sequence[Any]) -> list[Any]:
-        still, _ = self._parted(operands)
-        return [output for output in self.of.outputs(still) if moves(output)]
-
-    def _parted(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        count = len(operands) - len(self.moving)
-        return list(operands[:count]), list(operands[count:])
-
-
-@dataclasses.dataclass(frozen=True)
-class Transposed(PerPlatform):
-    """The transpose in some operands: takes the others, then cotangents of some outputs.
-
-    Attributes:
-      of: a computation that is linear in those operands.
-      linear: which operands these are.
-      types: shapes and dtypes of these.
-      seen: the outputs that have cotangents.
-    """
-
-    of: PerPlatform
-    linear: tuple[int, ...]
-    types: tuple[jax.ShapeDtypeStruct, ...]
-    seen: tuple[int, ...]
-
-    def on(self, platform: str) -> Callable[..., list[Array]]:
-        compute = self.of.on(platform)
-
-        def transposed(*operands: Array) -> list[Array]:
-            count = len(operands) - len(self.seen)
-            rest, cotangents = list(operands[:count]), list(operands[count:])
-
-            def mapped(*moving: Array) -> list[Array]:
-                outputs = compute(*_inserted(rest, self.linear, moving))
-                return [outputs[i] for i in self.seen]
-
-            types = like(self.types, map(jax.typeof, operands))
-            return list(jax.linear_transpose(mapped, *types)(cotangents))
-
-        return transposed
-
-    def outputs(self, operands: Sequence[Any]) -> Sequence[Any]:
-        return self.types
-
-
-@dataclasses.dataclass(frozen=True)
-class Batched(PerPlatform):
-    """The computation of each element of a batch, the outputs along a first axis.
-
-    Attributes:
-      of: the computation of one element.
-      axes: where the batch lies in each operand; None for one that all elements share.
-    """
-
-    of: PerPlatform
-    axes: tuple[int | None, ...]
-
-    def on(self, platform: str) -> Callable[..., Sequence[Array]]:
-        return jax.vmap(self.of.on(platform), in_axes=self.axes)
-
-    def outputs(self, operands: Sequence[Any]) -> list[jax.ShapeDtypeStruct]:
-        def one(operand: Any, axis: int | None) -> Any:
-            if axis is None:
-                return operand
-            shape = (*operand.shape[:axis], *operand.shape[axis + 1 :])
-            return jax.ShapeDtypeStruct(shape, operand.dtype)
-
-        pairs = list(zip(operands, self.axes, strict=True))
-        (size, *_) = (operand.shape[axis] for operand, axis in pairs if axis is not None)
-        return [
-            jax.ShapeDtypeStruct((size, *output.shape), output.dtype)
-            for output in self.of.outputs([one(*pair) for pair in pairs])
-        ]
-
-
-@dataclasses.dataclass(frozen=True)
-class Series(PerPlatform):
-    """Taylor series: takes all operands, then all terms of some; gives outputs, terms of each.
-
-    Terms are coefficients, as the rules of `jet` take them: no factorials.
-
-    Attributes:
-      of: the computation.
-      moving: which operands have terms.
-      order: terms of each.
-    """
-
-    of: PerPlatform
-    moving: tuple[int, ...]
-    order: int
-
-    def on(self, platform: str) -> Callable[..., list[Array]]:
-        compute = self.of.on(platform)
-
-        def series(*operands: Array) -> list[Array]:
-            still, terms = self._parted(operands)
-
-            def moved(*moving: Array) -> list[Array]:
-                return list(compute(*put(still, self.moving, moving)))
-
-            moving = [still[i] for i in self.moving]
-            outputs, found = jet(moved, moving, self.rows(terms), factorial_scaled=False)
-            return [*outputs, *(term for own in found for term in own)]
-
-        return series
-
-    def outputs(self, operands: Sequence[Any]) -> list[Any]:
-        outputs = self.of.outputs(self._parted(operands)[0])
-        return [*outputs, *(output for output in outputs for _ in range(self.order))]
-
-    def rows(self, terms: Sequence[Any]) -> list[list[Any]]:
-        """The terms of each array, which lie one after the other."""
-        return [list(terms[i : i + self.order]) for i in range(0, len(terms), self.order)]
-
-    def _parted(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        count = len(operands) - len(self.moving) * self.order
-        return list(operands[:count]), list(operands[count:])
-
-
-def put(values: list[Any], places: Sequence[int], others: Sequence[Any]) -> list[Any]:
-    """The values with others at some places."""
-    values = list(values)
-    for place, other in zip(places, others, strict=True):
-        values[place] = other
-    return values
-
-
-def _inserted(values: list[Any], places: Sequence[int], others: Sequence[Any]) -> list[Any]:
-    """The values with others between them, which come to lie at some places."""
-    values = list(values)
-    for place, other in zip(places, others, strict=True):
-        values.insert(place, other)
-    return values
+        The first of the terms are the values; an operand that does not move has no others.
+        """
+        return None
 
 
 def like(arrays: Iterable[Any], operands: Iterable[Any]) -> list[ShapedArray]:

@@ -20,6 +20,7 @@ XLA compute it once instead of fusing it into every reader.
 """
 
 import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +29,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Integer, Shaped
 
-from jaxcnn.geometry import Windows
+from jaxcnn.geometry import Size, Windows
 from jaxcnn.lowering import first_max, slices
 from jaxcnn.lowering.dtypes import extreme, widen
 from jaxcnn.lowering.first_max import beats
@@ -36,32 +37,6 @@ from jaxcnn.lowering.reduce_axis import reduce_axis
 from jaxcnn.lowering.tap_sum import tap_sum
 
 Positions = tuple[Integer[Array, "n ..."], ...]
-
-
-def max_pool(
-    inputs: Shaped[Array, "n *spatial channels"],
-    windows: Windows,
-    largest: bool,
-    real: Bool[Array, " rows"] | None = None,
-) -> Shaped[Array, "n *out channels"]:
-    """The largest element of each window, or the smallest.
-
-    `real` says which rows are pixels, where some only stand for padding; None for all.
-    """
-    if jnp.issubdtype(inputs.dtype, jnp.inexact):
-        return _differentiable(inputs, real, windows, largest)
-    return extremes(inputs, windows, largest)
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
-def _differentiable(inputs: Array, real: Array | None, windows: Windows, largest: bool) -> Array:
-    return extremes(inputs, windows, largest)
-
-
-@_differentiable.defjvp
-def _tangent(windows: Windows, largest: bool, primals, tangents):
-    values, positions = winners(*primals, windows, largest)
-    return values, at_winners(tangents[0], windows, positions)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
@@ -121,16 +96,27 @@ def at_winners(
     return values.astype(dtype)
 
 
-def max_pool_with_indices(
+def kept(windows: Windows, images: Size, channels: int) -> list[jax.ShapeDtypeStruct]:
+    """Types of the positions of `winners`."""
+    types = []
+    for axis, size in enumerate(windows.window_shape):
+        padded = windows.fitted().sizes[:axis]
+        shape = (images, *padded, *windows.output_shape[axis:], channels)
+        types.append(jax.ShapeDtypeStruct(shape, _position_dtype(size)))
+    return types
+
+
+def found(
     inputs: Shaped[Array, "n *spatial channels"],
-    plane: Integer[Array, "1 *spatial 1"],
+    plane: Integer[Array, "1 *spatial 1"] | None,
+    real: Bool[Array, " rows"] | None,
     windows: Windows,
-    real: Bool[Array, " rows"] | None = None,
-) -> tuple[Shaped[Array, "n *out channels"], Integer[Array, "n *out channels"]]:
-    """The largest element of each window, and what `plane` holds where it lies."""
-    values, positions = winners(lax.stop_gradient(inputs), real, windows, True)
-    if jnp.issubdtype(inputs.dtype, jnp.inexact):
-        values = _tied(inputs, values, positions, windows)
+    largest: bool,
+) -> tuple[Array, Array | None, Positions]:
+    """The values, what `plane` holds where they lie, and the positions: see `pool_rule`."""
+    values, positions = winners(inputs, real, windows, largest)
+    if plane is None:
+        return values, None, positions
     indices = slices.pad_for_windows(plane, windows, 0)
     for axis in reversed(range(windows.rank)):
         indices = shared(indices, windows, axis)
@@ -138,22 +124,19 @@ def max_pool_with_indices(
         indices = first_max.pick(
             [slices.axis_slice(indices, windows, axis, tap) for tap in taps], positions[axis]
         )
-    return values, jnp.broadcast_to(indices, values.shape)
+    return values, jnp.broadcast_to(indices, values.shape), positions
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
-def _tied(inputs: Array, values: Array, positions: Positions, windows: Windows) -> Array:
-    """`values`, with the tangent of the elements of `inputs` that they are."""
-    lax.neg(
-        inputs
-    )  # so that `jax.experimental.jet`, which skips tangents, takes it for no constant
-    return values
-
-
-@_tied.defjvp
-def _tied_tangent(windows: Windows, primals, tangents):
-    _, _, positions = primals
-    return _tied(*primals, windows), at_winners(tangents[0], windows, positions)
+def moved(
+    tangent: Array,
+    inputs: Array,
+    real: Array | None,
+    windows: Windows,
+    largest: bool,
+    positions: Sequence[Array],
+) -> Array:
+    """The tangent of the values: see `pool_rule`."""
+    return at_winners(tangent, windows, tuple(positions))
 
 
 def shared(values: Array, windows: Windows, axis: int) -> Array:

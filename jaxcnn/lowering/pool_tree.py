@@ -10,6 +10,7 @@ sends nothing into the padding.
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Integer, Shaped
 
-from jaxcnn.geometry import Windows
+from jaxcnn.geometry import Size, Windows
 from jaxcnn.lowering import slices
 from jaxcnn.lowering.dtypes import extreme, widen
 from jaxcnn.lowering.first_max import beats
@@ -38,25 +39,46 @@ class _Run:
     seen: np.ndarray | Array
 
 
-def max_pool(
+def extremes(
+    inputs: Shaped[Array, "n *spatial channels"], windows: Windows, largest: bool
+) -> Shaped[Array, "n *out channels"]:
+    """The values alone."""
+    return _winners((inputs,), None, windows, largest)[0]
+
+
+def kept(windows: Windows, images: Size, channels: int) -> list[jax.ShapeDtypeStruct]:
+    """Nothing: the derivative begins with the inputs, and XLA computes once what is done twice."""
+    return []
+
+
+def found(
     inputs: Shaped[Array, "n *spatial channels"],
+    plane: Integer[Array, "1 *spatial 1"] | None,
+    real: Bool[Array, " rows"] | None,
     windows: Windows,
     largest: bool,
-    real: Bool[Array, " rows"] | None = None,
-) -> Shaped[Array, "n *out channels"]:
-    """The largest element of each window, or the smallest; `real` as in `pool_shift`."""
-    return _winners((inputs,), real, windows, largest)[0]
+) -> tuple[Array, Array | None, tuple[()]]:
+    """The values, and what `plane` holds where they lie: see `pool_rule`."""
+    if plane is None:
+        return _winners((inputs,), real, windows, largest)[0], None, ()
+    values, indices = _winners((inputs, plane), real, windows, largest)
+    return values, jnp.broadcast_to(indices, values.shape), ()
 
 
-def max_pool_with_indices(
-    inputs: Shaped[Array, "n *spatial channels"],
-    plane: Integer[Array, "1 *spatial 1"],
+def moved(
+    tangent: Array,
+    inputs: Array,
+    real: Array | None,
     windows: Windows,
-    real: Bool[Array, " rows"] | None = None,
-) -> tuple[Shaped[Array, "n *out channels"], Integer[Array, "n *out channels"]]:
-    """The largest element of each window, and what `plane` holds where it lies."""
-    values, indices = _winners((inputs, plane), real, windows, True)
-    return values, jnp.broadcast_to(indices, values.shape)
+    largest: bool,
+    nothing: Sequence[Array],
+) -> Array:
+    """The tangent of the values: see `pool_rule`."""
+
+    def values(inputs: Array) -> Array:
+        return _winners((inputs,), real, windows, largest)[0]
+
+    return jax.jvp(values, (inputs,), (tangent,))[1]
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))

@@ -4,39 +4,15 @@ XLA's derivative of it is a select-and-scatter: slow on a CPU, without a fixed o
 to the padding, and not there at all for dilated windows. So only the values come from it.
 """
 
-import functools
-
-import jax
-import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Shaped
+from jaxtyping import Array
 
 from jaxcnn.geometry import Windows
 from jaxcnn.lowering import pool_shift, slices
 from jaxcnn.lowering.dtypes import extreme
 
-
-def max_pool(
-    inputs: Shaped[Array, "n *spatial channels"],
-    windows: Windows,
-    largest: bool,
-    real: Bool[Array, " rows"] | None = None,
-) -> Shaped[Array, "n *out channels"]:
-    """The largest element of each window, or the smallest; `real` as in `pool_shift`."""
-    if jnp.issubdtype(inputs.dtype, jnp.inexact):
-        return _differentiable(inputs, real, windows, largest)
-    return extremes(inputs, windows, largest)
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
-def _differentiable(inputs: Array, real: Array | None, windows: Windows, largest: bool) -> Array:
-    return extremes(inputs, windows, largest)
-
-
-@_differentiable.defjvp
-def _tangent(windows: Windows, largest: bool, primals, tangents):
-    values, positions = pool_shift.winners(*primals, windows, largest)
-    return values, pool_shift.at_winners(tangents[0], windows, positions)
+kept = pool_shift.kept
+moved = pool_shift.moved
 
 
 def extremes(inputs: Array, windows: Windows, largest: bool) -> Array:
@@ -47,6 +23,14 @@ def extremes(inputs: Array, windows: Windows, largest: bool) -> Array:
         lax.max if largest else lax.min,
         windows,
     )
+
+
+def found(
+    inputs: Array, plane: Array | None, real: Array | None, windows: Windows, largest: bool
+) -> tuple[Array, Array | None, pool_shift.Positions]:
+    """As `pool_shift` has it, but for the values: see `pool_rule`."""
+    _, indices, positions = pool_shift.found(inputs, plane, real, windows, largest)
+    return extremes(inputs, windows, largest), indices, positions
 
 
 def reduce_window(inputs: Array, neutral, reducer, windows: Windows) -> Array:

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
@@ -48,6 +50,38 @@ class ConvProblem:
     feature_group_count: int = 1
     precision: Precision = None
     preferred_element_type: DTypeLike | None = None
+
+    def rows(self) -> list[tuple[str, str]]:
+        """What is to be said of it, in a few words each."""
+        found = [("convolution", str(self.windows))]
+        if self.feature_group_count > 1:
+            found.append(("groups", str(self.feature_group_count)))
+        if self.precision is not None:
+            found.append(("precision", str(self.precision)))
+        if self.preferred_element_type is not None:
+            found.append(("summed in", str(self.preferred_element_type)))
+        return found
+
+
+def sizes_unknown(windows: Windows) -> str | None:
+    """Why an algorithm that needs the spatial sizes can't take such windows; None if it can."""
+    if windows.known:
+        return None
+    return f"needs spatial sizes that are known when traced, not {windows.sizes}"
+
+
+def other_dtypes(inputs: Typed, problem: ConvProblem) -> str | None:
+    """Why an algorithm for floats that returns their dtype can't take these; None if it can."""
+    preferred = problem.preferred_element_type
+    if jnp.issubdtype(inputs.dtype, jnp.inexact) and preferred in (None, inputs.dtype):
+        return None
+    return f"takes floats and returns their dtype, not {inputs.dtype} to {preferred}"
+
+
+def one_a_window(inputs: Typed, windows: Windows, dtype: Any = None) -> jax.ShapeDtypeStruct:
+    """The type of an array with an element for each window, of the inputs' dtype or another."""
+    shape = (inputs.shape[0], *windows.output_shape, inputs.shape[-1])
+    return jax.ShapeDtypeStruct(shape, inputs.dtype if dtype is None else dtype)
 
 
 # how an algorithm that splits a convolution has its parts computed

@@ -5,6 +5,10 @@ pixels, and the ends go on as they are. Where n divides m, position and weights 
 modulo m/n alone, and slices do: their transposes are slices too. Other ratios gather.
 """
 
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -12,6 +16,11 @@ from jaxtyping import Array, Num
 
 from jaxcnn.geometry import Size
 from jaxcnn.lowering import halo
+from jaxcnn.lowering.by_platform import by_platform
+from jaxcnn.lowering.choices import resize_choice
+from jaxcnn.lowering.dtypes import widen
+from jaxcnn.lowering.per_platform import PerPlatform
+from jaxcnn.lowering.problem import Typed
 from jaxcnn.lowering.take import take_in_order
 
 
@@ -33,11 +42,62 @@ def _resize(inputs: Array, resized_shape: tuple[Size, ...], method: str) -> Arra
     dtype = inputs.dtype
     if method == "linear" and jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize < 4:
         inputs = inputs.astype(jnp.float32)
-    outputs = inputs
+    if resized_shape != inputs.shape[1:-1]:
+        (inputs,) = by_platform(_Resized(resized_shape, method), inputs)
+    return inputs.astype(dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Resized(PerPlatform):
+    resized_shape: tuple[Size, ...]
+    method: str
+
+    def on(self, platform: str) -> Callable[..., list[Array]]:
+        def compute(inputs: Array) -> list[Array]:
+            choice = resize_choice(platform, inputs.shape[1:-1], self.resized_shape)
+            resized = RESIZE_ALGORITHMS[choice.algorithm]
+            return [resized(inputs, self.resized_shape, self.method)]
+
+        return compute
+
+    def outputs(self, operands: Sequence[Typed]) -> list[jax.ShapeDtypeStruct]:
+        (inputs,) = operands
+        shape = (inputs.shape[0], *self.resized_shape, inputs.shape[-1])
+        return [jax.ShapeDtypeStruct(shape, inputs.dtype)]
+
+
+def _by_axes(inputs: Array, resized_shape: tuple[Size, ...], method: str) -> Array:
+    return _along_axes(inputs, resized_shape, _AXIS[method])
+
+
+def _by_gathers(inputs: Array, resized_shape: tuple[Size, ...], method: str) -> Array:
+    along = _nearest_gathered if method == "nearest" else _linear
+    return _along_axes(inputs, resized_shape, along)
+
+
+def _by_copies(inputs: Array, resized_shape: tuple[Size, ...], method: str) -> Array:
+    """Nearest neighbours of whole factors: every pixel copied along all axes at once.
+
+    Widened, since the transpose adds up.
+    """
+    if method != "nearest":
+        return _by_axes(inputs, resized_shape, method)
+    n, *sizes, channels = inputs.shape
+    wide, apart, copied = widen(inputs), [n], [n]
+    for size, resized in zip(sizes, resized_shape, strict=True):
+        apart += [size, 1]
+        copied += [size, resized // size]
+    wide = jnp.broadcast_to(wide.reshape((*apart, channels)), (*copied, channels))
+    return wide.reshape((n, *resized_shape, channels)).astype(inputs.dtype)
+
+
+def _along_axes(
+    outputs: Array, resized_shape: tuple[Size, ...], along: Callable[[Array, int, Size], Array]
+) -> Array:
     for axis, size in enumerate(resized_shape, start=1):
         if size != outputs.shape[axis]:
-            outputs = _AXIS[method](outputs, axis, size)
-    return outputs.astype(dtype)
+            outputs = along(outputs, axis, size)
+    return outputs
 
 
 def _nearest(inputs: Array, axis: int, size: Size) -> Array:
@@ -45,6 +105,11 @@ def _nearest(inputs: Array, axis: int, size: Size) -> Array:
     n = inputs.shape[axis]
     if size % n == 0:
         return _side_by_side([inputs] * (size // n), axis)
+    return _nearest_gathered(inputs, axis, size)
+
+
+def _nearest_gathered(inputs: Array, axis: int, size: int) -> Array:
+    n = inputs.shape[axis]
     return take_in_order(inputs, [(2 * i + 1) * n // (2 * size) for i in range(size)], axis)
 
 
@@ -87,3 +152,8 @@ def _side_by_side(parts: list[Array], axis: int) -> Array:
 
 _AXIS = {"nearest": _nearest, "linear": _linear}
 METHODS = tuple(_AXIS)
+RESIZE_ALGORITHMS = {
+    "axes": _by_axes,
+    "gather": _by_gathers,
+    "copies": _by_copies,
+}

@@ -41,7 +41,7 @@ def _differentiable(inputs: Array, windows: Windows) -> Array:
 
 @_differentiable.defjvp
 def _tangent(windows: Windows, primals, tangents):
-    return _differentiable(*primals, windows), _moved_sums(*tangents, windows)
+    return _differentiable(*primals, windows), moved_sums(*tangents, windows)
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -55,7 +55,7 @@ def _sums(inputs: Array, windows: Windows) -> Array:
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _moved_sums(inputs: Array, windows: Windows) -> Array:
+def moved_sums(inputs: Array, windows: Windows) -> Array:
     """The same sums in the form that is transposed; by doubling where windows are long."""
     values = slices.pad_for_windows(inputs, windows, 0)
     for axis in reversed(range(windows.rank)):

@@ -1,40 +1,52 @@
-"""Values put back at the places they came from, without two ever meeting.
+"""Maxima put back at their places by the algorithm that suits the platform."""
 
-Adding into places that may coincide depends on the order on a GPU. So the winner of each place is
-found first, as the largest position that names it, and a maximum of integers does not depend on
-the order. The losers are then sent out of range, each to a place of its own, and dropped: all
-places are different, and the transpose, a gather, gives the gradient to the winners alone.
-"""
-
-import functools
+import dataclasses
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Integer, Num
 
-from jaxcnn.geometry import Size
+from jaxcnn.geometry import Windows
+from jaxcnn.lowering import choices, unpool_scatter, unpool_shift, unpool_sort, unpool_tiles
+from jaxcnn.lowering.by_platform import by_platform
+from jaxcnn.lowering.per_platform import PerPlatform
+from jaxcnn.lowering.problem import Typed
+
+UNPOOL_ALGORITHMS = {
+    "scatter": unpool_scatter.place,
+    "shift": unpool_shift.place,
+    "sort": unpool_sort.place,
+    "tiles": unpool_tiles.place,
+}
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def place(
-    values: Num[Array, "n m channels"], indices: Integer[Array, "n m channels"], size: Size
-) -> Num[Array, "n size channels"]:
-    """Puts values[n, i, c] at [n, indices[n, i, c], c], zeros elsewhere.
+def unpool(
+    values: Num[Array, "n *out channels"],
+    indices: Integer[Array, "n *out channels"],
+    windows: Windows,
+) -> Num[Array, "n *spatial channels"]:
+    """Puts values at row-major positions in the spatial axes, zeros elsewhere.
 
-    Where several have the same index the last stays. One out of range is dropped.
+    Where several have the same index the last in row-major order stays. One out of range is
+    dropped. `windows` are those of the pool over the result.
     """
-    n, count, channels = values.shape
-    batch = lax.broadcasted_iota(jnp.int32, values.shape, 0)
-    order = lax.broadcasted_iota(jnp.int32, values.shape, 1)
-    channel = lax.broadcasted_iota(jnp.int32, values.shape, 2)
-    if indices.dtype.itemsize < 4:
-        indices = indices.astype(jnp.int32)  # 8 bits would not hold `size`
-    outside = (indices < 0) | (indices >= size)
-    indices = jnp.where(outside, size, indices.astype(jnp.int32))
-    last = jnp.full((n, size, channels), -1, jnp.int32)
-    last = last.at[batch, indices, channel].max(order, mode="drop")
-    named = last.at[batch, indices, channel].get(mode="fill", fill_value=-1)
-    indices = jnp.where(named == order, indices, size + order)
-    zeros = jnp.zeros((n, size, channels), values.dtype)
-    return zeros.at[batch, indices, channel].add(values, mode="drop", unique_indices=True)
+    return by_platform(_Unpool(windows), values, indices)[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Unpool(PerPlatform):
+    windows: Windows
+
+    def on(self, platform: str) -> Callable[..., list[Array]]:
+        place = UNPOOL_ALGORITHMS[choices.unpool_choice(platform, self.windows).algorithm]
+
+        def compute(values: Array, indices: Array) -> list[Array]:
+            if indices.dtype.itemsize < 4:
+                indices = indices.astype(jnp.int32)  # 8 bits would not hold every place
+            return [place(values, indices, self.windows)]
+
+        return compute
+
+    def outputs(self, operands: Sequence[Typed]) -> list[jax.ShapeDtypeStruct]:
+        return unpool_scatter.unpooled_type(operands[0], self.windows)
