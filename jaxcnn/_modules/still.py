@@ -1,13 +1,14 @@
 """Runs a model without changing it: whoever looks at a model leaves it as it was."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import MethodType
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
-from flax import nnx
-from flax.errors import TraceContextError
+from flax import linen, nnx
+from flax.errors import ScopeCollectionNotFound, ScopeParamNotFoundError, TraceContextError
 
 M = TypeVar("M", bound=nnx.Module)
 
@@ -49,9 +50,22 @@ def pure(model: nnx.Module, method: str = "__call__") -> Callable[..., Any]:
     graph, state = nnx.split(model)
 
     def run(*args: Any) -> Any:
-        return getattr(nnx.merge(graph, state, copy=True), method)(*args)
+        with with_variables("model"):
+            return getattr(nnx.merge(graph, state, copy=True), method)(*args)
 
     return run
+
+
+@contextmanager
+def with_variables(argument: str) -> Iterator[None]:
+    """Says what to do where a Linen module behind a bridge has no variables yet."""
+    try:
+        yield
+    except (ScopeCollectionNotFound, ScopeParamNotFoundError) as error:
+        raise TypeError(
+            f"`{argument}` holds a Linen module without its variables; give it some first, with "
+            f"nnx.bridge.lazy_init(model, images): {error}"
+        ) from error
 
 
 def still(argument: str, function: Any) -> Callable[..., Any]:
@@ -73,6 +87,11 @@ def still(argument: str, function: Any) -> Callable[..., Any]:
         )
     if isinstance(function, nnx.Module):
         return pure(evaluating(function))
+    if hasattr(function, "apply") and hasattr(function, "lazy_init"):
+        raise TypeError(
+            f"`{argument}` is a Linen module, {type(function).__name__}, without its variables; "
+            "write functools.partial(model.apply, variables), or nnx.bridge.ToNNX(model, rngs=...)"
+        )
     owner = getattr(function, "__self__", None)
     if isinstance(function, MethodType) and isinstance(owner, nnx.Module):
         return pure(evaluating(owner), function.__name__)
@@ -89,3 +108,16 @@ def still(argument: str, function: Any) -> Callable[..., Any]:
             ) from error
 
     return run
+
+
+def name_of(layer: Any) -> str:
+    """The name of a module's class, or of a function."""
+    if isinstance(layer, nnx.bridge.ToNNX):
+        return type(layer.to_nnx__module).__name__
+    if isinstance(layer, nnx.Module):
+        return type(layer).__name__
+    inner = getattr(layer, "func", layer)  # of functools.partial
+    owner = getattr(inner, "__self__", None)
+    if isinstance(owner, linen.Module):  # `apply` of one
+        return type(owner).__name__
+    return getattr(inner, "__name__", type(inner).__name__)

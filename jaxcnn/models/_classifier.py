@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from flax import nnx
-
 from jaxcnn import geometry, nn
 from jaxcnn.models import _network
 
@@ -30,9 +28,9 @@ def head(
     rate = _network.fraction("dropout", dropout)
     *pooled, channels = sizes
     layers: dict[str, Any] = {
-        "fc1": nnx.Linear(sizes[0] * sizes[1] * channels, wide, **options),
-        "fc2": nnx.Linear(wide, wide, **options),
-        "fc3": nnx.Linear(wide, num_classes, **options),
+        "fc1": _network.linear(sizes[0] * sizes[1] * channels, wide, **options),
+        "fc2": _network.linear(wide, wide, **options),
+        "fc3": _network.linear(wide, num_classes, **options),
         "relu1": nn.Activation("relu"),
         "relu2": nn.Activation("relu"),
     }

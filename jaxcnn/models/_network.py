@@ -10,6 +10,7 @@ from jaxtyping import Array, Inexact, Num
 from jaxcnn import geometry, nn
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
+from jaxcnn._modules import initial
 
 
 @named_module
@@ -77,8 +78,43 @@ def fraction(argument: str, value: object) -> float:
     return float(value)
 
 
+def linear(in_features: int, out_features: int, **options: Any) -> nnx.Linear:
+    """Flax's fully connected layer, its parameters drawn without a program a shape."""
+    drawn = dict(kernel_init=initial.KERNEL_INIT, bias_init=initial.BIAS_INIT)
+    return nnx.Linear(in_features, out_features, **{**drawn, **options})
+
+
+def layer_norm(num_features: int, **options: Any) -> nnx.LayerNorm:
+    """Flax's layer normalisation, filled without a program a shape."""
+    filled = dict(scale_init=initial.ones, bias_init=initial.zeros)
+    return nnx.LayerNorm(num_features, **{**filled, **options})
+
+
 def dropout(rate: float, rngs: nnx.Rngs, broadcast_dims: tuple[int, ...] = ()) -> nnx.Dropout:
     """A dropout that needs no stream of keys where it drops nothing."""
     if rate:
         checks.rngs(rngs, "dropout")
     return nnx.Dropout(rate, broadcast_dims=broadcast_dims, rngs=rngs if rate else None)
+
+
+def table(argument: str, value: Any, columns: str) -> tuple[tuple[int, ...], ...]:
+    """A tuple of rows of ints, one for each stage, all with the `columns`."""
+    if not isinstance(value, (tuple, list)) or not value:
+        raise TypeError(f"`{argument}` (={value!r}) must be a tuple of tuples of ints")
+    rows = tuple(geometry.axes_tuple(argument, row) for row in value)
+    for row in rows:
+        if len(row) != len(columns.split(", ")):
+            raise ValueError(f"`{argument}` must have ({columns}) in each row; received {row}")
+    return rows
+
+
+def stages(depths: Any, widths: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Blocks and channels of as many stages."""
+    counts = geometry.axes_tuple("depths", depths)
+    sizes = geometry.axes_tuple("widths", widths)
+    if len(counts) != len(sizes):
+        raise ValueError(
+            f"`widths` (={sizes}) must have one entry for each of the {len(counts)} "
+            f"stages in `depths` {counts}"
+        )
+    return counts, sizes

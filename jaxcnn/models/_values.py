@@ -18,6 +18,13 @@ def valueless(model: nnx.Module) -> dict[str, nnx.Variable]:
     }
 
 
+def paths(model: nnx.Module) -> dict[int, str]:
+    """The path of every variable, by its id."""
+    return {
+        id(leaf): ".".join(map(str, path)) for path, leaf in nnx.to_flat_state(nnx.state(model))
+    }
+
+
 def placed(variable: nnx.Variable, array: np.ndarray) -> Array:
     """The array in the dtype of the variable's, and on the devices where that lies or is to lie."""
     value: Any = variable.get_value()

@@ -12,10 +12,10 @@ from jaxtyping import Array, Inexact, Num
 from jaxcnn import geometry, nn
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
-from jaxcnn.geometry.field import After, Field
+from jaxcnn._modules import initial
 from jaxcnn.models import _network
 
-INIT = nnx.initializers.normal(0.02)
+INIT = initial.normal(0.02)
 EPSILON = 1e-6
 
 
@@ -62,10 +62,10 @@ class ConvNeXtBlock(nnx.Module):
                 kernel_init=INIT,
                 **options,
             ),
-            norm=nnx.LayerNorm(features, epsilon=EPSILON, **options),
-            fc1=nnx.Linear(features, 4 * features, kernel_init=INIT, **options),
+            norm=_network.layer_norm(features, epsilon=EPSILON, **options),
+            fc1=_network.linear(features, 4 * features, kernel_init=INIT, **options),
             gelu=nn.Activation(exact_gelu),
-            fc2=nnx.Linear(4 * features, features, kernel_init=INIT, **options),
+            fc2=_network.linear(4 * features, features, kernel_init=INIT, **options),
         )
         self.layer_scale = nnx.Param(jnp.full((features,), layer_scale, param_dtype))
         self.drop = _network.dropout(drop_rate, rngs, (-3, -2, -1))
@@ -78,10 +78,6 @@ class ConvNeXtBlock(nnx.Module):
         scale = self.layer_scale[...].astype(outputs.dtype)
         outputs = self.drop(outputs * scale.reshape((1,) * (outputs.ndim - 1) + (-1,)))
         return outputs + inputs.astype(outputs.dtype)
-
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """The field of the outputs: what the branch sees, and the inputs."""
-        return after(after(field, "branch"), "drop").union(field)
 
 
 @named_module
@@ -156,7 +152,7 @@ class ConvNeXtTiny(_network.Classifier):
         last = max(sum(counts) - 1, 1)
 
         def norm(width: int) -> nnx.LayerNorm:
-            return nnx.LayerNorm(width, epsilon=EPSILON, **options)
+            return _network.layer_norm(width, epsilon=EPSILON, **options)
 
         def shrink(inside: int, outside: int, by: int) -> nn.Conv:
             return nn.Conv(
@@ -183,5 +179,5 @@ class ConvNeXtTiny(_network.Classifier):
         self.classifier = nn.Chain(
             pool=nn.GlobalAvgPool(spatial_axes=(-3, -2)),
             norm=norm(sizes[-1]),
-            fc=nnx.Linear(sizes[-1], self.num_classes, kernel_init=INIT, **options),
+            fc=_network.linear(sizes[-1], self.num_classes, kernel_init=INIT, **options),
         )

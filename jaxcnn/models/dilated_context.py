@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
@@ -13,7 +12,7 @@ from jaxcnn import geometry, nn
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
 from jaxcnn._planning.plan import planned, to_run
-from jaxcnn.geometry.field import After, Field
+from jaxcnn.lowering.resize import resize
 from jaxcnn.models import _network
 from jaxcnn.nn.residual import HE_INIT
 
@@ -138,11 +137,6 @@ class DilatedContext(nnx.Module):
         resized = _resized(scores, sizes=(8 * rows, 8 * columns))
         return resized[..., :height, :width, :]
 
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """Not known behind the scores."""
-        after(after(field, "features"), "classifier")
-        raise NotImplementedError("whose interpolation has windows that are not all alike")
-
     def feature_maps(
         self, inputs: Num[Array, "*batch height width in_features"]
     ) -> dict[str, Array]:
@@ -154,11 +148,14 @@ class DilatedContext(nnx.Module):
 
 @planned("scores")
 def _resized(scores: Any, sizes: tuple[int, ...]) -> Array:
-    """Interpolates linearly."""
-    return to_run(
-        _interpolated, batch=scores.ndim - 3, images=("scores",), by_rows=False, sizes=sizes
-    )
+    """Interpolates linearly.
+
+    By weighted slices: XLA 0.10.2 for an H100, without one at hand, fails on the products of
+    matrices in `jax.image.resize`.
+    """
+    batch = scores.ndim - 3
+    return to_run(_interpolated, batch=batch, images=("scores",), by_rows=False, sizes=sizes)
 
 
 def _interpolated(scores: Array, *, sizes: tuple[int, ...]) -> Array:
-    return jax.image.resize(scores, (scores.shape[0], *sizes, scores.shape[-1]), "linear")
+    return resize(scores, sizes, "linear")

@@ -71,11 +71,11 @@ class LeNet5(nnx.Module):
         )
         self.classifier = nn.Chain(
             flatten=nn.Flatten(),
-            fc1=nnx.Linear(400, 120, **options),
+            fc1=_network.linear(400, 120, **options),
             relu3=nn.Activation("relu"),
-            fc2=nnx.Linear(120, 84, **options),
+            fc2=_network.linear(120, 84, **options),
             relu4=nn.Activation("relu"),
-            fc3=nnx.Linear(84, num_classes, **options),
+            fc3=_network.linear(84, num_classes, **options),
         )
 
     def __call__(

@@ -1,8 +1,8 @@
 """LeNet-5 as it was published: scaled tanh, trainable subsampling, a sparse table, fixed codes."""
 
+import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Inexact, Num
 
 from jaxcnn import nn
 from jaxcnn._checks.naming import named_module
+from jaxcnn._modules import initial
 from jaxcnn.models import _network
 
 # Table I of the paper: which of the six maps of S2 each of the sixteen maps of C3 sees. Six see
@@ -136,7 +137,9 @@ class LeNet5Classic(nnx.Module):
     ):
         options = _network.options(rngs, dtype, param_dtype)
         drawn: dict[str, Any] = dict(kernel_init=_even, **options)
-        pooled: dict[str, Any] = dict(coefficient_init=_even_over(4), **options)
+        pooled: dict[str, Any] = dict(
+            coefficient_init=initial.uniform(-2.4 / 4, 2.4 / 4), **options
+        )
         self.num_classes = 10
         self.features = nn.Chain(
             c1=nn.Conv(1, 6, (5, 5), padding="VALID", **drawn),
@@ -152,7 +155,7 @@ class LeNet5Classic(nnx.Module):
             c5=nn.Conv(16, 120, (5, 5), padding="VALID", **drawn),
             tanh5=nn.Activation(scaled_tanh),
             flatten=nn.Flatten(),
-            f6=nnx.Linear(120, 84, **drawn),
+            f6=_network.linear(120, 84, **drawn),
             tanh6=nn.Activation(scaled_tanh),
             output=EuclideanRBF(digit_codes().astype(param_dtype), dtype),
         )
@@ -178,13 +181,5 @@ class LeNet5Classic(nnx.Module):
 
 def _even(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """Draws a kernel evenly from -2.4/F to 2.4/F, F the number of inputs of a unit."""
-    return _even_over(int(np.prod(shape[:-1])))(key, shape, dtype)
-
-
-def _even_over(fan_in: int):
-    """The initialiser for units of `fan_in` inputs."""
-
-    def draw(key, shape, dtype):
-        return jax.random.uniform(key, shape, dtype, -2.4 / fan_in, 2.4 / fan_in)
-
-    return draw
+    bound = 2.4 / math.prod(shape[:-1])
+    return initial.uniform(-bound, bound)(key, shape, dtype)

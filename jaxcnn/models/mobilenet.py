@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 from jaxcnn import geometry, nn
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
+from jaxcnn._modules import initial
 from jaxcnn.models import _network
 from jaxcnn.nn.residual import HE_INIT
 
@@ -101,9 +102,7 @@ class MobileNetV2(_network.Classifier):
         self.classifier = nn.Chain(
             pool=nn.GlobalAvgPool(spatial_axes=(-3, -2)),
             dropout=_network.dropout(rate, rngs),
-            fc=nnx.Linear(
-                top, self.num_classes, kernel_init=nnx.initializers.normal(0.01), **options
-            ),
+            fc=_network.linear(top, self.num_classes, kernel_init=initial.normal(0.01), **options),
         )
 
 

@@ -102,10 +102,10 @@ class PatternCNN(nnx.Module):
         layers: dict[str, Any] = {"flatten": nn.Flatten(-rank - 1)}
         inside = math.prod(shrunk) * widths[-1]
         for index in range(1, hidden + 1):
-            layers[f"fc{index}"] = nnx.Linear(inside, wide, **options)
+            layers[f"fc{index}"] = _network.linear(inside, wide, **options)
             layers[f"relu{index}"] = nn.Activation("relu")
             inside = wide
-        layers[f"fc{hidden + 1}"] = nnx.Linear(inside, self.num_classes, **options)
+        layers[f"fc{hidden + 1}"] = _network.linear(inside, self.num_classes, **options)
         self.classifier = nn.Chain(**layers)
 
     def __call__(

@@ -19,7 +19,31 @@ BLOCKS = {
     34: (nn.BasicBlock, (3, 4, 6, 3)),
     50: (nn.BottleneckBlock, (3, 4, 6, 3)),
     101: (nn.BottleneckBlock, (3, 4, 23, 3)),
+    152: (nn.BottleneckBlock, (3, 8, 36, 3)),
 }
+
+
+class InnerBottleneck(nn.BottleneckBlock):
+    """A bottleneck whose inner convolutions are wider or narrower than a fourth of the outputs.
+
+    Arguments: `nn.ResidualBlock`, and `share`, the inner width over that fourth.
+    """
+
+    def __init__(
+        self, in_features: int, features: int, strides: int = 1, *, share: float, **options: Any
+    ):
+        self.share = share
+        super().__init__(in_features, features, strides, **options)
+
+    def _make_branch(self, options: dict[str, Any]) -> nn.Chain:
+        width = int(self.features * self.share)
+        grouped = {**options, "feature_group_count": self.feature_group_count}
+        last = {**options, "activation": None}
+        return nn.Chain(
+            conv1=self._conv(options, self.in_features, width, 1),
+            conv2=self._conv(grouped, width, width, 3, self.strides),
+            conv3=self._conv(last, width, self.out_features, 1),
+        )
 
 
 class _Residual(_network.Classifier):
@@ -48,21 +72,24 @@ class _Residual(_network.Classifier):
         self.features = nn.Chain(**stem, **stages)
         self.classifier = nn.Chain(
             pool=nn.GlobalAvgPool(spatial_axes=(-3, -2)),
-            fc=nnx.Linear(inside, self.num_classes, **options),
+            fc=_network.linear(inside, self.num_classes, **options),
         )
 
 
 @named_module
 class ResNet(_Residual):
-    """ResNet-18, 34, 50 and 101, torchvision's version 1.5.
+    """ResNet-18, 34, 50, 101 and 152, torchvision's version 1.5; ResNeXt and Wide ResNet too.
 
-    Parameters with 1000 classes: 11,689,512 (18), 21,797,672 (34), 25,557,032 (50) and
-    44,549,160 (101).
+    Parameters with 1000 classes: 11,689,512 (18), 21,797,672 (34), 25,557,032 (50), 44,549,160
+    (101) and 60,192,808 (152). With feature_group_count=32 and group_features=4, ResNeXt-50 32x4d,
+    25,028,904; with group_features=128 alone, Wide ResNet-50-2, 68,883,240.
 
     Args:
-      depth: 18, 34, 50 or 101 layers with weights.
+      depth: 18, 34, 50, 101 or 152 layers with weights.
       num_classes: number of outputs.
       in_features: channels of the images.
+      feature_group_count: groups of the wide convolutions, from depth 50 on.
+      group_features: channels of such a group in the first stage, likewise.
       zero_init: whether every branch starts at zero.
       remat: whether the backward pass computes the inner values of each block anew.
       rngs: draws the parameters.
@@ -86,7 +113,9 @@ class ResNet(_Residual):
       (8, 7, 7, 512)
 
     References:
-      K. He, X. Zhang, S. Ren and J. Sun, Deep residual learning for image recognition, 2015.
+      K. He, X. Zhang, S. Ren and J. Sun, Deep residual learning for image recognition, 2015;
+      S. Xie, R. Girshick, P. Dollár, Z. Tu and K. He, Aggregated residual transformations for deep
+      neural networks, 2017; S. Zagoruyko and N. Komodakis, Wide residual networks, 2016.
     """
 
     def __init__(
@@ -95,6 +124,8 @@ class ResNet(_Residual):
         num_classes: int = 1000,
         *,
         in_features: int = 3,
+        feature_group_count: int = 1,
+        group_features: int = 64,
         zero_init: bool = False,
         remat: bool = False,
         rngs: nnx.Rngs,
@@ -106,6 +137,17 @@ class ResNet(_Residual):
         self.num_classes = _network.classes(num_classes)
         self.in_features = in_features
         block, counts = BLOCKS[depth]
+        groups = geometry.whole_number("feature_group_count", feature_group_count, 1)
+        inner = groups * geometry.whole_number("group_features", group_features, 1)
+        block_options: dict[str, Any] = {"zero_init": zero_init}
+        if (groups, inner) != (1, 64):
+            if block is nn.BasicBlock:
+                raise ValueError(
+                    f"`depth` (={depth}) must be 50 or more with `feature_group_count` (={groups}) "
+                    f"or `group_features` (={group_features}), which are of bottlenecks"
+                )
+            block = InnerBottleneck
+            block_options |= {"share": inner / 64, "feature_group_count": groups}
         stem = nn.ConvBlock(in_features, 64, (7, 7), 2, padding=3, kernel_init=HE_INIT, **options)
         pool = nn.MaxPool((3, 3), strides=2, padding=1)
         self._build(
@@ -114,7 +156,7 @@ class ResNet(_Residual):
             counts,
             (64, 128, 256, 512),
             options,
-            {"zero_init": zero_init},
+            block_options,
             remat,
         )
 

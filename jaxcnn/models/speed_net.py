@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Inexact, Num
 from jaxcnn import functional, geometry, nn
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named, named_module
-from jaxcnn.geometry.field import After, Field
+from jaxcnn._modules import initial
 from jaxcnn.models import _network
 
 PATCH = (2, 2)
@@ -82,7 +82,7 @@ def _whitening_kernel(images: Array, size: tuple[int, ...], epsilon: ArrayLike) 
 
 @named_module
 class Whitening(nnx.Module):
-    """A convolution whose kernel is set from data and not learnt; its bias is learnt.
+    """A convolution whose kernel is set from data and not learnt; its bias, set too, is learnt.
 
     Args:
       in_features: channels of the images.
@@ -116,10 +116,6 @@ class Whitening(nnx.Module):
             (inputs, self.kernel[...], self.bias[...]), dtype=self.dtype
         )
         return functional.conv(inputs, kernel, bias, padding="VALID")
-
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """The field of the outputs from that of the inputs."""
-        return field.windows(PATCH)
 
 
 @named_module
@@ -197,20 +193,29 @@ class CifarSpeedNet(_network.Classifier):
         self.features.remat = checks.flag("remat", remat)
         self.classifier = nn.Chain(
             pool=nn.GlobalMaxPool(spatial_axes=(-3, -2)),
-            fc=nnx.Linear(
+            fc=_network.linear(
                 inside,
                 self.num_classes,
                 use_bias=False,
-                kernel_init=nnx.initializers.normal(1.0),
+                kernel_init=initial.normal(1.0),
                 **options,
             ),
             scale=Scale(float(logit_scale)),
         )
 
     def whiten(self, images: Num[ArrayLike, "n height width channels"]) -> None:
-        """Sets the kernel of the first layer by `whitening_kernel` on some training images."""
-        kernel = self.features.whitening.kernel  # type: ignore[attr-defined]
-        kernel[...] = whitening_kernel(images).astype(kernel[...].dtype)
+        """Sets the first layer so that its responses to some training images are uncorrelated.
+
+        The kernel is that of `whitening_kernel`, the bias makes their means 0. Of images whose own
+        mean is far from 0 a channel and its negative would else lie far out on the GELU's two
+        arms, one of them as good as constant, and the next normalisation would blow that up.
+        """
+        layer: Any = self.features.whitening  # type: ignore[attr-defined]
+        kernel = whitening_kernel(images)
+        mean = jnp.asarray(images).mean(0, keepdims=True)
+        responses = functional.conv(mean, kernel, padding="VALID")
+        layer.kernel[...] = kernel.astype(layer.kernel[...].dtype)
+        layer.bias[...] = -responses.mean((0, 1, 2)).astype(layer.bias[...].dtype)
 
     def feature_maps(
         self, inputs: Num[Array, "*batch height width in_features"]
@@ -231,25 +236,22 @@ class Scale(nnx.Module):
         """Multiplies every element."""
         return inputs * self.factor
 
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """The same field."""
-        return field
+
+_NOISE = initial.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2))
 def dirac_init(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """The identity on as many channels as there are, small random weights for the others."""
-    drawn = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")(key, shape, dtype)
     *size, inside, outside = shape
     same, kept = np.zeros(shape, dtype), np.zeros(shape, bool)
     same[tuple(taps // 2 for taps in size)] = np.eye(inside, outside)
     kept[..., :inside] = True
-    return jnp.where(kept, same, drawn)
+    return jnp.where(kept, same, _NOISE(key, shape, dtype))
 
 
 def _norm(features: int, **options: Any) -> nnx.BatchNorm:
     """Batch normalisation as the network wants it: no scale, averages that forget fast."""
-    return nnx.BatchNorm(features, use_scale=False, momentum=0.6, epsilon=1e-12, **options)
+    return nn.batch_norm(features, use_scale=False, momentum=0.6, epsilon=1e-12, **options)
 
 
 def _block(inside: int, width: int, options: dict[str, Any]) -> nn.Chain:

@@ -12,7 +12,6 @@ from jaxcnn import geometry, nn
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
 from jaxcnn._modules.remat import rematerialized
-from jaxcnn.geometry.field import After, Field
 from jaxcnn.models import _network
 from jaxcnn.nn.residual import HE_INIT
 
@@ -185,24 +184,6 @@ class UNetFeatures(nnx.Module):
             both = jnp.concatenate([skipped, inputs], axis=-1)
             results[name] = inputs = self._apply(name, both)
         return results
-
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """The field of the outputs, by the steps of `outputs`."""
-        down: dict[int, Field] = {}
-        for level in range(1, len(self.widths) + 1):
-            if level > 1:
-                field = after(field, "pool")
-            down[level] = field = after(field, f"down{level}")
-        if self.dropout is not None:
-            field = after(field, "dropout")
-        for level in range(len(self.widths) - 1, 0, -1):
-            skipped, field = down[level], after(field, f"double{level}")
-            if self.padding == "SAME":
-                field = field.cropped(skipped)
-            else:
-                skipped = skipped.cropped(field, centre=True)
-            field = after(skipped.union(field), f"up{level}")
-        return field
 
     def _apply(self, name: str, inputs: Array) -> Array:
         """One stage, its inner values computed anew if asked for."""

@@ -10,11 +10,11 @@ from jaxcnn import nn
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
 from jaxcnn.models import _classifier, _network
+from jaxcnn.nn.residual import HE_INIT
 
 # Convolutions in each of the five stages, by the number of layers with weights.
 CONVS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 WIDTHS = (64, 128, 256, 512, 512)
-HE_INIT = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 _LAYERS = ("fc1", "relu1", "dropout1", "fc2", "relu2", "dropout2", "fc3")
 
 

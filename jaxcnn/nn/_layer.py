@@ -12,7 +12,6 @@ from jaxcnn import geometry
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.geometry.field import After, Field
 from jaxcnn.lowering.problem import Precision
 
 
@@ -89,15 +88,6 @@ class ConvLayer(nnx.Module):
         inputs = checks.inputs(inputs, rank, self.in_features)
         values = (None if p is None else p[...] for p in parameters)
         return dtypes.promote_dtype((inputs, *values), dtype=self.dtype)
-
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """The field of the outputs from that of the inputs, as `analysis.receptive_field` asks."""
-        return field.windows(
-            self.kernel_size,
-            strides=self.strides,
-            padding=self.padding,
-            dilation=self.kernel_dilation,
-        )
 
     def _options(self) -> dict[str, Any]:
         """The options that every function of `functional` takes."""

@@ -5,7 +5,6 @@ from jaxtyping import Array, Inexact, Int32, Num
 
 from jaxcnn import functional, geometry
 from jaxcnn._checks.naming import named_module
-from jaxcnn.geometry.field import sees_everything
 
 
 @named_module
@@ -22,8 +21,6 @@ class AdaptivePool(nnx.Module):
     def __init__(self, output_shape: tuple[int | None, ...]):
         sizes = geometry.axes_tuple("output_shape", output_shape, allow_none=True)
         self.output_shape = tuple(None if size < 0 else size for size in sizes)
-
-    receptive_field = sees_everything
 
 
 @named_module

@@ -10,8 +10,8 @@ from jaxtyping import Array, Inexact, Num
 
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
+from jaxcnn._modules import initial
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.geometry.field import After, Field
 from jaxcnn.nn.chain import Activation, Layer
 from jaxcnn.nn.conv import Conv
 from jaxcnn.nn.norm import batch_norm
@@ -71,7 +71,7 @@ class ConvBlock(nnx.Module):
         kernel_dilation: IntPerAxis = 1,
         feature_group_count: int = 1,
         use_bias: bool | None = None,
-        kernel_init: Callable[..., Any] = checks.KERNEL_INIT,
+        kernel_init: Callable[..., Any] = initial.KERNEL_INIT,
         conv: Callable[..., Any] = Conv,
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
@@ -110,12 +110,6 @@ class ConvBlock(nnx.Module):
         for step in self.order:
             inputs = getattr(self, step)(inputs)
         return inputs
-
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """The field of the outputs: step after step."""
-        for step in self.order:
-            field = after(field, step)
-        return field
 
 
 def _order(order: Any) -> tuple[str, ...]:

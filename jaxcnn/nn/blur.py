@@ -7,7 +7,6 @@ from jaxcnn import functional, geometry
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.geometry.field import After, Field
 
 
 @named_module
@@ -57,10 +56,3 @@ class BlurPool(nnx.Module):
             self.padding,
             padding_mode=self.padding_mode,
         )
-
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """The field of the outputs from that of the inputs."""
-        padding = self.padding
-        if padding is None:
-            padding = tuple(((taps - 1) // 2, taps // 2) for taps in self.window_shape)
-        return field.windows(self.window_shape, strides=self.strides, padding=padding)

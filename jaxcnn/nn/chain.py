@@ -11,7 +11,6 @@ from jaxcnn import geometry
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
 from jaxcnn._modules.remat import rematerialized
-from jaxcnn.geometry.field import After, Field, sees_everything
 from jaxcnn.lowering.halo import whole_rows
 
 Layer = Callable[[Array], Array]
@@ -75,12 +74,6 @@ class Chain(nnx.Module):
             results[name] = inputs = self._apply(layer, inputs)
         return results
 
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """The field of the outputs: layer after layer."""
-        for name in self.names:
-            field = after(field, name)
-        return field
-
     def _apply(self, layer: Layer, inputs: Array) -> Array:
         """One layer, its inner values computed anew if asked for."""
         if self.remat and isinstance(layer, nnx.Module):
@@ -121,10 +114,6 @@ class Activation(nnx.Module):
         """Applies the function to every element."""
         function: Any = self.function
         return getattr(nnx, function)(inputs) if isinstance(function, str) else function(inputs)
-
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """The same field, unless a function of the user's sees more."""
-        return field if isinstance(self.function, str) else after(field, "function")
 
 
 @named_module
@@ -168,5 +157,3 @@ class Flatten(nnx.Module):
             inputs = whole_rows(inputs)
         size = math.prod(inputs.shape[start : end + 1])
         return inputs.reshape((*inputs.shape[:start], size, *inputs.shape[end + 1 :]))
-
-    receptive_field = sees_everything

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -13,7 +12,7 @@ from jaxtyping import Array, Inexact, Num
 from jaxcnn import geometry
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named, named_module
-from jaxcnn.geometry.field import After, Field
+from jaxcnn._modules import initial
 from jaxcnn.nn.chain import Activation, Chain
 from jaxcnn.nn.conv import Conv
 
@@ -102,10 +101,6 @@ class ContextBlock(nnx.Module):
         """Takes `(*batch, *spatial, features)` to the same shape."""
         return self.branch(checks.inputs(inputs, self.rank, self.features))
 
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """The field of the outputs: that of the branch."""
-        return after(field, "branch")
-
 
 @named
 def identity_init(features: int, noise: float = 0.0) -> Any:
@@ -130,7 +125,7 @@ def identity_init(features: int, noise: float = 0.0) -> Any:
         centre = tuple(taps // 2 for taps in size)
         kept = np.zeros(shape, bool)
         kept[centre] = same
-        drawn = noise * jax.random.normal(key, shape, dtype) if noise else jnp.zeros(shape, dtype)
+        drawn = (initial.normal(noise) if noise else initial.zeros)(key, shape, dtype)
         return jnp.where(kept, jnp.asarray(features / outside, dtype), drawn)
 
     return init

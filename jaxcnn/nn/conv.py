@@ -15,6 +15,7 @@ from jaxtyping import Array, Num
 from jaxcnn import functional
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
+from jaxcnn._modules import initial
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision
 
@@ -83,8 +84,8 @@ class Conv(nnx.Conv):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = None,
-        kernel_init: Callable[..., Any] = checks.KERNEL_INIT,
-        bias_init: Callable[..., Any] = checks.BIAS_INIT,
+        kernel_init: Callable[..., Any] = initial.KERNEL_INIT,
+        bias_init: Callable[..., Any] = initial.BIAS_INIT,
         conv_general_dilated: Callable[..., Any] = lax.conv_general_dilated,
         promote_dtype: Any = dtypes.promote_dtype,
         preferred_element_type: DTypeLike | None = None,

@@ -13,8 +13,8 @@ from jaxtyping import Array, Num
 from jaxcnn import functional, geometry
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
+from jaxcnn._modules import initial
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.geometry.field import After, Field
 from jaxcnn.lowering.problem import Precision
 
 
@@ -86,8 +86,8 @@ class ConvTranspose(nnx.ConvTranspose):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = None,
-        kernel_init: Callable[..., Any] = checks.KERNEL_INIT,
-        bias_init: Callable[..., Any] = checks.BIAS_INIT,
+        kernel_init: Callable[..., Any] = initial.KERNEL_INIT,
+        bias_init: Callable[..., Any] = initial.BIAS_INIT,
         transpose_kernel: bool = False,
         promote_dtype: Any = dtypes.promote_dtype,
         preferred_element_type: DTypeLike | None = None,
@@ -146,17 +146,6 @@ class ConvTranspose(nnx.ConvTranspose):
             transpose_kernel=self.transpose_kernel,
             precision=self.precision,
             preferred_element_type=self.preferred_element_type,
-        )
-
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """The field of the outputs from that of the inputs."""
-        if self.padding == "CIRCULAR":
-            raise NotImplementedError("whose windows run round the edges")
-        return field.transposed_windows(
-            self.kernel_size,
-            strides=self.strides,
-            padding=self._transposed_padding(),
-            dilation=self.kernel_dilation,
         )
 
     def _transposed_padding(self) -> Padding:

@@ -10,7 +10,8 @@ from jaxtyping import Array, Inexact, Num
 
 from jaxcnn import geometry
 from jaxcnn._checks.naming import named, named_module
-from jaxcnn._modules.places import name_of, pointwise
+from jaxcnn._modules.follow import pointwise
+from jaxcnn._modules.still import name_of
 from jaxcnn.nn.adaptive import AdaptiveAvgPool
 from jaxcnn.nn.chain import Activation, Chain, Flatten
 from jaxcnn.nn.dense import dense_to_conv

@@ -13,8 +13,8 @@ from jaxtyping import Array, Inexact, Num
 from jaxcnn import functional, geometry
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
+from jaxcnn._modules import initial
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.geometry.field import After, Field
 from jaxcnn.lowering.problem import Precision
 from jaxcnn.nn._layer import ConvLayer
 from jaxcnn.nn.conv import Conv
@@ -82,8 +82,8 @@ class DeformConv(ConvLayer):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = None,
-        kernel_init: Callable[..., Any] = checks.KERNEL_INIT,
-        bias_init: Callable[..., Any] = checks.BIAS_INIT,
+        kernel_init: Callable[..., Any] = initial.KERNEL_INIT,
+        bias_init: Callable[..., Any] = initial.BIAS_INIT,
         rngs: nnx.Rngs,
     ):
         super().__init__(
@@ -123,7 +123,7 @@ class DeformConv(ConvLayer):
             self.strides,
             padding=self.padding,
             kernel_dilation=self.kernel_dilation,
-            kernel_init=nnx.initializers.zeros_init(),
+            kernel_init=initial.BIAS_INIT,
             dtype=dtype,
             param_dtype=param_dtype,
             precision=precision,
@@ -153,7 +153,3 @@ class DeformConv(ConvLayer):
             offset_group_count=self.offset_group_count,
             **self._options(),
         )
-
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """Not known: the inputs themselves say where it looks."""
-        raise NotImplementedError("whose windows move with what it is given")

@@ -11,6 +11,7 @@ from jaxtyping import Array, Inexact, Num
 from jaxcnn import functional
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
+from jaxcnn._modules import initial
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.problem import Precision
 from jaxcnn.nn._layer import ConvLayer, array_of, with_array
@@ -62,8 +63,8 @@ class DepthwiseConv(ConvLayer):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = None,
-        kernel_init: Callable[..., Any] = checks.KERNEL_INIT,
-        bias_init: Callable[..., Any] = checks.BIAS_INIT,
+        kernel_init: Callable[..., Any] = initial.KERNEL_INIT,
+        bias_init: Callable[..., Any] = initial.BIAS_INIT,
         rngs: nnx.Rngs,
     ):
         self.multiplier = checks.features("multiplier", multiplier)
@@ -145,8 +146,8 @@ class SeparableConv(ConvLayer):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = None,
-        kernel_init: Callable[..., Any] = checks.KERNEL_INIT,
-        bias_init: Callable[..., Any] = checks.BIAS_INIT,
+        kernel_init: Callable[..., Any] = initial.KERNEL_INIT,
+        bias_init: Callable[..., Any] = initial.BIAS_INIT,
         rngs: nnx.Rngs,
     ):
         super().__init__(

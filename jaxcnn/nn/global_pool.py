@@ -8,7 +8,6 @@ from jaxtyping import Array, Inexact, Num
 from jaxcnn import functional, geometry
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
-from jaxcnn.geometry.field import sees_everything
 
 
 @named_module
@@ -38,8 +37,6 @@ class GlobalPool(nnx.Module):
             spatial_axes = geometry.whole_number("spatial_axes", spatial_axes)
         self.spatial_axes = spatial_axes
         self.keepdims = checks.flag("keepdims", keepdims)
-
-    receptive_field = sees_everything
 
 
 @named_module

@@ -11,7 +11,6 @@ from jaxtyping import Array, Inexact, Num
 from jaxcnn import geometry
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
-from jaxcnn.geometry.field import After, Field
 from jaxcnn.nn.block import ConvBlock
 from jaxcnn.nn.chain import Chain, Layer
 from jaxcnn.nn.norm import batch_norm
@@ -116,8 +115,3 @@ class InvertedResidual(nnx.Module):
         inputs = checks.inputs(inputs, self.rank, self.in_features)
         outputs = self.branch(inputs)
         return outputs + inputs.astype(outputs.dtype) if self.adds_inputs else outputs
-
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """The field of the outputs: what the branch sees, and what is added to it."""
-        branch = after(field, "branch")
-        return branch.union(field) if self.adds_inputs else branch

@@ -8,7 +8,10 @@ from flax import nnx
 from jaxtyping import Array, Inexact
 
 from jaxcnn._checks.naming import named, named_module
+from jaxcnn._modules import initial
 from jaxcnn.nn.conv import Conv
+
+_TORCH = dict(momentum=0.9, epsilon=1e-5, scale_init=initial.ones, bias_init=initial.zeros)
 
 
 @named
@@ -28,7 +31,20 @@ def batch_norm(num_features: int, **options: Any) -> nnx.BatchNorm:
       >>> nn.batch_norm(16, rngs=nnx.Rngs(0)).momentum
       0.9
     """
-    return nnx.BatchNorm(num_features, **{"momentum": 0.9, "epsilon": 1e-5, **options})
+    known = {**_TORCH, **options}
+    if not isinstance(num_features, int) or num_features < 1:
+        return nnx.BatchNorm(num_features, **known)  # says what is wrong
+
+    def shaped(draw: Any) -> Any:
+        return lambda key, _, dtype: draw(key, (num_features,), dtype)
+
+    # Flax fills the averages by a program a shape, of 25 ms: so it is told of one feature.
+    drawn = {name: shaped(known[name]) for name in ("scale_init", "bias_init")}
+    norm = nnx.BatchNorm(1, **{**known, **drawn})
+    norm.num_features = num_features
+    norm.mean = nnx.BatchStat(initial.filled((num_features,), 0))
+    norm.var = nnx.BatchStat(initial.filled((num_features,), 1))
+    return norm
 
 
 @named_module

@@ -10,7 +10,6 @@ from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
 from jaxcnn._checks.pools import PADDING_MODES
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.geometry.field import After, Field
 from jaxcnn.lowering import choose
 
 
@@ -56,16 +55,6 @@ class WindowPool(nnx.Module):
         self.padding_mode = checks.choice("padding_mode", padding_mode, PADDING_MODES)
         self.ceil_mode = checks.flag("ceil_mode", ceil_mode)
         self.algorithm = checks.choice("algorithm", algorithm, ("auto", *self._algorithms))
-
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """The field of the outputs from that of the inputs."""
-        return field.windows(
-            self.window_shape,
-            strides=self.strides,
-            padding=self.padding,
-            dilation=self.window_dilation,
-            ceil_mode=self.ceil_mode,
-        )
 
     def _options(self) -> dict[str, Any]:
         """The arguments that the functions take after the inputs."""

@@ -9,7 +9,6 @@ from jaxcnn import functional, geometry
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.nn.pool import WindowPool
 
 
 @named_module
@@ -78,8 +77,6 @@ class StochasticPool(nnx.Module):
             key=None if self.deterministic else self.rngs(),
             deterministic=self.deterministic,
         )
-
-    receptive_field = WindowPool.receptive_field
 
     def set_view(self, deterministic: bool | None = None) -> None:
         """What `nnx.view` may set.

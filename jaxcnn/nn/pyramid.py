@@ -8,7 +8,6 @@ from jaxtyping import Array, Num
 from jaxcnn import functional, geometry
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
-from jaxcnn.geometry.field import sees_everything
 
 
 @named_module
@@ -42,5 +41,3 @@ class SpatialPyramidPool(nnx.Module):
     ) -> Num[Array, "*batch features"]:
         """Pools `(*batch, *spatial, channels)` to one vector per image."""
         return functional.spatial_pyramid_pool(inputs, self.levels, reducer=self.reducer)
-
-    receptive_field = sees_everything

@@ -12,12 +12,12 @@ from jaxtyping import Array, Inexact, Num
 from jaxcnn import geometry
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
-from jaxcnn.geometry.field import After, Field
+from jaxcnn._modules import initial
 from jaxcnn.nn.block import ConvBlock
 from jaxcnn.nn.chain import Activation, Chain, Layer
 from jaxcnn.nn.norm import batch_norm
 
-HE_INIT = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
+HE_INIT = initial.variance_scaling(2.0, "fan_out", "normal")
 
 
 @named_module
@@ -139,12 +139,6 @@ class ResidualBlock(nnx.Module):
         outputs = outputs + straight.astype(outputs.dtype)
         return self.activation(outputs) if self.ends_in_activation else outputs
 
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """The field of the outputs: what the branch sees, and what the shortcut does."""
-        straight = field if self.shortcut is None else after(field, "shortcut")
-        both = after(field, "branch").union(straight)
-        return after(both, "activation") if self.ends_in_activation else both
-
 
 class BasicBlock(ResidualBlock):
     """Two convolutions of three taps: ResNet-18's and 34's block. Arguments: `ResidualBlock`.
@@ -259,7 +253,3 @@ class PaddedShortcut(nnx.Module):
             kept = lax.slice_in_dim(kept, 0, last + 1, s, axis)
         low = self.more // 2
         return jnp.pad(kept, [(0, 0)] * (kept.ndim - 1) + [(low, self.more - low)])
-
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """The field of the outputs: windows of one pixel."""
-        return field.windows((1,) * self.rank, strides=self.strides)

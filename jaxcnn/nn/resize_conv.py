@@ -11,8 +11,8 @@ from jaxtyping import Array, Inexact, Num
 from jaxcnn import functional, geometry
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
+from jaxcnn._modules import initial
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.geometry.field import After, Field
 from jaxcnn.lowering import resize
 from jaxcnn.lowering.problem import Precision
 from jaxcnn.nn._layer import ConvLayer
@@ -69,8 +69,8 @@ class ResizeConv(ConvLayer):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         precision: Precision = None,
-        kernel_init: Callable[..., Any] = checks.KERNEL_INIT,
-        bias_init: Callable[..., Any] = checks.BIAS_INIT,
+        kernel_init: Callable[..., Any] = initial.KERNEL_INIT,
+        bias_init: Callable[..., Any] = initial.BIAS_INIT,
         rngs: nnx.Rngs,
     ):
         super().__init__(
@@ -102,7 +102,3 @@ class ResizeConv(ConvLayer):
         return functional.resize_conv(
             inputs, kernel, bias, scale=self.scale, method=self.method, **options
         )
-
-    def receptive_field(self, field: Field, after: After) -> Field:
-        """The field of the outputs: of the upsampling, then of the windows."""
-        return super().receptive_field(field.resized(self.scale, self.method), after)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Inexact, Num
 from jaxcnn import functional
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
+from jaxcnn._modules import initial
 from jaxcnn.geometry import IntPerAxis, Padding
 from jaxcnn.lowering.dtypes import on_all_axes
 from jaxcnn.nn.pool import WindowPool
@@ -61,7 +62,7 @@ class Subsampling(WindowPool):
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         coefficient_init: Callable[..., Any] | None = None,
-        bias_init: Callable[..., Any] = checks.BIAS_INIT,
+        bias_init: Callable[..., Any] = initial.BIAS_INIT,
         rngs: nnx.Rngs,
     ):
         super().__init__(window_shape, window_shape if strides is None else strides, padding)
@@ -70,7 +71,7 @@ class Subsampling(WindowPool):
         self.dtype, self.param_dtype = dtype, param_dtype
         checks.rngs(rngs)
         if coefficient_init is None:
-            coefficient_init = nnx.initializers.constant(1 / math.prod(self.window_shape))
+            coefficient_init = initial.constant(1 / math.prod(self.window_shape))
         checks.function("coefficient_init", coefficient_init)
         checks.function("bias_init", bias_init)
         self.coefficient = nnx.Param(coefficient_init(rngs.params(), (features,), param_dtype))

@@ -9,10 +9,11 @@ from typing import Any
 from flax import nnx
 
 from jaxcnn import nn
+from jaxcnn.models._torch.layout import AsConv, Flattened, PerChannel
 from jaxcnn.models.alexnet import AlexNet
 from jaxcnn.models.convnext import ConvNeXtTiny
 from jaxcnn.models.mobilenet import MobileNetV2
-from jaxcnn.models.resnet import ResNet
+from jaxcnn.models.resnet import CifarResNet, ResNet
 from jaxcnn.models.vgg import VGG
 
 Pairs = Iterator[tuple[str, Any]]
@@ -50,25 +51,25 @@ def vgg(model: VGG, names: str) -> Pairs:
         yield "classifier.6", head.fc3
 
 
-def resnet(model: ResNet, names: str) -> Pairs:
+def resnet(model: ResNet | CifarResNet, names: str) -> Pairs:
     """The same in both."""
-    yield from _conv_and_norm("conv1", "bn1", model.features.stem)  # type: ignore[attr-defined]
-    for stage in range(1, 5):
-        for index, block in enumerate(getattr(model.features, f"stage{stage}").layers):
+    yield from conv_and_norm("conv1", "bn1", model.features.stem)  # type: ignore[attr-defined]
+    for stage, chain in enumerate(numbered(model.features, "stage"), 1):
+        for index, block in enumerate(chain.layers):
             prefix = f"layer{stage}.{index}."
             for number, layer in enumerate(block.branch.layers, 1):
-                yield from _conv_and_norm(f"{prefix}conv{number}", f"{prefix}bn{number}", layer)
-            if block.shortcut is not None:
+                yield from conv_and_norm(f"{prefix}conv{number}", f"{prefix}bn{number}", layer)
+            if isinstance(block.shortcut, nn.ConvBlock):
                 where = f"{prefix}downsample."
-                yield from _conv_and_norm(f"{where}0", f"{where}1", block.shortcut)
-    yield "fc", model.classifier.fc  # type: ignore[attr-defined]
+                yield from conv_and_norm(f"{where}0", f"{where}1", block.shortcut)
+    yield "fc", head(model)
 
 
 def mobilenet(model: MobileNetV2, names: str) -> Pairs:
     """timm numbers the stages and calls the steps by what they do."""
     timm, features = names == "timm", model.features
     stem, top = (("conv_stem", "bn1"), ("conv_head", "bn2"))
-    yield from _conv_and_norm(*(stem if timm else ("features.0.0", "features.0.1")), features.stem)  # type: ignore[attr-defined]
+    yield from conv_and_norm(*(stem if timm else ("features.0.0", "features.0.1")), features.stem)  # type: ignore[attr-defined]
     place = 0
     for stage in range(len(model.stages)):
         for index, block in enumerate(getattr(features, f"stage{stage + 1}").layers):
@@ -78,16 +79,16 @@ def mobilenet(model: MobileNetV2, names: str) -> Pairs:
                 prefix = f"blocks.{stage}.{index}."
                 kinds = ("conv_pw", "conv_dw", "conv_pwl") if len(steps) == 3 else _SEPARABLE
                 for number, (kind, layer) in enumerate(zip(kinds, steps, strict=True), 1):
-                    yield from _conv_and_norm(f"{prefix}{kind}", f"{prefix}bn{number}", layer)
+                    yield from conv_and_norm(f"{prefix}{kind}", f"{prefix}bn{number}", layer)
                 continue
             prefix = f"features.{place}.conv."
             for number, layer in enumerate(steps[:-1]):
-                yield from _conv_and_norm(f"{prefix}{number}.0", f"{prefix}{number}.1", layer)
+                yield from conv_and_norm(f"{prefix}{number}.0", f"{prefix}{number}.1", layer)
             last = len(steps) - 1
-            yield from _conv_and_norm(f"{prefix}{last}", f"{prefix}{last + 1}", steps[-1])
+            yield from conv_and_norm(f"{prefix}{last}", f"{prefix}{last + 1}", steps[-1])
     where = f"features.{place + 1}."
-    yield from _conv_and_norm(*(top if timm else (f"{where}0", f"{where}1")), features.top)  # type: ignore[attr-defined]
-    yield "classifier" if timm else "classifier.1", model.classifier.fc  # type: ignore[attr-defined]
+    yield from conv_and_norm(*(top if timm else (f"{where}0", f"{where}1")), features.top)  # type: ignore[attr-defined]
+    yield "classifier" if timm else "classifier.1", head(model)
 
 
 def convnext(model: ConvNeXtTiny, names: str) -> Pairs:
@@ -112,34 +113,25 @@ def convnext(model: ConvNeXtTiny, names: str) -> Pairs:
                 yield f"{prefix}gamma", block.layer_scale
             else:
                 yield f"{prefix}layer_scale", PerChannel(block.layer_scale)
-    head: Any = model.classifier
-    yield "head.norm" if timm else "classifier.0", head.norm
-    yield "head.fc" if timm else "classifier.2", head.fc
+    yield "head.norm" if timm else "classifier.0", head(model, "norm")
+    yield "head.fc" if timm else "classifier.2", head(model)
 
 
-class _Seen:
-    """A layer or a parameter that PyTorch holds in another shape."""
-
-    def __init__(self, layer: Any, sizes: tuple[int, ...] = ()):
-        self.layer, self.sizes = layer, sizes
+def head(model: Any, name: str = "fc") -> Any:
+    """A layer of the classifier, which may be one of the user's that has no such."""
+    return getattr(model.classifier, name, None)
 
 
-class Flattened(_Seen):
-    """A fully connected layer after a flattening: channels first there, last here."""
-
-
-class AsConv(_Seen):
-    """A fully connected layer kept as a convolution over the whole image."""
-
-
-class PerChannel(_Seen):
-    """A vector kept as `(channels, 1, 1)`."""
-
-
-def _conv_and_norm(conv: str, norm: str, block: Any) -> Pairs:
+def conv_and_norm(conv: str, norm: str, block: Any) -> Pairs:
     """The two steps of an `nn.ConvBlock`."""
     yield conv, block.conv
     yield norm, block.norm
+
+
+def numbered(chain: Any, name: str) -> list[Any]:
+    """The layers of a chain that are called `name` and a number, in order."""
+    pairs = zip(chain.names, chain.layers, strict=True)
+    return [layer for each, layer in pairs if each.rstrip("0123456789") == name]
 
 
 _SEPARABLE = ("conv_dw", "conv_pw")
@@ -149,12 +141,8 @@ _TORCHVISION_BLOCK = {"conv": "block.0", "norm": "block.2", "fc1": "block.3", "f
 NETWORKS: dict[type[nnx.Module], tuple[Callable[..., Pairs], tuple[str, ...]]] = {
     AlexNet: (alexnet, ("torchvision",)),
     VGG: (vgg, ("torchvision", "timm")),
+    CifarResNet: (resnet, ("torchvision",)),
     ResNet: (resnet, ("torchvision", "timm")),
     MobileNetV2: (mobilenet, ("torchvision", "timm")),
     ConvNeXtTiny: (convnext, ("torchvision", "timm")),
 }
-
-
-def network(model: Any) -> type[nnx.Module] | None:
-    """Which of the networks it is, itself or by a class made from one."""
-    return next((kind for kind in type(model).__mro__ if kind in NETWORKS), None)

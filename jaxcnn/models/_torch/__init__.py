@@ -1,0 +1,1 @@
+"""How PyTorch names and lays out the arrays of networks, and how files of them are read."""
