@@ -2,19 +2,19 @@
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
+from flax import linen, nnx
 from jax.ad_checkpoint import checkpoint_name
 
 from jaxcnn import nn
-from jaxcnn._modules.places import name_of
-from jaxcnn._modules.still import duplicate
+from jaxcnn._modules.still import evaluating, name_of, still, with_variables
 from jaxcnn._planning.plan import program_name
 from jaxcnn.analysis import _formulas, _products
+from jaxcnn.analysis._inputs import refused
 
 Path = tuple[Any, ...]
 
@@ -42,17 +42,52 @@ class Call:
     products: int | None
 
 
-def record(model: nnx.Module, *inputs: Any) -> tuple[dict[int, Call], _products.Costs, Any]:
-    """Runs the model on shapes.
+@dataclass(frozen=True)
+class Recording:
+    """What runs where a model is called.
+
+    Attributes:
+      calls: of its modules by numbers, in the order of their ends.
+      jaxpr: of everything: a function of the arrays of the state, then of the inputs.
+      state: those arrays, or their shapes.
+      inputs: what the model is called with.
+      outputs: shapes of what it gives.
+      marks: sizes and products of the calls, by which `costs` counts.
+    """
+
+    calls: dict[int, Call]
+    jaxpr: Any
+    state: list[Any]
+    inputs: tuple[Any, ...]
+    outputs: Any
+    marks: tuple[dict[int, int], dict[int, int]]
+
+    @property
+    def first(self) -> int:
+        """The place of the first input among the Jaxpr's."""
+        return len(self.state)
+
+    def costs(self) -> _products.Costs:
+        """What each call costs."""
+        return _products.costs(self.jaxpr, *self.marks)
+
+
+def record(model: Any, *inputs: Any) -> Recording:
+    """Runs a model on shapes, in evaluation.
 
     The model itself is left alone: a copy runs, each of its modules under a class of its own whose
-    call is written down.
+    call is written down. A function that is no module is one call. So is every call of a Linen
+    module that runs inside, by a bridge or in a function: its path goes on from there.
 
-    Returns:
-      Its modules' calls by numbers, in the order of their ends; what each costs; the outputs.
+    Raises:
+      ValueError: the model does not take the inputs.
+      TypeError: it can't be called, or a Linen module has no variables.
     """
     record = _Record()
-    twin = duplicate(model)
+    if isinstance(model, nnx.Module) and callable(model):
+        twin = evaluating(model)
+    else:
+        twin = _Function(still("model", model))
     for path, module in list(nnx.iter_modules(twin)):
         chain = isinstance(module, nn.Chain)
         children = [child for _, child in nnx.iter_module_children(module)]
@@ -62,16 +97,46 @@ def record(model: nnx.Module, *inputs: Any) -> tuple[dict[int, Call], _products.
                 if not isinstance(layer, nnx.Module):
                     setattr(module, name, record.function(layer, (*path, name)))
         if callable(module):
-            module.__class__ = record.module(type(module), path, leaf)
+            name = name_of(model if isinstance(module, _Function) else module)
+            module.__class__ = record.module(type(module), path, leaf, name)
     graph, state = nnx.split(twin)
 
     def run(state: Any, *inputs: Any) -> Any:
         network: Any = nnx.merge(graph, state, copy=True)
         return network(*inputs)
 
-    with program_name(_formulas.name_program):
-        jaxpr, outputs = jax.make_jaxpr(run, return_shape=True)(state, *inputs)
-    return record.calls, _products.costs(jaxpr, record.sizes(), record.known()), outputs
+    try:
+        with (
+            program_name(_formulas.name_program),
+            linen.intercept_methods(record.linen),
+            with_variables("model"),
+        ):
+            jaxpr, outputs = jax.make_jaxpr(run, return_shape=True)(state, *inputs)
+    except (TypeError, ValueError) as error:
+        if type(error) not in (TypeError, ValueError) or error.__cause__ is not None:
+            raise
+        raise type(error)(refused(inputs, error)) from error
+    marks = record.sizes(), record.known()
+    return Recording(record.calls, jaxpr, jax.tree.leaves(state), inputs, outputs, marks)
+
+
+class _Function(nnx.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[..., Any]):
+        self.function = function
+
+    def __call__(self, *inputs: Any) -> Any:
+        return self.function(*inputs)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A call that has not ended; Linen's paths go on from that of the last base."""
+
+    path: Path
+    is_base: bool = True
+    holds_linen: bool = False
 
 
 class _Record:
@@ -80,8 +145,9 @@ class _Record:
     def __init__(self) -> None:
         self.calls: dict[int, Call] = {}
         self._numbers = itertools.count()
+        self._open: list[_Open] = []
 
-    def module(self, kind: Any, path: Path, leaf: bool) -> Any:
+    def module(self, kind: Any, path: Path, leaf: bool, name: str) -> Any:
         """`kind` with a call that is written down."""
 
         def __call__(module: Any, *args: Any, **options: Any) -> Any:
@@ -89,11 +155,13 @@ class _Record:
 
             def of(inputs: Any, outputs: Any) -> Call:
                 products = _formulas.of_call(kind.__call__, module, inputs, outputs)
-                return Call(path, kind.__name__, leaf, inputs, outputs, state, products)
+                return Call(path, name, leaf, inputs, outputs, state, products)
 
-            return self._called(of, lambda *a, **o: kind.__call__(module, *a, **o), args, options)
+            return self._called(
+                _Open(path), of, lambda *a, **o: kind.__call__(module, *a, **o), args, options
+            )
 
-        return type(kind.__name__, (kind,), {"__call__": __call__})
+        return type(name, (kind,), {"__call__": __call__})
 
     def function(self, layer: Callable[..., Any], path: Path) -> Callable[..., Any]:
         """`layer` as a function whose calls are written down."""
@@ -101,23 +169,43 @@ class _Record:
 
         def call(*args: Any) -> Any:
             return self._called(
-                lambda inputs, outputs: Call(path, name, True, inputs, outputs, (), None),
-                *(layer, args, {}),
+                _Open(path), lambda i, o: Call(path, name, True, i, o, (), None), layer, args, {}
             )
 
         return call
 
-    def _called(self, of: Callable[..., Call], function: Any, args: Any, options: Any) -> Any:
+    def linen(self, function: Any, args: Any, options: Any, context: Any) -> Any:
+        """What a method of a Linen module gives, its calls written down but for the outermost's.
+
+        That is the call of the bridge, or of the function, which is written down already.
+        """
+        module, base = context.module, next(each for each in reversed(self._open) if each.is_base)
+        path = (*base.path, *module.path)
+        if context.method_name != "__call__" or path in (base.path, self._open[-1].path):
+            return function(*args, **options)
+        self._open[-1].holds_linen = True
+
+        def of(inputs: Any, outputs: Any) -> Call:
+            return Call(path, type(module).__name__, True, inputs, outputs, (), None)
+
+        return self._called(_Open(path, is_base=False), of, function, args, options)
+
+    def _called(
+        self, opened: "_Open", of: Callable[..., Call], function: Any, args: Any, options: Any
+    ) -> Any:
         """What `function` gives; its scope and its outputs bear the number of the call."""
         number = next(self._numbers)
         given = shapes(args), shapes(options)
+        self._open.append(opened)
         with jax.named_scope(_products.scope(number)):
             outputs = function(*args, **options)
             leaves, tree = jax.tree.flatten(outputs, is_leaf=_whole)
             arrays = (index for index, leaf in enumerate(leaves) if _is_array(leaf))
             for order, index in enumerate(arrays):
                 leaves[index] = checkpoint_name(leaves[index], _products.output(number, order))
-        self.calls[number] = of(given, shapes(outputs))
+        self._open.pop()
+        call = of(given, shapes(outputs))
+        self.calls[number] = replace(call, leaf=False) if opened.holds_linen else call
         return jax.tree.unflatten(tree, leaves)
 
     def sizes(self) -> dict[int, int]:
@@ -135,6 +223,15 @@ class _Record:
 def shapes(values: Any) -> Any:
     """Shapes and dtypes of all arrays in a tree, anything else as it is."""
     return jax.tree.map(_shape, values, is_leaf=_whole)
+
+
+def with_arrays(outputs: Any, array: Callable[[int], Any]) -> Any:
+    """What a call gives with arrays in place of their shapes, each by its number."""
+    leaves, tree = jax.tree.flatten(outputs, is_leaf=_whole)
+    arrays = [index for index, leaf in enumerate(leaves) if _is_array(leaf)]
+    for order, index in enumerate(arrays):
+        leaves[index] = array(order)
+    return jax.tree.unflatten(tree, leaves)
 
 
 def _shape(value: Any) -> Any:

@@ -14,6 +14,8 @@ from typing import Any
 
 from jax.extend import core
 
+from jaxcnn.lowering.by_platform import form
+
 # What may multiply where no Jaxpr shows it.
 OPAQUE = {
     *("pallas_call", "ffi_call", "pure_callback", "io_callback", "ragged_dot_general"),
@@ -32,6 +34,12 @@ def scope(number: int) -> str:
 def output(number: int, leaf: int) -> str:
     """The name of an output of a call."""
     return f"jaxcnn_output_{leaf}_of_call_{number}"
+
+
+def call_of(name: str, leaf: int | None = 0) -> int | None:
+    """The number of the call whose output of that number, or any, has the name; None for others."""
+    told = _OUTPUT.fullmatch(name)
+    return int(told[2]) if told and leaf in (None, int(told[1])) else None
 
 
 def program(products: int, outputs: Sequence[Any]) -> str:
@@ -130,7 +138,10 @@ class _Walk:
 
     def _inside(self, equation: Any, owner: int, total: Costs) -> None:
         """Adds what the Jaxprs of an equation cost: loops, branches, calls."""
-        parts = [self.through(part, owner) for part in core.jaxprs_in_params(equation.params)]
+        inside: list[Any] = list(core.jaxprs_in_params(equation.params))
+        if equation.primitive.name == "by_platform":
+            inside.append(form(equation))
+        parts = [self.through(part, owner) for part in inside]
         match equation.primitive.name:
             case "cond":
                 total.add(max(parts, key=Costs.weight))

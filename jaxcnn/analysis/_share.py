@@ -18,7 +18,7 @@ ROUNDS = 7
 
 
 def measure(
-    model: nnx.Module,
+    model: Any,
     calls: Mapping[int, Call],
     costs: Costs,
     rows: Mapping[Path, list[int]],
@@ -28,7 +28,8 @@ def measure(
     Where the module is not called as such, its layers. None where neither can run by itself: with
     other rows inside it, or with the parameters of several stacked.
     """
-    if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(nnx.state(model))):
+    state = jax.tree.leaves(nnx.state(model)) if isinstance(model, nnx.Module) else []
+    if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in state):
         raise TypeError("`model` must hold values to be timed; build it, or time=False")
     runs: Counter[Path] = Counter()
     for number, call in calls.items():
@@ -51,15 +52,20 @@ def measure(
 
 
 def part(model: Any, path: Path) -> Any:
-    """What lies at a path of the network."""
+    """What lies at a path of the network: of a Linen layer its variables, None if it has none."""
     for name in path:
-        model = model[name] if isinstance(name, int) else getattr(model, name)
+        if isinstance(name, int):
+            model = model[name]
+        else:
+            model = model.get(name) if isinstance(model, dict) else getattr(model, name, None)
     return model
 
 
 def _alone(part: Any, call: Call) -> bool:
-    """Whether the variables are those of one call."""
-    return not isinstance(part, nnx.Module) or shapes(nnx.state(part)) == call.state
+    """Whether it can be called with the variables of one call; a Linen layer cannot."""
+    if isinstance(part, nnx.Module):
+        return shapes(nnx.state(part)) == call.state
+    return callable(part)
 
 
 def _step(part: Any, call: Call) -> tuple[Any, Any, Any]:

@@ -1,165 +1,105 @@
-"""Which pixels of the image each unit sees, layer by layer; nothing is run."""
+"""Which pixels of the image each unit sees, read in the Jaxpr; nothing is run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
+import jax
 from flax import nnx
 
-from jaxcnn import geometry
-from jaxcnn._checks.naming import named, naming
-from jaxcnn._modules import places
-from jaxcnn._modules.still import still
-from jaxcnn.geometry.field import EVERYTHING, After, Field
-
-_NAME = "receptive_field"
+from jaxcnn._checks.naming import named
+from jaxcnn._modules.follow import Unknown, follow, of_image
+from jaxcnn._modules.seen import Seen
+from jaxcnn.analysis._calls import Recording, record
+from jaxcnn.analysis._inputs import shapes_of
+from jaxcnn.geometry.field import Field
 
 
 @named
-def receptive_field(
-    model: nnx.Module | Callable[..., Any], input_shape: Sequence[int]
-) -> Field | None:
+def receptive_field(model: nnx.Module | Callable[..., Any], *inputs: Any) -> Any:
     """Works out which pixels a unit of the outputs can see.
 
         size' = size + (e - 1) * strides,   strides' = strides * s,   start' = start - p * strides
 
-    for a layer whose windows span e pixels of its own inputs, s apart, after p of padding. Where
-    branches are added, or their channels joined, a unit sees what any of them sees. A unit can see
-    all of its field, and hardly looks at the edge: the gradient is large in the middle alone.
+    for an operation whose windows span e pixels of its own inputs, s apart, after p of padding.
+    Where arrays are added, or their channels joined, a unit sees what any of them sees; after a sum
+    over pixels, a product with all of them, a Fourier transform or a place that data choose it sees
+    everything along those axes. A unit can see all of its field, and hardly looks at the edge: the
+    gradient is large in the middle alone (`effective_field`).
 
-    A module of your own says what it sees by a method, as all modules of `nn` and `models` do:
-
-        def receptive_field(self, field, after): ...
-
-    It takes the `Field` of its inputs and returns that of its outputs, by the methods of `Field`;
-    `after(field, "name")` is the field after its own part `self.name`, and
-    `after(field, "blocks", 0)` after `self.blocks[0]`. A module that can't say raises
-    NotImplementedError.
+    It is read in the Jaxpr: what the model is written with makes no difference. It runs in
+    evaluation, as a batch normalisation in training sees all images.
 
     Args:
-      model: a layer, a block or a network that says what it sees; or a convolution, a
-        normalisation, a dropout or a fully connected layer of Flax. What a function sees, such as
-        one in a chain, is read in its Jaxpr: single elements, the channels of a pixel, windows as
-        of a pool.
-      input_shape: spatial sizes of the inputs: no batch, no channels.
+      model: a layer, a network or any function of arrays.
+      *inputs: what it is called with: arrays, `jax.ShapeDtypeStruct`, or shapes
+        `(batch, *spatial, channels)`, which stand for float32. The first is the image.
     Returns:
-      The field; None where every unit sees all pixels, as after a flattening.
+      The field; None where every unit sees all pixels, as after a flattening. For several outputs
+      the same tree of fields.
     Raises:
-      ValueError: a window does not fit.
-      TypeError: a layer or function of unknown geometry; `visualize.receptive_field` measures any
-        function's.
+      ValueError: the model does not take the inputs, or the outputs don't depend on the image.
+      TypeError: an operation of which is unknown what it sees, such as a kernel of its own.
 
     Example:
       >>> import jax.numpy as jnp
       >>> from flax import nnx
-      >>> from jaxcnn import analysis, models, nn
+      >>> from jaxcnn import analysis, models
       >>> model = nnx.eval_shape(lambda: models.VGG(16, rngs=nnx.Rngs(0)))
-      >>> analysis.receptive_field(model.features, (224, 224))
+      >>> analysis.receptive_field(model.features, (1, 224, 224, 3))
       Field(size=(212, 212), strides=(32, 32), start=(-90, -90), output_shape=(7, 7))
       >>> doubled = nnx.eval_shape(lambda: models.UNet(widths=(4, 8), rngs=nnx.Rngs(0)))
-      >>> analysis.receptive_field(doubled, (64, 64)).sees((32, 33))
+      >>> analysis.receptive_field(doubled, (1, 64, 64, 3)).sees((32, 33))
       ((24, 42), (24, 42))
-      >>> class Dense(nnx.Module):
-      ...     def __init__(self, conv):
-      ...         self.conv = conv
-      ...
-      ...     def __call__(self, inputs):
-      ...         return jnp.concatenate([inputs, self.conv(inputs)], -1)
-      ...
-      ...     def receptive_field(self, field, after):
-      ...         return field.union(after(field, "conv"))
-      >>> dense = Dense(nnx.eval_shape(lambda: nn.Conv(2, 2, (3, 3), rngs=nnx.Rngs(0))))
-      >>> analysis.receptive_field(dense, (8, 8)).size
+      >>> analysis.receptive_field(lambda x: nnx.max_pool(x, (3, 3), (2, 2)), (1, 9, 9, 2)).size
       (3, 3)
 
     References:
       A. Araujo, W. Norris and J. Sim, Computing receptive fields of convolutional neural networks,
       Distill, 2019.
     """
-    sizes = geometry.axes_tuple("input_shape", input_shape)
-    return fields(model, sizes)[()]
-
-
-def fields(
-    model: Any, sizes: tuple[int, ...], *, partial: bool = False
-) -> dict[tuple[Any, ...], Field | None]:
-    """The field after every module, by its path; with `partial` as far as geometry is known."""
-    seen: dict[tuple[Any, ...], Field] = {}
+    images, *rest = shapes_of(inputs)
+    if len(images.shape) < 3:
+        raise ValueError(
+            "`inputs` must have batch, spatial axes and channels, such as (1, 224, 224, 3); "
+            f"received {images.shape}"
+        )
+    recording = record(model, images, *rest)
     try:
-        _after(model, (), Field.of_image(sizes), seen)
-    except TypeError:
-        if not partial:
-            raise
-    return {path: None if field is EVERYTHING else field for path, field in seen.items()}
+        seen = followed(recording)
+    except Unknown as unknown:
+        raise TypeError(
+            f"`model` does {unknown}, of which is unknown what it sees; "
+            "`visualize.receptive_field` measures the field of any function"
+        ) from None
+    found = [to_field(each, images.shape) for each in seen]
+    return jax.tree.unflatten(jax.tree.structure(recording.outputs), found)
 
 
-@naming(_NAME)
-def _after(layer: Any, path: tuple[Any, ...], field: Field, seen: dict[Any, Field]) -> Field:
-    """The field after `layer`, noted under its path."""
+def followed(recording: Recording, note: Any = None) -> list[Seen]:
+    """What each output sees; `note` is told the number of each call and what its output sees.
 
-    def after(field: Field, *names: str | int) -> Field:
-        part = layer
-        for name in names:
-            part = part[name] if isinstance(name, int) else getattr(part, name)
-        return _after(part, (*path, *names), field, seen)
-
-    try:
-        result = _said(layer, field, after)
-    except NotImplementedError as error:
-        if field is not EVERYTHING:
-            raise _unknown(layer, str(error) or "which does not know its own windows") from None
-        result = field
-    if not isinstance(result, Field):
-        raise _unknown(layer, f"whose `{_NAME}` returns {type(result).__name__} in place of Field")
-    seen[path] = result
-    return result
+    Raises:
+      ValueError: one does not depend on the image.
+      Unknown: by a primitive that nobody here knows.
+    """
+    shape = recording.inputs[0].shape
+    given: list[Seen | None] = [None] * len(recording.jaxpr.jaxpr.invars)
+    given[recording.first] = of_image(shape, range(1, len(shape) - 1))
+    numbers = None if note is None else lambda equation, seen: note(equation.params["name"], seen)
+    seen = follow(recording.jaxpr, given, numbers)
+    if None in seen:
+        raise ValueError("`model` must give what depends on its inputs; an output does not")
+    return [each for each in seen if each]
 
 
-def _said(layer: Any, field: Field, after: After) -> Field:
-    """The field after `layer`, as it says itself, or as is known of Flax's, or of a function."""
-    if isinstance(layer, nnx.Module):
-        own = getattr(layer, _NAME, None)
-        if own is not None:
-            return own(field, after)
-        for kind in type(layer).__mro__:
-            if kind in _FLAX:
-                return _FLAX[kind](layer, field)
-        if hasattr(layer, "features") and hasattr(layer, "classifier"):
-            return after(after(field, "features"), "classifier")  # as networks here are built
-        raise NotImplementedError(f"which has no method `{_NAME}`")
-    if field is EVERYTHING:
-        return field
-    axes = range(1, len(field.output_shape) + 1)
-    alone = still("model", layer)
-    try:
-        sees = places.follow(alone, (2, *field.output_shape), axes, field.sights)
-    except places.Unknown as unknown:
-        raise NotImplementedError(f"of which is unknown what it sees ({unknown})") from None
-    return EVERYTHING if sees is None else Field.of_sights(sees)
-
-
-def _unknown(layer: Any, why: str) -> TypeError:
-    return TypeError(
-        f"`model` holds {places.name_of(layer)}, {why}; `visualize.{_NAME}` measures the "
-        "field of any function"
-    )
-
-
-def _conv(layer: Any, field: Field) -> Field:
-    return field.windows(
-        layer.kernel_size,
-        strides=layer.strides,
-        padding=layer.padding,
-        dilation=layer.kernel_dilation,
-        input_dilation=layer.input_dilation,
-    )
-
-
-# Flax's layers, which say nothing themselves; those of `nn` that are made of them included.
-_FLAX: dict[type, Callable[[Any, Field], Field]] = {
-    nnx.Conv: _conv,
-    **dict.fromkeys(
-        (nnx.BatchNorm, nnx.LayerNorm, nnx.RMSNorm, nnx.Dropout, nnx.Linear),
-        lambda layer, field: field,
-    ),
-    **dict.fromkeys((nnx.GroupNorm, nnx.InstanceNorm), lambda layer, field: field.everything()),
-}
+def to_field(seen: Seen, shape: tuple[int, ...]) -> Field | None:
+    """The field along the axes of an array that are pixels; None where all is seen."""
+    for axis in range(len(seen.axes)):
+        seen = seen.folded(axis)
+    for axis, atoms in enumerate(seen.axes):
+        if len({atom.number for atom in atoms}) > 1:  # pixels among channels, as in a flattening
+            seen = seen.reduced([axis])
+    everything = zip(seen.sees, shape[1:-1], strict=True)
+    if all(set(sight.real) == {(0, size)} and sight.step == 0 for sight, size in everything):
+        return None
+    return Field.of_sights(seen.sees)

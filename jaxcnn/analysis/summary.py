@@ -1,8 +1,9 @@
 """A network as a table: what every layer gives, sees, holds and costs."""
 
+import contextlib
 import dataclasses
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -12,8 +13,12 @@ from flax import nnx
 from jaxcnn import geometry
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named
-from jaxcnn.analysis import _calls, _share
-from jaxcnn.analysis.field import Field, fields
+from jaxcnn._modules.follow import Unknown
+from jaxcnn._modules.still import name_of
+from jaxcnn.analysis import _calls, _products, _share
+from jaxcnn.analysis._inputs import shapes_of
+from jaxcnn.analysis.field import followed, to_field
+from jaxcnn.geometry.field import Field
 
 _HEADS = ("layer", "kind", "output", "field", "strides", "parameters", "multiply-adds", "memory")
 
@@ -32,7 +37,7 @@ class SummaryRow:
       multiply_adds: products that it adds up; None where that is not known before it runs.
       memory: bytes of what the layers inside it give, all of which a backward pass may keep.
       share: its part of the measured time; None where that was not asked for, or where it can't run
-        by itself, as one layer of several whose parameters are stacked.
+        by itself, as one layer of several whose parameters are stacked, or one of Linen.
     """
 
     layer: str
@@ -97,7 +102,7 @@ class Summary:
 
 @named
 def summary(
-    model: nnx.Module,
+    model: nnx.Module | Callable[..., Any],
     *inputs: Any,
     depth: int | None = 3,
     time: bool = False,
@@ -106,9 +111,11 @@ def summary(
     """Shows a network as a table: what every layer gives, sees, holds and costs.
 
     Shapes alone are worked out (`nnx.eval_shape`): neither the inputs nor the model need hold
-    values, and nothing is allocated or changed. Costs are those of one forward pass on the given
-    inputs, batch included: a layer called twice costs twice, and one in a loop or in a batch of
-    `vmap` as often as it runs. Parameters that layers share are counted with the first of them.
+    values, and nothing is allocated or changed. All of it is read in the Jaxpr of the model in
+    evaluation, whatever it is written with; fields are those of `receptive_field`. Costs are those
+    of one forward pass on the given inputs, batch included: a layer called twice costs twice, and
+    one in a loop or in a batch of `vmap` as often as it runs. Parameters that layers share are
+    counted with the first of them.
 
     Multiply-adds are the products that convolutions and products of matrices (`dot_general`) add
     up. A weight of a convolution counts once at every output pixel, padding or not, of a transposed
@@ -119,8 +126,10 @@ def summary(
     multiplied in a `while_loop`, in a kernel of another language or on the host is unknown.
 
     Args:
-      model: a network or a layer, also one from `nnx.eval_shape`.
-      *inputs: what it is called with: arrays, or `jax.ShapeDtypeStruct`.
+      model: a network or a layer, also one from `nnx.eval_shape`; or a function, which is one row.
+        Modules of Linen that run in it, by `nnx.bridge.ToNNX` or `apply`, have rows of their own.
+      *inputs: what it is called with: arrays, `jax.ShapeDtypeStruct`, or shapes
+        `(batch, *spatial, channels)`, which stand for float32.
       depth: names in a path; what lies deeper is added up in one row. None for every layer.
       time: whether to run forward and backward pass of each row by itself, on random inputs, and
         show its share of their sum; the model must hold values then, and each row is compiled.
@@ -129,15 +138,13 @@ def summary(
       The table.
     Raises:
       ValueError: `depth` is below one, or the model does not take the inputs.
-      TypeError: the model is no module, or holds no values to be timed with.
+      TypeError: the model can't be called, or holds no values to be timed with.
 
     Example:
-      >>> import jax, jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxcnn import analysis, models
       >>> model = nnx.eval_shape(lambda: models.LeNet5(rngs=nnx.Rngs(0)))
-      >>> images = jax.ShapeDtypeStruct((1, 28, 28, 1), jnp.float32)
-      >>> table = analysis.summary(model, images, depth=1)
+      >>> table = analysis.summary(model, (1, 28, 28, 1), depth=1)
       layer       kind     output  field  strides  parameters  multiply-adds    memory
       --------------------------------------------------------------------------------
       features    Chain  1x5x5x16     16        4       2,572       357.60 k  56.74 kB
@@ -147,20 +154,15 @@ def summary(
       >>> table
       Summary(LeNet5: 61,706 parameters, 416.52 k multiply-adds)
     """
-    if not isinstance(model, nnx.Module) or not callable(model):
-        raise TypeError(f"`model` must be a module, got {type(model).__name__}")
     if depth is not None:
         depth = geometry.whole_number("depth", depth, 1)
     checks.flag("time", time)
     checks.flag("show", show)
-    if not inputs or not all(hasattr(value, "shape") for value in inputs):
-        raise TypeError(
-            "`inputs` must be arrays or jax.ShapeDtypeStruct, such as "
-            "jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32); received "
-            f"{', '.join(type(value).__name__ for value in inputs) or 'none'}"
-        )
-    calls, costs, outputs = _calls.record(model, *inputs)
-    parameters = nnx.to_flat_state(nnx.state(model, nnx.Param))
+    recording = _calls.record(model, *shapes_of(inputs))
+    calls, costs, outputs = recording.calls, recording.costs(), recording.outputs
+    parameters: Any = ()
+    if isinstance(model, nnx.Module):
+        parameters = nnx.to_flat_state(nnx.state(model, nnx.Param))
     called = {call.path for call in calls.values()}
     holders = {_start(path, called) for path, _ in parameters}
     groups: dict[tuple[Any, ...], list[int]] = {}
@@ -171,7 +173,7 @@ def summary(
     learnt: Counter[Any] = Counter()  # None for modules that are not called
     for path, leaf in parameters:
         learnt[_start(path, groups)] += leaf.size
-    known = _fields(model, inputs[0].shape)
+    known = _fields(recording)
     shares = _share.measure(model, calls, costs, groups) if time else dict.fromkeys(groups)
     rows = []
     for path, members in groups.items():
@@ -192,7 +194,7 @@ def summary(
         )
         rows.append(row)
     table = Summary(
-        type(model).__name__,
+        name_of(model),
         tuple(rows),
         jax.tree.map(lambda leaf: leaf.shape, outputs),
         learnt.total(),
@@ -204,17 +206,20 @@ def summary(
     return table
 
 
-def _fields(model: Any, shape: tuple[int, ...]) -> dict[Any, Any]:
-    """The fields of all modules, for as many spatial axes as the inputs can have."""
-    for rank in (2, 1, 3):
-        if rank < len(shape):
-            try:
-                known = fields(model, tuple(shape[-rank - 1 : -1]), partial=True)
-            except (ValueError, IndexError):
-                continue
-            if known:
-                return known
-    return {}
+def _fields(recording: _calls.Recording) -> dict[Any, Any]:
+    """The field after every call, by its path, as far as it is known; the last of several."""
+    shape = recording.inputs[0].shape
+    found: dict[Any, Any] = {}
+
+    def note(name: str, seen: Any) -> None:
+        number = _products.call_of(name)
+        if number is not None:
+            found[number] = to_field(seen, shape)
+
+    if len(shape) > 2:
+        with contextlib.suppress(Unknown, ValueError):
+            followed(recording, note)
+    return {call.path: found[number] for number, call in recording.calls.items() if number in found}
 
 
 def _start(path: tuple[Any, ...], paths: Container[tuple[Any, ...]]) -> tuple[Any, ...] | None:

@@ -176,14 +176,14 @@ def _unpool_arguments(
     """Values and indices as (n, places, channels), the spatial sizes of the result, the batch."""
     rank = len(window_shape)
     x = _taps.flatten_batch(_taps.as_float(inputs), rank)
-    spatial = geometry.unpooled_sizes(
+    spatial = geometry.unpooled_windows(
         x.shape[1:-1],
         window_shape,
         strides=1 if strides is None else strides,
         padding=padding,
         dilation=window_dilation,
         output_shape=output_shape,
-    )
+    ).sizes
     place = _planes(_taps.flatten_batch(np.asarray(indices), rank))
     return _planes(x), place, spatial, _taps.batch_shape(inputs, rank)
 

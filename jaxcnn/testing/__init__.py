@@ -2,6 +2,7 @@
 
     from jaxcnn.testing import check_gradients       one function at one set of arguments
     from jaxcnn.testing import register              rows of one's own in the table
+    from jaxcnn.testing import as_on                 the forms of another platform
 
 The rows of the table, `jaxcnn`'s own among them, are tests like any other:
 
@@ -13,6 +14,7 @@ The rows of the table, `jaxcnn`'s own among them, are tests like any other:
 
 from jaxcnn.testing._comparison import Comparison, GradientError, Report
 from jaxcnn.testing.checks import check_gradients, check_transforms
+from jaxcnn.testing.platforms import as_on
 from jaxcnn.testing.registry import (
     Case,
     Primitive,
@@ -33,6 +35,7 @@ __all__ = [
     "Outcome",
     "Primitive",
     "Report",
+    "as_on",
     "check_gradients",
     "check_transforms",
     "compare_row",

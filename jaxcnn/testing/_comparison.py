@@ -140,10 +140,12 @@ class Report:
     Attributes:
       name: the function that was checked.
       comparisons: one entry an array and check, in the order in which they were made.
+      skipped: what was asked for and could not be made, each with the reason.
     """
 
     name: str
     comparisons: tuple[Comparison, ...]
+    skipped: tuple[str, ...] = ()
 
     @property
     def checks(self) -> tuple[str, ...]:
@@ -165,6 +167,7 @@ class Report:
 
     def __str__(self) -> str:
         rows = [f"{check:<20} {self.largest(check):.1e}" for check in self.checks]
+        rows += [f"skipped: {reason}" for reason in self.skipped]
         return "\n".join([f"{self.name}: largest relative error", *rows])
 
 
@@ -186,9 +189,11 @@ class GradientError(AssertionError):
         super().__init__(text)
 
 
-def conclude(function: str, name: str, comparisons: Sequence[Comparison]) -> Report:
+def conclude(
+    function: str, name: str, comparisons: Sequence[Comparison], skipped: Sequence[str] = ()
+) -> Report:
     """Returns the report of `comparisons`, or raises `GradientError` if one of them differs."""
-    report = Report(name, tuple(comparisons))
+    report = Report(name, tuple(comparisons), tuple(skipped))
     if not report.passed:
         raise GradientError(function, report)
     return report

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend import core
 
 Arrays = tuple[Any, ...]
 
@@ -74,11 +75,14 @@ class FlatFunction:
         return flat
 
     def __call__(self, *values: Any) -> Arrays:
+        return tuple(out for out in self.outputs(*values) if is_inexact(out))
+
+    def outputs(self, *values: Any) -> Arrays:
+        """All outputs, the whole numbers among them too."""
         leaves = list(self.leaves)
         for position, value in zip(self.positions, values, strict=True):
             leaves[position] = value
-        outputs = self.fn(*jax.tree.unflatten(self.treedef, leaves))
-        return tuple(out for out in jax.tree.leaves(outputs) if is_inexact(out))
+        return tuple(jax.tree.leaves(self.fn(*jax.tree.unflatten(self.treedef, leaves))))
 
     @property
     def values(self) -> Arrays:
@@ -145,6 +149,11 @@ class FlatFunction:
         """(values, tangents) -> (outputs, their tangents) by forward mode."""
         return jax.jit(functools.partial(jax.jvp, self))
 
+    def has_forward_mode(self) -> bool:
+        """Whether it has tangents at all: what is made of a `jax.custom_vjp` function has not."""
+        tangents = functools.partial(jax.jvp, self)
+        return not _calls(jax.make_jaxpr(tangents)(self.values, self.values), "custom_lin")
+
     @functools.cached_property
     def second_order(self) -> Callable[[Arrays, Arrays, Arrays], tuple[Arrays, Arrays]]:
         """(values, cotangent, tangents) -> the Hessian of <cotangent, fn> times the tangents.
@@ -161,6 +170,15 @@ class FlatFunction:
             return forward, jax.vjp(gradient, *values)[1](tangents)
 
         return jax.jit(products)
+
+
+def _calls(jaxpr: Any, primitive: str) -> bool:
+    """Whether a primitive is somewhere in a Jaxpr."""
+    return any(
+        equation.primitive.name == primitive
+        or any(_calls(part, primitive) for part in core.jaxprs_in_params(equation.params))
+        for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns
+    )
 
 
 def pull(fn: Callable[..., Arrays], values: Arrays, cotangent: Arrays) -> tuple[Arrays, Arrays]:

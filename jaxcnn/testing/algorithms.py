@@ -20,8 +20,7 @@ def by_algorithm(case: Case, arrays: Sequence[np.ndarray]) -> Iterator[Case]:
         names = inspect.signature(case.fn).parameters
     except ValueError:  # of a builtin
         return
-    chosen = case.fn.keywords if isinstance(case.fn, functools.partial) else {}
-    if "algorithm" not in names or "algorithm" in chosen:
+    if "algorithm" not in names or "algorithm" in case.options:
         return
     for name in dict.fromkeys(ALGORITHMS):
         by_name = functools.partial(case.fn, algorithm=name)

@@ -26,7 +26,7 @@ from jaxcnn.testing._transformations import TRANSFORMS, transformed
 def check_gradients(
     fn: Callable[..., Any],
     args: Sequence[Any],
-    *,
+    *unpacked: Any,
     vjp: Callable[..., Any] | None = None,
     modes: Sequence[str] = ("rev", "fwd"),
     order: int = 1,
@@ -61,11 +61,14 @@ def check_gradients(
     Args:
       fn: takes arrays or trees of arrays and returns one or a tree. Outputs of integer dtype are
         left out.
-      args: the arguments of `fn`. Those that are not differentiated are handed on as they are.
+      args: the arguments of `fn`, in a tuple. Those that are not differentiated are handed on as
+        they are.
+      *unpacked: nothing; what stands here belongs into `args`, as the error says.
       vjp: the hand-derived gradient, `vjp(cotangent, *args)`. It receives NumPy arrays in float64
         (complex128) and returns one gradient per differentiated argument, in their order; a single
         one needs no tuple. Where `fn` has several outputs the cotangent is a tuple.
-      modes: of `"rev"` and `"fwd"`; one alone where the function has no other.
+      modes: of `"rev"` and `"fwd"`. A `jax.custom_vjp` function has no forward mode: of both modes
+        that one is left out then, and the report's `skipped` says so.
       order: 2 checks second derivatives too.
       differences: False leaves them out: at a kink, a tie or a NaN there is no difference quotient.
       linear: True if `fn` is linear or affine in each argument by itself, or the positions of those
@@ -89,6 +92,7 @@ def check_gradients(
         element, with both values, the tolerance and how many elements differ.
       ValueError: an option or an argument makes no sense, or `vjp` returns another number of
         gradients or another shape than the arguments have.
+      TypeError: `args` is no tuple, or forward mode alone is asked for where there is none.
 
     Example:
       >>> import jax.numpy as jnp
@@ -108,6 +112,7 @@ def check_gradients(
       ...     print(error.comparison.mismatches, str(error).endswith("all by the factor -1"))
       5 True
     """
+    _check_packed("check_gradients", fn, args, unpacked)
     _check_options("check_gradients", "modes", modes, ("rev", "fwd"))
     if order not in (1, 2) or (order == 2 and "rev" not in modes):
         raise ValueError(
@@ -115,6 +120,14 @@ def check_gradients(
             f"received modes {tuple(modes)}"
         )
     flat = FlatFunction.of(fn, args, argnums, name, "check_gradients")
+    skipped: list[str] = []
+    if "fwd" in modes and not flat.has_forward_mode():
+        reason = (
+            f"forward mode, which {flat.name} does not have: it calls a `jax.custom_vjp` function"
+        )
+        if "rev" not in modes:
+            raise TypeError(f"check_gradients: `modes` (={tuple(modes)}) asks for {reason}")
+        modes, skipped = ("rev",), [reason]
     exact = set(range(len(args)) if linear is True else linear or ())
     tolerance = Tolerance(rtol, atol).resolved(default_rtol(*flat.dtypes()))
     rng = np.random.default_rng(seed)
@@ -144,13 +157,13 @@ def check_gradients(
             flat, cotangent, tuple(modes), exact, rng, order=order,
             tolerance=Tolerance(difference_rtol, atol), **reach,
         )  # fmt: skip
-    return conclude("check_gradients", flat.name, made)
+    return conclude("check_gradients", flat.name, made, skipped)
 
 
 def check_transforms(
     fn: Callable[..., Any],
     args: Sequence[Any],
-    *,
+    *unpacked: Any,
     transforms: Sequence[str] = TRANSFORMS,
     argnums: int | Sequence[int] | None = None,
     rtol: float | None = None,
@@ -174,7 +187,8 @@ def check_transforms(
 
     Args:
       fn: as in `check_gradients`.
-      args: its arguments.
+      args: its arguments, in a tuple.
+      *unpacked: nothing; what stands here belongs into `args`.
       transforms: which to try, of `"jit"`, `"vmap"`, `"checkpoint"`, `"scan"`.
       argnums: the arguments to differentiate, by position; None for every floating-point and
         complex one.
@@ -194,11 +208,25 @@ def check_transforms(
       >>> check_transforms(jnp.hypot, (x, y)).checks
       ('jit', 'checkpoint', 'vmap x1', 'vmap x2', 'vmap all', 'scan')
     """
+    _check_packed("check_transforms", fn, args, unpacked)
     _check_options("check_transforms", "transforms", transforms, TRANSFORMS)
     flat = FlatFunction.of(fn, args, argnums, name, "check_transforms")
     tolerance = Tolerance(rtol, atol).resolved(default_rtol(*flat.dtypes()))
     rng = np.random.default_rng(seed)
     return conclude("check_transforms", flat.name, transformed(flat, transforms, tolerance, rng))
+
+
+def _check_packed(function: str, fn: Any, args: Any, unpacked: tuple[Any, ...]) -> None:
+    """Raises where the arguments of `fn` are not in one tuple."""
+    if unpacked or not isinstance(args, tuple | list):
+        names = ", ".join(f"x{number}" for number in range(len(unpacked) + 1))
+        name = getattr(fn, "__name__", type(fn).__name__)
+        end = "" if unpacked else ","
+        raise TypeError(
+            f"{function}: `args` must be one tuple of all arguments of `fn`; received "
+            f"{len(unpacked) + 1} apart, the first {type(args).__name__}; write "
+            f"{function}({name}, ({names}{end}), ...)"
+        )
 
 
 def _check_options(function: str, option: str, given: Sequence[str], known: Sequence[str]) -> None:

@@ -64,10 +64,20 @@ class Case:
         return [draw(rng, jnp.dtype(dtype or self.dtypes[0])) for draw in self.draws]
 
     @property
+    def options(self) -> dict[str, Any]:
+        """All keyword arguments that `fn` gives.
+
+        A `partial` of one whose `__dict__` was looked at, as `jax.jit` does, stays one in another.
+        """
+        fn, options = self.fn, {}
+        while isinstance(fn, functools.partial):
+            fn, options = fn.func, fn.keywords | options
+        return options
+
+    @property
     def reference_options(self) -> dict[str, Any]:
-        """Those keyword arguments of `fn` that its hand-derived gradient takes too."""
-        options = self.fn.keywords if isinstance(self.fn, functools.partial) else {}
-        return {name: value for name, value in options.items() if name not in COMPUTING}
+        """Those of `options` that its hand-derived gradient takes too."""
+        return {name: value for name, value in self.options.items() if name not in COMPUTING}
 
 
 @dataclasses.dataclass

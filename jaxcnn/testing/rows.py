@@ -12,6 +12,7 @@ import jax
 from jaxcnn.testing import algorithms, devices
 from jaxcnn.testing._comparison import GradientError, Report
 from jaxcnn.testing.checks import check_gradients, check_transforms
+from jaxcnn.testing.platforms import as_on
 from jaxcnn.testing.registry import Case, primitives
 
 
@@ -83,7 +84,11 @@ def select(
 
 
 def compare_rows(
-    rows: Sequence[tuple[Case, str]], *, transforms: bool = True, workers: int = 1
+    rows: Sequence[tuple[Case, str]],
+    *,
+    transforms: bool = True,
+    workers: int = 1,
+    platform: str | None = None,
 ) -> Iterator[Outcome]:
     """Compares many rows, `workers` at a time.
 
@@ -93,16 +98,23 @@ def compare_rows(
       rows: from `select`.
       transforms: as in `compare_row`.
       workers: threads.
+      platform: as in `compare_row`.
     Returns:
       The outcome of each row, in order, as it becomes known.
     """
+
+    def compare(row: tuple[Case, str]) -> Outcome:
+        return compare_row(*row, transforms=transforms, platform=platform)
+
     with ThreadPoolExecutor(workers) as pool:
         for _, of_one in itertools.groupby(rows, lambda row: row[0].primitive):
-            yield from pool.map(lambda row: compare_row(*row, transforms=transforms), of_one)
+            yield from pool.map(compare, of_one)
             jax.clear_caches()
 
 
-def compare_row(case: Case, dtype: str, *, transforms: bool = True) -> Outcome:
+def compare_row(
+    case: Case, dtype: str, *, transforms: bool = True, platform: str | None = None
+) -> Outcome:
     """Holds the derivatives of one row against every other way to them, and never raises.
 
     Differences, second derivatives and transformations are compared in 64 bits alone.
@@ -112,6 +124,7 @@ def compare_row(case: Case, dtype: str, *, transforms: bool = True) -> Outcome:
       dtype: of the arrays.
       transforms: whether to compare jit, vmap, checkpoint and scan too, and two devices where there
         are several; that is about half of the time.
+      platform: whose forms to take, on the device that there is: see `as_on`; None for its own.
     Returns:
       The errors, and what differs.
     """
@@ -131,7 +144,7 @@ def compare_row(case: Case, dtype: str, *, transforms: bool = True) -> Outcome:
         errors.update({check: report.largest(check) for check in report.checks})
 
     try:
-        with jax.enable_x64(True):
+        with jax.enable_x64(True), as_on(platform):
             arrays = jax.device_put(case.arrays(dtype, seed))
             collect(check_gradients, case.fn, arrays, vjp=case.vjp, **checks)
             if transforms and wide:

@@ -59,6 +59,7 @@ def sliding_scene(
     padding: Padding | None = None,
     padding_mode: str | None = None,
     kernel_dilation: IntPerAxis = 1,
+    window_dilation: IntPerAxis = 1,
     input_dilation: IntPerAxis = 1,
     output_padding: IntPerAxis = 0,
     ceil_mode: bool = False,
@@ -69,7 +70,10 @@ def sliding_scene(
         kind = ValueError if isinstance(op, str) else TypeError
         raise kind(f"`op` (={op!r}) must be one of {', '.join(OPS)}")
     sizes, window = shapes(input_shape, kernel_size)
+    convs = ("conv", "conv_transpose")
     for argument, value, usual, where in (
+        ("kernel_dilation", kernel_dilation, 1, convs),
+        ("window_dilation", window_dilation, 1, POOLS),
         ("input_dilation", input_dilation, 1, ("conv",)),
         ("output_padding", output_padding, 0, ("conv_transpose",)),
         ("ceil_mode", ceil_mode, False, POOLS),
@@ -101,12 +105,12 @@ def sliding_scene(
         window,
         strides=strides,
         padding=padding,
-        dilation=kernel_dilation,
+        dilation=window_dilation if op in POOLS else kernel_dilation,
         input_dilation=input_dilation,
         ceil_mode=ceil_mode,
         crop=op == "conv" and mode == "zeros",
         window_argument="kernel_size",
-        dilation_argument="kernel_dilation",
+        dilation_argument="window_dilation" if op in POOLS else "kernel_dilation",
     )
     if op in ("max_pool", "min_pool") and mode == "identity":
         geometry.refuse_window_in_padding(windows, "kernel_size")

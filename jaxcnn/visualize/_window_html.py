@@ -108,7 +108,7 @@ STYLE = """.slide { max-width: 100%; }
 .slide .panels { display: flex; flex-wrap: wrap; gap: 0.8rem 1.6rem; align-items: center;
   justify-content: center; }
 .slide figure { margin: 0; text-align: center; max-width: 100%; }
-.slide figcaption { font-size: 0.85rem; margin-bottom: 0.2rem; color: #333; }
+.slide figcaption { font-size: 0.85rem; margin-bottom: 0.2rem; }
 .slide svg { max-width: 100%; height: auto; font-family: system-ui, sans-serif; }
 .slide svg text { font-size: 14px; text-anchor: middle; fill: #1b1b1b; }
 .slide .output text { font-size: 12.5px; }
@@ -120,13 +120,13 @@ STYLE = """.slide { max-width: 100%; }
 .slide rect.copy + text { fill: #3a5566; font-style: italic; }
 .slide pre { font-size: 0.9rem; line-height: 1.35; margin: 0.6rem auto; width: fit-content;
   max-width: 100%; overflow-x: auto; }
-.slide .controls { display: flex; gap: 0.7rem; align-items: center; justify-content: center;
-  margin: 0.6rem auto; max-width: 34rem; }
+.slide .controls { display: flex; flex-wrap: wrap; gap: 0.7rem; align-items: center;
+  justify-content: center; margin: 0.6rem auto; max-width: 34rem; }
 .slide .controls input { flex: 1; min-width: 6rem; accent-color: #007a5a; height: 1.8rem; }
 .slide .controls button { font: inherit; padding: 0.3rem 0.7rem; min-width: 5.4rem; }
 .slide .controls output { font-size: 0.9rem; white-space: nowrap; min-width: 7rem; }
 .slide .legend { display: flex; flex-wrap: wrap; gap: 0.2rem 1rem; justify-content: center;
-  font-size: 0.82rem; color: #333; }
+  font-size: 0.82rem; }
 .slide .legend span { white-space: nowrap; }
 .slide .legend i { display: inline-block; width: 0.8em; height: 0.8em; border: 1px solid;
   margin-right: 0.35em; vertical-align: -0.05em; }

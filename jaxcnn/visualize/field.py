@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from jaxcnn import geometry
+from jaxcnn import analysis
 from jaxcnn._checks.naming import named
 from jaxcnn._modules.still import still
+from jaxcnn.analysis import effective
 from jaxcnn.visualize.figures import axes_of, times
 
 
@@ -22,6 +23,7 @@ def receptive_field(
     function: Callable[[jax.Array], jax.Array],
     inputs: ArrayLike,
     *,
+    layer: str | None = None,
     unit: Sequence[int] | None = None,
     channel: int | None = None,
     title: str = "Receptive field",
@@ -29,19 +31,21 @@ def receptive_field(
 ) -> Figure:
     """Draws the receptive field of one unit of any model on the input, theoretical and effective.
 
-    The theoretical field holds every pixel that can change the unit. It is found without knowing
-    the model: a NaN in a row or a column of the input reaches the unit if, and only if, the unit
-    sees it, since no sum and no maximum loses a NaN. The effective field is the gradient's energy,
+    The theoretical field holds the pixels that can change the unit, as `analysis.receptive_field`
+    reads them in the Jaxpr. Where that does not know an operation, a NaN in a row or a column of
+    the input tells: it reaches the unit if the unit sees it. The effective field is the gradient's
+    energy,
 
         E[p] = mean over n of sum over c of (d unit / d x[n, p, c])^2
 
-    which is large in the middle and dies away towards the edge, because more paths lead there.
+    of `analysis.effective_field`, which is large in the middle and dies away towards the edge.
 
     Args:
-      function: from images `(n, height, width, channels)` to maps `(n, *out, features)`, without a
-        Fourier transform, which mixes every pixel with every other; a module runs in evaluation,
-        and stays as it is.
+      function: from images `(n, height, width, channels)` to maps `(n, *out, features)`; a module
+        runs in evaluation, and stays as it is.
       inputs: images to average over, `(n, height, width, channels)`.
+      layer: path of the layer of `function` whose unit it is, as `analysis.feature_maps` names it;
+        None for what all of it gives.
       unit: the unit's place among `out`; None for the one in the middle.
       channel: the unit's feature; None for the sum of all.
       title: heading; the two extents are added to it.
@@ -51,7 +55,8 @@ def receptive_field(
       The figure drawn on.
 
     Raises:
-      ValueError: the inputs are no images, or there is no such unit, or it sees no pixel.
+      ValueError: the inputs are no images, or there is no such layer or unit, or it sees no
+        pixel.
       TypeError: `function` can't be called, or is one that changes a module which it holds.
 
     Example:
@@ -74,16 +79,16 @@ def receptive_field(
             f"`inputs` must be (n, height, width, channels), floats, not empty; received "
             f"{images.dtype} {images.shape}"
         )
+    if layer is not None:
+        network, name = function, layer
+        function = lambda x: analysis.feature_maps(network, x, layers=[name])[name]  # noqa: E731
     run = still("function", function)
-    maps = jax.eval_shape(run, images)
-    place = _place(getattr(maps, "shape", ()), unit, channel)
+    place = effective.place_of(jax.eval_shape(run, images), unit, channel)
+    energy = np.asarray(
+        effective.effective_field(function, images, unit=place, channel=channel), np.float64
+    )
 
-    def value(x: jax.Array) -> Any:
-        return _at(run(x), place, channel)
-
-    gradient = np.asarray(jax.grad(lambda x: value(x).sum())(images), np.float64)
-    energy = (gradient**2).sum(axis=-1).mean(axis=0)
-    top, bottom, left, right = _box(value, images)
+    top, bottom, left, right = _theoretical(function, images, place)
     height, width = images.shape[1:3]
     figure, axes = axes_of(ax, (5.6, 4.8 * height / width + 0.4))
     largest = energy.max()
@@ -113,38 +118,33 @@ def receptive_field(
     return figure
 
 
-def _place(shape: tuple[int, ...], unit: Sequence[int] | None, channel: object) -> tuple[int, ...]:
-    """The unit's place, checked."""
-    spatial = shape[1:-1]
-    if len(shape) < 2:
-        raise ValueError(f"`function` must give (n, *out, features); received {shape}")
-    if channel is not None:
-        number = geometry.whole_number("channel", channel, 0)
-        if number >= shape[-1]:
-            raise ValueError(f"`channel` (={number}) must be below the {shape[-1]} features")
-    if unit is None:
-        return tuple(size // 2 for size in spatial)
-    if not isinstance(unit, Sequence):
-        raise TypeError(
-            f"`unit` (={unit!r}) must be a tuple, one int per axis of {spatial}; got "
-            f"{type(unit).__name__}"
-        )
-    place = tuple(geometry.whole_number("unit", entry, 0) for entry in unit)
-    if len(place) != len(spatial) or any(p >= n for p, n in zip(place, spatial, strict=True)):
-        raise ValueError(f"`unit` (={place}) must be a place in maps of sizes {spatial}")
-    return place
-
-
-@jax.jit
-def _at(maps: Any, place: tuple[int, ...], channel: int | None) -> Any:
-    """The unit's value in each image, or the sum of its channels."""
-    features = maps[(slice(None), *place)]
-    return features.sum(axis=-1) if channel is None else features[:, channel]
-
-
-def _box(value: Callable[[jax.Array], Any], images: jax.Array) -> tuple[int, int, int, int]:
+def _theoretical(
+    function: Callable[[jax.Array], Any], images: jax.Array, place: tuple[int, ...]
+) -> tuple[int, int, int, int]:
     """First and last row, first and last column that the unit sees."""
     height, width = images.shape[1:3]
+    try:
+        field = analysis.receptive_field(function, images)
+    except (TypeError, ValueError):
+        return _by_not_a_number(still("function", function), images, place)
+    if field is None:
+        return 0, height - 1, 0, width - 1
+    (top, bottom), (left, right) = field.sees(place)
+    if top == bottom or left == right:
+        raise ValueError("`function` must depend on its inputs; the unit sees none")
+    return top, bottom - 1, left, right - 1
+
+
+def _by_not_a_number(
+    run: Callable[[jax.Array], Any], images: jax.Array, place: tuple[int, ...]
+) -> tuple[int, int, int, int]:
+    """The same without the Jaxpr; what drops a NaN hides what it sees."""
+    height, width = images.shape[1:3]
+
+    @jax.jit
+    def value(x: jax.Array) -> Any:
+        return effective.at(run(x), place, None)
+
     one = np.asarray(images)[:1]
     rows = np.eye(height, dtype=bool)[:, :, None, None]
     columns = np.eye(width, dtype=bool)[:, None, :, None]

@@ -88,8 +88,9 @@ def feature_maps(
     """Draws what each layer gives for one image, a row a layer, each on its own scale.
 
     Args:
-      maps: name of the layer -> `(height, width, channels)`, as `model.feature_maps(image)` gives
-        them for an image without batch axes.
+      maps: name of the layer -> `(height, width, channels)` or `(1, height, width, channels)`, as
+        `analysis.feature_maps(model, image[None])` gives them; what has fewer axes, such as logits,
+        is left out.
       most: channels drawn of each layer, the first ones.
       title: heading.
 
@@ -106,6 +107,11 @@ def feature_maps(
     """
     most = geometry.whole_number("most", most, 1)
     arrays = {name: np.asarray(array, np.float64) for name, array in maps.items()}
+    arrays = {
+        name: array[0] if array.ndim == 4 and len(array) == 1 else array
+        for name, array in arrays.items()
+        if array.ndim > 2
+    }
     for name, array in arrays.items():
         if array.ndim != 3 or not array.size:
             raise ValueError(
@@ -113,7 +119,7 @@ def feature_maps(
                 f"{array.shape}; give the maps of one image"
             )
     if not arrays:
-        raise ValueError("`maps` must hold at least one layer; received none")
+        raise ValueError("`maps` must hold at least one layer that gives maps; received none")
     columns = min(most, max(array.shape[-1] for array in arrays.values()))
     figure = Figure(
         figsize=(max(4.5, 1.05 * columns + 1.6), 1.3 * len(arrays) + 0.5), layout="constrained"

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from jaxcnn import geometry
 from jaxcnn._checks.naming import named
 from jaxcnn.geometry import IntPerAxis, Padding
-from jaxcnn.visualize import _animation
+from jaxcnn.visualize import _animation, live
 from jaxcnn.visualize._panels import Panels, panels_of
-from jaxcnn.visualize._scene import Scene, gradient_scene, sliding_scene
+from jaxcnn.visualize._scene import POOLS, Scene, gradient_scene, sliding_scene
 from jaxcnn.visualize._window_figure import (
     add_legend,
     arithmetic,
@@ -38,6 +38,7 @@ def sliding_window(
     padding: Padding | None = None,
     padding_mode: str | None = None,
     kernel_dilation: IntPerAxis = 1,
+    window_dilation: IntPerAxis = 1,
     input_dilation: IntPerAxis = 1,
     output_padding: IntPerAxis = 0,
     ceil_mode: bool = False,
@@ -57,6 +58,8 @@ def sliding_window(
     cell that it shows), or nothing that could win a maximum. A transposed convolution is drawn as
     what computes it: the kernel slides by one cell over the input whose cells lie `strides` apart.
 
+    A notebook shows the figure as a page to play with, which computes anew whatever is changed.
+
     Args:
       op: "conv", "conv_transpose", "max_pool", "min_pool", "avg_pool" or "sum_pool".
       input_shape: spatial sizes, one axis or two, without batch and channels.
@@ -65,7 +68,8 @@ def sliding_window(
       padding: as the primitive takes it; None for its default, "SAME" in convolutions and "VALID"
         in pools.
       padding_mode: as the primitive takes it; None for its default.
-      kernel_dilation: cells between neighbouring taps; of a pool, its `window_dilation`.
+      kernel_dilation: cells between neighbouring taps of a convolution.
+      window_dilation: cells between neighbouring taps of a pool.
       input_dilation: cells between neighbouring input cells, of "conv".
       output_padding: cells added at the end of the output, of "conv_transpose".
       ceil_mode: whether the last window of a pool may hang over the end.
@@ -107,6 +111,7 @@ def sliding_window(
         padding=padding,
         padding_mode=padding_mode,
         kernel_dilation=kernel_dilation,
+        window_dilation=window_dilation,
         input_dilation=input_dilation,
         output_padding=output_padding,
         ceil_mode=ceil_mode,
@@ -117,6 +122,7 @@ def sliding_window(
         "padding": (padding, None),
         "padding_mode": (padding_mode, None),
         "kernel_dilation": (kernel_dilation, 1),
+        "window_dilation": (window_dilation, 1),
         "input_dilation": (input_dilation, 1),
         "output_padding": (output_padding, 0),
         "ceil_mode": (ceil_mode, False),
@@ -124,7 +130,22 @@ def sliding_window(
     }
     heading = title or _heading(scene, options)
     panels = _panels(scene, numbers, inputs, kernel)
-    return _drawn(panels, scene, step, animation, heading, ax)
+    address = live.address(
+        op,
+        scene.input_shape,
+        scene.kernel_size,
+        strides=strides,
+        padding=padding,
+        padding_mode=padding_mode,
+        dilation=window_dilation if op in POOLS else kernel_dilation,
+        input_dilation=input_dilation,
+        output_padding=output_padding,
+        ceil_mode=ceil_mode,
+        count_include_pad=count_include_pad,
+        inputs=inputs,
+        kernel=kernel,
+    )
+    return _drawn(panels, scene, step, animation, heading, ax, address)
 
 
 @named
@@ -194,7 +215,19 @@ def conv_gradient(
     }
     heading = title or _heading(scene, options)
     panels = _panels(scene, numbers, cotangent, kernel, "cotangent")
-    return _drawn(panels, scene, step, animation, heading, ax)
+    address = live.address(
+        "conv",
+        scene.output_shape,
+        scene.kernel_size,
+        strides=strides,
+        padding=padding,
+        padding_mode=padding_mode,
+        dilation=kernel_dilation,
+        kernel=kernel,
+        cotangent=cotangent,
+        gradient=True,
+    )
+    return _drawn(panels, scene, step, animation, heading, ax, address)
 
 
 def _panels(
@@ -218,6 +251,7 @@ def _drawn(
     animation: str | Path | None,
     heading: str,
     ax: Axes | None,
+    address: str,
 ) -> Figure:
     """One step or the strip, and the animation's file."""
     count = len(panels.moments)
@@ -226,7 +260,7 @@ def _drawn(
     if step is None:
         if ax is not None:
             raise ValueError("`ax` must be None for a strip of all steps; give a `step`")
-        return _strip(panels, scene.output_shape, heading)
+        return _strip(panels, scene.output_shape, heading, address)
     number = geometry.whole_number("step", step)
     if not -count <= number < count:
         raise ValueError(f"`step` (={number}) must be one of the {count} steps")
@@ -234,7 +268,15 @@ def _drawn(
     size = step_size(panels)
     tail = f"step {number + 1} of {count}"
     told = wrapped(heading, tail, size[0] if ax is None else math.inf)
-    figure, axes = axes_of(ax, (size[0], size[1] + 0.2 * told.count("\n")))
+    if ax is None:
+        size = size[0], size[1] + 0.2 * told.count("\n")
+        at = "" if scene.op == "conv_gradient" else f"&at={number}"
+        figure = live.LiveFigure(
+            address and address + at, heading, figsize=size, layout="constrained"
+        )
+        axes = figure.subplots()
+    else:
+        figure, axes = axes_of(ax, size)
     draw_step(axes, panels, number, told)
     if panels.moments[number].lines:
         axes.text(
@@ -252,7 +294,7 @@ def _drawn(
     return figure
 
 
-def _strip(panels: Panels, shape: tuple[int, ...], heading: str) -> Figure:
+def _strip(panels: Panels, shape: tuple[int, ...], heading: str, address: str) -> Figure:
     """All steps, each where its output cell lies."""
     count = len(panels.moments)
     if count > _MOST_IN_STRIP:
@@ -264,7 +306,7 @@ def _strip(panels: Panels, shape: tuple[int, ...], heading: str) -> Figure:
     columns = min(shape[0], 4) if flat else shape[1]
     rows = -(-count // columns)
     size = strip_size(panels, rows, columns)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = live.LiveFigure(address, heading, figsize=size, layout="constrained")
     figure.suptitle(wrapped(heading, f"all {count} steps", size[0]), fontsize=11)
     for number in range(count):
         told = str(number) if flat else f"{number // columns}, {number % columns}"
@@ -276,12 +318,11 @@ def _strip(panels: Panels, shape: tuple[int, ...], heading: str) -> Figure:
 
 def _heading(scene: Scene, options: dict[str, tuple[object, object]]) -> str:
     """The call in short: the options that differ from their defaults."""
-    pool = scene.op.endswith("_pool")
+    pool = scene.op in POOLS
     sizes = times(scene.kernel_size)
     name = "gradient of conv" if scene.op == "conv_gradient" else scene.op
     parts = [f"{name}, {'window' if pool else 'kernel'} {sizes}"]
     for option, (value, usual) in options.items():
         if value != usual:
-            shown = "window_dilation" if pool and option == "kernel_dilation" else option
-            parts.append(f"{shown} {value}")
+            parts.append(f"{option} {value}")
     return ", ".join(parts)

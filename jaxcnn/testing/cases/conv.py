@@ -20,6 +20,7 @@ EVERY_DTYPE = ("float64", "float32", "float16", "bfloat16", "complex128", "compl
     .case("asymmetric padding", (2, 6, 5, 3), (3, 2, 3, 4), padding=((0, 2), (3, 1)))
     .case("cropping", (2, 8, 7, 3), (3, 2, 3, 4), padding=((-1, 0), (0, -2)))
     .case("strides", (2, 8, 9, 3), (3, 2, 3, 4), strides=(2, 3))
+    .case("1-D, dilation that divides", (2, 12, 3), (2, 3, 4), padding=((3, 0),), kernel_dilation=3)
     .case("kernel dilation", (2, 8, 9, 3), (3, 2, 3, 4), kernel_dilation=(2, 3))
     .case("input dilation", (2, 4, 5, 3), (3, 2, 3, 4), input_dilation=(2, 3))
     .case("strides and both dilations", (2, 5, 4, 3), (3, 2, 3, 4), strides=(2, 1),
