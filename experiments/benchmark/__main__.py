@@ -7,7 +7,6 @@ with extra("experiments"):
     import dataclasses
     import os
     import sys
-    import tempfile
     from pathlib import Path
     from typing import Any, Literal
 
@@ -16,26 +15,36 @@ with extra("experiments"):
 
     import jax
     import jax.numpy as jnp
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from experiments.benchmark import ceiling, check, picture, readme, results, table, timing
+    from experiments.benchmark.compile_for import readme as compile_readme
+    from experiments.benchmark.compile_for.command import Request
+    from experiments.benchmark.compile_for.command import run as compile_rows
     from experiments.benchmark.measure import TORCH, Settings, measure
     from experiments.benchmark.registry import Benchmark
     from experiments.benchmark.results import Result
     from experiments.benchmark.selection import load_rows, select
     from experiments.benchmark.torch_peer import TorchPeer, here
+    from experiments.commands import stopping
+    from experiments.commands.phases import phase
 
 ROOT = Path(__file__).parents[2]
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Measures this library beside plain lax, Flax and PyTorch, by turns, in one process."""
+    """Measures this library beside plain lax, Flax and PyTorch, by turns, in one process.
+
+    Compiling is told in CPU seconds with nothing cached, and as a ratio to the quickest peer on
+    JAX: above 2 a row has missed the target.
+    """
 
     suite: Literal["primitives", "models"] = "primitives"
     """The primitives, each with its gradient, or training steps of networks."""
     platform: Literal["cpu", "gpu"] = "cpu"
     """Where JAX and PyTorch compute."""
+    compile_for: str = ""
+    """Measures nothing: compiles for a device that is not here, h100, h200, tpu-v5e or a file."""
     dtype: str = "float32"
     """float32, bfloat16, float16, float64, or tf32: float32 by TF32 products, on a GPU."""
     peers: str = "lax,flax,torch"
@@ -67,6 +76,12 @@ class Options:
         require(self.dtype in check.TOLERANCES, "dtype", self.dtype, f"must be one of: {known}")
         tf32_on_cpu = self.dtype == "tf32" and self.platform == "cpu"
         require(not tf32_on_cpu, "dtype", self.dtype, "goes with --platform gpu alone")
+        for option in ("in_scan", "quick", "torch_python"):
+            given = getattr(self, option)
+            rule = "does not go with --compile-for"
+            require(not (self.compile_for and given), option, given, rule)
+        narrow = self.dtype in ("float32", "bfloat16", "float16")
+        require(narrow or not self.compile_for, "dtype", self.dtype, rule)
         for peer in self.peer_names:
             rule = f"must be names out of: {', '.join(table.PEERS)}, with commas between"
             require(peer in table.PEERS, "peers", self.peers, rule)
@@ -99,16 +114,23 @@ def run(options: Options) -> int:
         for row in rows:
             print(f"{row.family}: {row.name}")
         return 0
+    if options.compile_for:
+        jax.config.update("jax_platforms", "cpu")  # of this process, which compiles nothing
+        request = Request(
+            options.compile_for, options.dtype, options.peer_names, options.json, options.picture,
+            options.save, options.results,
+        )  # fmt: skip
+        return compile_rows(request, rows, target)
     use_platform(options)
     for path in (options.json, options.picture):
         if path:
             command.reserve(path)
     committed = results.path_of(options.results, results.device(), jax.__version__)
     before = results.read(committed)[1] if committed.exists() else []
-    with tempfile.TemporaryDirectory() as folder:
-        torch = start_torch(options, Path(folder))
+    with stopping.temporary_folder() as folder:
+        torch = start_torch(options, folder)
         try:
-            head, measured = measure_all(rows, options, torch, target)
+            head, measured = measure_all(rows, options, torch)
         finally:
             if torch:
                 torch.close()
@@ -121,17 +143,18 @@ def run(options: Options) -> int:
 
 
 def use_platform(options: Options) -> None:
-    """Sets JAX to the platform and to the accuracy of the dtype.
+    """Sets JAX to the platform and to the accuracy of the dtype, without its cache on disk.
 
     Raises:
       UserError: the platform is not there.
     """
+    jax.config.update("jax_enable_compilation_cache", False)  # what compiling takes is measured
     if options.platform == "cpu":
         jax.config.update("jax_platforms", "cpu")
     if jax.default_backend() != options.platform:
         raise UserError(
             f"--platform {options.platform} is not there for JAX; on a machine that has one: "
-            "pip install 'jaxcnn[cuda]'"
+            f"{command.install('cuda')}"
         )
     if options.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
@@ -147,11 +170,12 @@ def start_torch(options: Options, folder: Path) -> TorchPeer | None:
     if options.torch_python is None and not here():
         print("no PyTorch in this environment; --torch-python names one that has it")
         return None
-    return TorchPeer(options.torch_python, options.platform, folder)
+    with phase("import", "starting PyTorch"):
+        return TorchPeer(options.torch_python, options.platform, folder)
 
 
 def measure_all(
-    rows: list[Benchmark], options: Options, torch: TorchPeer | None, target: Any
+    rows: list[Benchmark], options: Options, torch: TorchPeer | None
 ) -> tuple[dict[str, Any], list[Result]]:
     """Measures the ceiling, every row, and the ceiling once more; returns the head and the rows."""
     plan = timing.Plan(repeats=options.repeats)
@@ -159,22 +183,17 @@ def measure_all(
         plan = timing.Plan(discard=1, repeats=3, row_seconds=0.0, most_seconds=1.0)
     settings = Settings(options.dtype, options.peer_names, options.in_scan, plan, torch)
     dtype = jnp.dtype("float32" if options.dtype == "tf32" else options.dtype)
-    best = ceiling.measure(dtype)
+    with phase("ceiling", "measuring what the machine can do"):
+        best = ceiling.measure(dtype)
     measured: list[Result] = []
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-    )  # fmt: skip
-    with Progress(
-        *columns, console=target, transient=True, disable=not target.is_terminal
-    ) as progress:
-        task = progress.add_task("measuring", total=len(rows))
-        for row in rows:
-            progress.update(task, description=row.name)
+    with phase("rows", f"measuring, {len(rows)} rows", total=len(rows)) as shown:
+        for number, row in enumerate(rows):
+            shown.move(number, f"measuring {number + 1} of {len(rows)}: {row.name}")
             measured += measure(row, settings, best)
-            progress.advance(task)
             if torch:
                 torch.drop()
-    best = best.best(ceiling.measure(dtype))
+    with phase("ceiling", "measuring once more what the machine can do"):
+        best = best.best(ceiling.measure(dtype))
     head = {
         "device": results.device(),
         "versions": results.versions(torch.about["version"] if torch else None),
@@ -203,7 +222,8 @@ def keep(
     if options.json:
         results.write(options.json, results.to_json(head, new))
     if options.picture:
-        picture.save(picture.draw(new, title), options.picture)
+        with phase("pictures", "drawing the ratios"):
+            picture.save(picture.draw(new, title), options.picture)
     if options.save:
         whole = results.merged(before, new)
         results.write(path, results.to_json(head, whole))
@@ -216,10 +236,12 @@ def write_readme(options: Readme) -> None:
     for suite in ("primitives", "models"):  # whose notes stand in the table
         load_rows(suite)
     count = readme.update(options.readme, options.details, options.results)
+    count += compile_readme.update(options.readme, options.details, options.results)
     told = f"the tables of {count} file{'s' if count > 1 else ''}"
     print(f"{options.readme} and {options.details}: {told}")
 
 
 if __name__ == "__main__":
     commands = {"run": (Options, run), "readme": (Readme, write_readme)}
-    sys.exit(command.run("python -m experiments.benchmark", commands))
+    took = {"run": "27 s of CPU for 8 rows with --quick", "readme": "4 s of CPU"}
+    sys.exit(command.run("python -m experiments.benchmark", commands, cached=False, took=took))

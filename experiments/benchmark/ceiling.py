@@ -7,12 +7,11 @@ import time
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from experiments.benchmark import load, timing
 from experiments.benchmark.compiled import compile_program
 
-SIZES = {"cpu": 2048, "gpu": 8192}  # of the matrices
+SIZES = {"cpu": 2048, "gpu": 8192, "tpu": 8192}  # of the matrices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +45,9 @@ def _add_one(array: jax.Array) -> jax.Array:
 def measure(dtype: jnp.dtype) -> Ceiling:
     """Measures both."""
     size = SIZES[jax.default_backend()]
-    rng = np.random.default_rng(0)
-    left, right = (
-        jnp.asarray(rng.standard_normal((size, size), np.float32), dtype) for _ in range(2)
-    )
-    array = jnp.asarray(rng.standard_normal((16, size, size), np.float32), dtype)
+    draw = jax.jit(jax.random.normal, static_argnums=(1, 2))  # on the device
+    left, right = (draw(jax.random.key(seed), (size, size), dtype) for seed in range(2))
+    array = draw(jax.random.key(2), (16, size, size), dtype)
     plan = timing.Plan(discard=1, repeats=5, row_seconds=0.0)
     product = compile_program(jnp.matmul, (left, right))
 

@@ -14,7 +14,7 @@ class Compiled:
 
     Attributes:
       call: runs it once and returns the results, which may still be under way.
-      seconds: to trace, lower and compile it.
+      seconds: of CPU, to trace, lower and compile it, on all threads of this process.
       temp_bytes: memory for what it computes on the way, results not counted; None if unknown.
     """
 
@@ -41,9 +41,9 @@ class Compiled:
 def compile_program(function: Callable[..., Any], arguments: Sequence[jax.Array]) -> Compiled:
     """Compiles `function` with nothing cached."""
     jax.clear_caches()
-    start = time.perf_counter()
+    start = time.process_time()
     compiled = jax.jit(function).lower(*arguments).compile()
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     memory = compiled.memory_analysis()
     temp_bytes = None if memory is None else int(memory.temp_size_in_bytes)
     return Compiled(lambda: compiled(*arguments), seconds, temp_bytes)

@@ -3,12 +3,10 @@
 import dataclasses
 import functools
 import math
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmark import check, load, programs, timing
@@ -16,7 +14,8 @@ from experiments.benchmark.ceiling import Ceiling
 from experiments.benchmark.compiled import compile_program
 from experiments.benchmark.programs import BOTH, EPOCH, FORWARD, SCAN, STEP
 from experiments.benchmark.registry import Benchmark
-from experiments.benchmark.results import OURS, Figures, Result
+from experiments.benchmark.results import OURS, Figures, Result, compile_ratio
+from experiments.benchmark.row_data import RowData
 from experiments.benchmark.torch_peer import TorchError, TorchPeer
 
 TORCH = ("torch", "torch-compile")
@@ -36,6 +35,8 @@ class Settings:
       in_scan: whether a step is measured in a scan too.
       plan: of the timing.
       torch: the process of PyTorch, None without.
+      modes: the only ones; empty for all.
+      megabytes: the size that batches are repeated to, see `copies.py`; 0 leaves them as they are.
     """
 
     dtype: str = "float32"
@@ -43,6 +44,8 @@ class Settings:
     in_scan: bool = False
     plan: timing.Plan = timing.Plan()
     torch: TorchPeer | None = None
+    modes: tuple[str, ...] = ()
+    megabytes: float = 0.0
 
 
 @dataclasses.dataclass
@@ -64,8 +67,10 @@ class _Candidate:
 
 def measure(row: Benchmark, settings: Settings, ceiling: Ceiling) -> Iterator[Result]:
     """Yields a result for each mode."""
-    data = _Data(row, settings.dtype)
+    data = RowData(row, settings.dtype, settings.megabytes)
     for together in _modes(row, settings.in_scan):
+        if settings.modes and not set(together) <= set(settings.modes):
+            continue
         candidates: dict[tuple[str, str], _Candidate] = {}
         for mode in together:
             length = _scan_length(row, candidates.get((STEP, OURS)))
@@ -93,6 +98,7 @@ def measure(row: Benchmark, settings: Settings, ceiling: Ceiling) -> Iterator[Re
             yield Result(
                 row.suite, row.family, row.name, mode, settings.dtype, figures,
                 flops=flops, moved_bytes=moved, ceiling_share=share, cores_taken=taken,
+                compile_ratio=compile_ratio(figures),
             )  # fmt: skip
 
 
@@ -112,40 +118,8 @@ def _scan_length(row: Benchmark, step: _Candidate | None) -> int:
     return max(FEWEST_ITERATIONS, min(MOST_ITERATIONS, round(SCAN_SECONDS / step.sample(1))))
 
 
-class _Data:
-    """The arrays of a row, and how much work it is."""
-
-    def __init__(self, row: Benchmark, dtype: str):
-        rng = np.random.default_rng(zlib.crc32(row.name.encode()))
-        self.row = row
-        self.drawn = [draw(rng) for draw in row.draws]
-        kind = jnp.dtype("float32" if dtype == "tf32" else dtype)
-        self.arrays = [jnp.asarray(a, kind if a.dtype.kind == "f" else a.dtype) for a in self.drawn]
-        self.cotangent = self.drawn_cotangent = None
-        if row.suite == "primitives":
-            self.outputs = jax.eval_shape(row.ours, *self.arrays)
-            self.drawn_cotangent = rng.standard_normal(self.outputs.shape, np.float32)
-            self.cotangent = jnp.asarray(self.drawn_cotangent, kind)
-
-    def work(self, mode: str) -> tuple[float | None, float | None]:
-        """Operations, and bytes that must be moved: each array read and written once a pass.
-
-        The gradient for each array is taken to cost as much as the forward pass.
-        """
-        if self.row.flops is None or self.row.suite != "primitives":
-            return None, None
-        read = sum(a.nbytes for a in self.arrays)
-        floats = [a for a in self.arrays if jnp.issubdtype(a.dtype, jnp.inexact)]
-        written = self.outputs.size * self.outputs.dtype.itemsize
-        flops = float(self.row.flops(self.outputs))
-        if mode == FORWARD:
-            return flops, read + written
-        backward = read + written + sum(a.nbytes for a in floats)
-        return flops * (1 + len(floats)), read + written + backward
-
-
 def _builders(
-    row: Benchmark, mode: str, settings: Settings, data: _Data, length: int
+    row: Benchmark, mode: str, settings: Settings, data: RowData, length: int
 ) -> dict[str, Callable[[], _Candidate]]:
     """How each candidate is built, ours first."""
     functions = {OURS: row.ours}
@@ -165,7 +139,7 @@ def _builders(
 
 
 def _build(
-    suite: str, mode: str, name: str, function: Callable[..., Any], data: _Data, length: int
+    suite: str, mode: str, name: str, function: Callable[..., Any], data: RowData, length: int
 ) -> _Candidate:
     """Compiles and runs a program of JAX; a scan by a peer only if it does not take too long."""
     arguments = programs.arguments(suite, mode, data.arrays, data.cotangent)
@@ -177,7 +151,7 @@ def _build(
                 figures = Figures(seconds, None, 1, probe.seconds, probe.temp_bytes)
                 return _Candidate(None, None, figures)
         compiled = compile_program(programs.program(suite, mode, function, length), arguments)
-        results = [np.asarray(leaf) for leaf in jax.tree.leaves(compiled.call())]
+        results = data.first(jax.tree.leaves(compiled.call()))
     except Exception as error:  # what one candidate can't do is a finding, not the end
         return _Candidate(None, None, Figures(error=_one_line(error)))
     figures = Figures(compile_seconds=compiled.seconds, temp_bytes=compiled.temp_bytes)
@@ -185,14 +159,15 @@ def _build(
 
 
 def _build_torch(
-    row: Benchmark, mode: str, name: str, torch: TorchPeer, dtype: str, data: _Data
+    row: Benchmark, mode: str, name: str, torch: TorchPeer, dtype: str, data: RowData
 ) -> _Candidate:
     function, options = row.torch or ("", {})
     cotangent = data.drawn_cotangent if mode == BOTH else None
     try:
         seconds, results = torch.build(
-            name, function, options, data.drawn, cotangent, dtype=dtype, compiled=name != "torch"
-        )
+            name, function, options, data.drawn, cotangent, dtype=dtype,
+            compiled=name != "torch", copies=data.copies.count, repeated=data.copies.arrays,
+        )  # fmt: skip
     except TorchError as error:
         return _Candidate(None, None, Figures(error=_one_line(error)))
     figures = Figures(compile_seconds=seconds if name != "torch" else None)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
@@ -46,6 +47,19 @@ def draw(results: Sequence[Result], title: str) -> Picture:
                 face = {"color": colour} if filled else {"facecolors": "none", "edgecolors": colour}
                 label = peer if filled else None
                 axes.scatter(xs, ys, s=26 if filled else 16, marker=marker, label=label, **face)
+    lay_out(axes, names)
+    axes.set_xlabel(
+        "times as fast as the peer, to the right jaxcnn is faster; full: with the gradient, "
+        "hollow: forward"
+    )
+    axes.set_title(title, fontsize=9)
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(loc="outside upper right", fontsize=8, ncols=4)
+    return figure
+
+
+def lay_out(axes: Axes, names: Sequence[str]) -> None:
+    """Lays ratios along a scale of powers, a line for each name, once the points are drawn."""
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xscale("log")
     axes.set_yticks(range(len(names)), names, fontsize=8)
@@ -56,14 +70,6 @@ def draw(results: Sequence[Result], title: str) -> Picture:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(axis="both", linewidth=0.3, color="0.8")
     axes.set_axisbelow(True)
-    axes.set_xlabel(
-        "times as fast as the peer, to the right jaxcnn is faster; full: with the gradient, "
-        "hollow: forward"
-    )
-    axes.set_title(title, fontsize=9)
-    if axes.get_legend_handles_labels()[0]:
-        figure.legend(loc="outside upper right", fontsize=8, ncols=4)
-    return figure
 
 
 def save(figure: Picture, path: Path) -> None:

@@ -5,13 +5,16 @@ it. What holds the layers together stays, as it computes nothing but sums.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import lax
 
 from jaxcnn import geometry, nn
+from jaxcnn.models.lenet_classic import EuclideanRBF
 from jaxcnn.models.speed_net import Scale, Whitening
 
 
@@ -19,8 +22,61 @@ class MaxPool(nn.MaxPool):
     """Flax's pool in place of ours."""
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
-        strides = geometry.per_axis("strides", self.strides or 1, len(self.window_shape))
-        return nnx.max_pool(inputs, self.window_shape, strides, self.padding)
+        return nnx.max_pool(inputs, *_windows(self))
+
+
+class AvgPool(nn.AvgPool):
+    """Flax's pool in place of ours, which counts no padding."""
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        return nnx.avg_pool(inputs, *_windows(self), count_include_pad=False)
+
+
+class Subsampling(nn.Subsampling):
+    """Sums of windows, by `lax`, times a factor and plus a bias."""
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        window, strides, padding = _windows(self)
+        if not isinstance(padding, str):
+            padding = [(0, 0), *padding, (0, 0)]
+        ones = (1, *window, 1), (1, *strides, 1)
+        sums = lax.reduce_window(inputs, np.zeros((), inputs.dtype), lax.add, *ones, padding)
+        return sums * self.coefficient[...] + self.bias[...]
+
+
+class AdaptiveAvgPool(nn.AdaptiveAvgPool):
+    """A mean of slices for each output, where the windows are not all alike."""
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        for axis, size in enumerate(self.output_shape, inputs.ndim - 1 - len(self.output_shape)):
+            length = inputs.shape[axis]
+            edges = [(i * length // size, -(-(i + 1) * length // size)) for i in range(size or 0)]
+            means = [
+                jnp.mean(lax.slice_in_dim(inputs, *each, axis=axis), axis, keepdims=True)
+                for each in edges
+            ]
+            inputs = jnp.concatenate(means, axis) if means else inputs
+        return inputs
+
+
+class PaddedShortcut(nn.PaddedShortcut):
+    """Slices, and NumPy's padding."""
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        kept = inputs[:, :: self.strides, :: self.strides]
+        return jnp.pad(kept, [(0, 0)] * 3 + [(self.more // 2, self.more - self.more // 2)])
+
+
+class TableConv(nn.TableConv):
+    """The convolution of `lax` with the kernel laid out densely."""
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        numbers = ("NHWC", "HWIO", "NHWC")
+        strides = geometry.per_axis("strides", self.strides, len(self.kernel_size))
+        maps = lax.conv_general_dilated(
+            inputs, self.dense_kernel(), strides, self.padding, dimension_numbers=numbers
+        )
+        return maps if self.bias is None else maps + self.bias[...]
 
 
 class GlobalAvgPool(nn.GlobalAvgPool):
@@ -47,15 +103,31 @@ class PlainWhitening(Whitening):
         return maps + self.bias[...]
 
 
+def _windows(pool: Any) -> tuple[tuple[int, ...], tuple[int, ...], Any]:
+    """Window, strides and padding of a pool, in the words of Flax and `lax`."""
+    window, padding = pool.window_shape, pool.padding
+    strides = geometry.per_axis("strides", pool.strides or 1, len(window))
+    if not isinstance(padding, str):
+        amounts = (padding,) * len(window) if isinstance(padding, int) else padding
+        padding = [(n, n) if isinstance(n, int) else tuple(n) for n in amounts]
+    return window, strides, padding
+
+
 REPLACED = {
     nn.Conv: nnx.Conv,
     nn.ConvTranspose: nnx.ConvTranspose,
+    nn.TableConv: TableConv,
     nn.MaxPool: MaxPool,
+    nn.AvgPool: AvgPool,
+    nn.Subsampling: Subsampling,
+    nn.AdaptiveAvgPool: AdaptiveAvgPool,
+    nn.PaddedShortcut: PaddedShortcut,
     nn.GlobalAvgPool: GlobalAvgPool,
     nn.GlobalMaxPool: GlobalMaxPool,
     Whitening: PlainWhitening,
 }
-KEPT = (nn.Activation, nn.Flatten, Scale)  # they compute as Flax's own examples do
+# They compute as Flax's own examples do.
+KEPT = (nn.Activation, nn.Flatten, Scale, EuclideanRBF)
 
 
 def plain(make: Callable[..., nnx.Module]) -> Callable[..., nnx.Module]:

@@ -167,3 +167,38 @@ def deform_conv(inputs, kernel, offsets):
         )
         sampled += jnp.where(inside[..., None], weight * pixels, jnp.zeros((), inputs.dtype))
     return jnp.einsum("nijabc,abco->nijo", sampled, kernel)
+
+
+def fold(patches, *, output_shape):
+    """The sum of all windows in their places: the transpose of `unfold`."""
+    *_, kh, kw, channels = patches.shape
+    images = jax.ShapeDtypeStruct((patches.shape[0], *output_shape, channels), patches.dtype)
+    back = jax.linear_transpose(lambda x: unfold(x, window_shape=(kh, kw)), images)
+    return back(patches)[0]
+
+
+def blur_pool(inputs):
+    """Binomial filter of 3x3 taps with stride 2, zeros around: a depthwise convolution."""
+    channels = inputs.shape[-1]
+    along = jnp.asarray([0.25, 0.5, 0.25], inputs.dtype)
+    kernel = jnp.broadcast_to((along[:, None] * along[None])[..., None, None], (3, 3, 1, channels))
+    return conv(
+        inputs,
+        kernel,
+        strides=(2, 2),
+        padding=(1, 1),
+        kernel_dilation=(1, 1),
+        feature_group_count=channels,
+    )
+
+
+def resize_conv(inputs, kernel, *, resized_shape, method):
+    """`jax.image.resize`, then a convolution."""
+    shape = (inputs.shape[0], *resized_shape, inputs.shape[-1])
+    return lax.conv_general_dilated(
+        jax.image.resize(inputs, shape, method),
+        kernel,
+        (1, 1),
+        "SAME",
+        dimension_numbers=_numbers(2),
+    )

@@ -24,7 +24,8 @@ def update(readme: Path, details: Path, folder: Path) -> int:
       UserError: a file can't be read or written, the markers are not there, or there are no
         results.
     """
-    texts = _around("--readme", readme), _around("--details", details)
+    for option, path in (("--readme", readme), ("--details", details)):
+        _around(option, path, (BEGIN, END))
     files = [(path, *read(path)) for path in sorted(folder.glob("*.json"))]
     if not files:
         raise UserError(
@@ -32,26 +33,36 @@ def update(readme: Path, details: Path, folder: Path) -> int:
             "python -m experiments.benchmark --in-scan --save"
         )
     sections = [section(head, results, path) for path, head, results in files]
-    bodies = short(files), "\n\n".join([LEGEND, *sections])
-    for path, (before, after), body in zip((readme, details), texts, bodies, strict=True):
-        try:
-            path.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}")
-        except OSError as error:
-            raise UserError(f"{path} cannot be written: {error.strerror}") from None
+    replace("--readme", readme, short(files))
+    replace("--details", details, "\n\n".join([LEGEND, *sections]))
     return len(files)
 
 
-def _around(option: str, path: Path) -> tuple[str, str]:
+def replace(option: str, path: Path, body: str, marks: tuple[str, str] = (BEGIN, END)) -> None:
+    """Puts `body` between the markers of a file.
+
+    Raises:
+      UserError: it can't be read or written, or the markers are not there.
+    """
+    before, after = _around(option, path, marks)
+    try:
+        path.write_text(f"{before}{marks[0]}\n\n{body}\n\n{marks[1]}{after}")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _around(option: str, path: Path, marks: tuple[str, str]) -> tuple[str, str]:
     """What stands before and after the markers of a file."""
+    begin, end = marks
     try:
         text = path.read_text()
     except OSError as error:
         raise UserError(f"{option} {path} cannot be read: {error.strerror}") from None
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         raise UserError(
-            f"{option} {path} must hold these two lines once, in this order: {BEGIN} and {END}"
+            f"{option} {path} must hold these two lines once, in this order: {begin} and {end}"
         )
-    return text.split(BEGIN)[0], text.split(END)[1]
+    return text.split(begin)[0], text.split(end)[1]
 
 
 def short(files: Sequence[File]) -> str:

@@ -1,11 +1,12 @@
 """Results in memory and as JSON: a file for each device and version of JAX."""
 
+import contextlib
 import dataclasses
 import json
 import math
 import platform
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from experiments.training.runs import available_cores
 OURS = "jaxcnn"
 FOLDER = Path(__file__).parent / "results"
 _MOST_BYTES = 2**24  # of a file; ours have some hundred thousand
+COMPILE_TARGET = 2.0  # times as long as the quickest peer, at most
 WORSE = 0.85  # of a committed ratio: what is below is pointed out
 PACKAGES = ("jax", "jaxlib", "flax", "numpy", "jaxcnn")
 
@@ -32,7 +34,7 @@ class Figures:
       seconds: median of a call, or of an iteration in a scan.
       spread: half the distance between the quartiles, as a share of the median.
       samples: how many there are.
-      compile_seconds: to trace, lower and compile.
+      compile_seconds: of CPU, to trace, lower and compile with nothing cached.
       temp_bytes: memory for what is computed on the way.
       difference: from our results, as a share of the largest value.
       wrong: that is more than the tolerance; it is not timed.
@@ -60,6 +62,7 @@ class Result:
       moved_bytes: bytes that must be moved.
       ceiling_share: the least time that the machine could take, as a share of ours.
       cores_taken: cores that other processes kept busy meanwhile.
+      compile_ratio: CPU seconds of our compilation over those of the quickest peer on JAX.
     """
 
     suite: str
@@ -72,6 +75,7 @@ class Result:
     moved_bytes: float | None = None
     ceiling_share: float | None = None
     cores_taken: float | None = None
+    compile_ratio: float | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -88,6 +92,13 @@ class Result:
         other = self.figures.get(peer, Figures()).seconds
         ours = self.figures[OURS].seconds
         return other / ours if other and ours else None
+
+
+def compile_ratio(figures: Mapping[str, Figures]) -> float | None:
+    """How many times as long as the quickest peer on JAX our program took to compile."""
+    others = [figures[peer].compile_seconds for peer in ("lax", "flax") if peer in figures]
+    ours, least = figures[OURS].compile_seconds, min(filter(None, others), default=None)
+    return ours / least if ours and least else None
 
 
 def scan_cost(results: Iterable[Result], name: str, candidate: str) -> float | None:
@@ -125,7 +136,9 @@ def device() -> str:
 def versions(torch: str | None) -> dict[str, str]:
     """Of what has a share in the results."""
     found = {"python": platform.python_version()}
-    found |= {name: metadata.version(name) for name in PACKAGES}
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):  # used without being installed
+            found[name] = metadata.version(name)
     return found | ({"torch": torch} if torch else {})
 
 
@@ -174,9 +187,13 @@ def write(path: Path, text: str) -> None:
 
 
 def merged(old: Sequence[Result], new: Sequence[Result]) -> list[Result]:
-    """The old results with the new ones in their places, and those that are new behind."""
+    """The old results with the new ones in their places; others stand behind their family."""
     fresh = {result.key: result for result in new}
-    return [fresh.pop(result.key, result) for result in old] + list(fresh.values())
+    both = [fresh.pop(result.key, result) for result in old]
+    for result in fresh.values():
+        alike = [place for place, each in enumerate(both) if each.family == result.family]
+        both.insert(alike[-1] + 1 if alike else len(both), result)
+    return both
 
 
 def regressions(new: Sequence[Result], committed: Sequence[Result]) -> list[str]:

@@ -81,7 +81,7 @@ register(
     ours=lambda inputs, kernel, offsets: functional.deform_conv(inputs, kernel, offsets),
     peers={"lax": plain_lax.deform_conv},
     flops=lambda outputs: outputs.size * 2 * 9 * 64 + 4 * 26 * 26 * 9 * 64 * 8,
-    note="backward: a scatter-add in both, not sped up yet",
+    note="backward: a scatter-add in both, but not by ours on a GPU",
 )
 register(
     "grey dilation 3x3",
@@ -101,3 +101,31 @@ register(
     torch=("unfold", dict(window_shape=(3, 3))),
     flops=lambda outputs: outputs.size,
 )
+register(
+    "fold 3x3",
+    FAMILY,
+    [(32, 30, 30, 3, 3, 32)],
+    ours=functools.partial(functional.fold, output_shape=(32, 32)),
+    peers={"lax": functools.partial(plain_lax.fold, output_shape=(32, 32))},
+    flops=lambda outputs: outputs.size * 9,
+)
+register(
+    "blur 3x3 s2",
+    FAMILY,
+    [(32, 32, 32, 64)],
+    ours=functools.partial(
+        functional.blur_pool, window_shape=(3, 3), strides=2, padding_mode="zeros"
+    ),
+    peers={"lax": plain_lax.blur_pool},
+    flops=lambda outputs: outputs.size * 9,
+)
+for _method in ("nearest", "linear"):
+    _options = dict(resized_shape=(32, 32), method=_method)
+    register(
+        f"resize {_method} 16 to 32, conv 3x3",
+        FAMILY,
+        [(32, 16, 16, 64), scaled(1 / 24, 3, 3, 64, 64)],
+        ours=functools.partial(functional.resize_conv, **_options),
+        peers={"lax": functools.partial(plain_lax.resize_conv, **_options)},
+        flops=lambda outputs: outputs.size * 2 * 9 * 64,
+    )

@@ -19,11 +19,15 @@ def load_rows(suite: str) -> None:
 def select(suite: str, text: str) -> list[Benchmark]:
     """The rows of a suite whose "family: name" holds `text`, or one of its parts.
 
+    A row's whole name is no list of parts, whatever commas are in it.
+
     Raises:
       UserError: there is none.
     """
-    parts = [part.strip() for part in text.split(",") if part.strip()] or [""]
     of_suite = [row for row in ROWS.values() if row.suite == suite]
+    named = any(row.name == text for row in of_suite)
+    split = [text] if named else text.split(",")
+    parts = [part.strip() for part in split if part.strip()] or [""]
     rows = [row for row in of_suite if any(p in f"{row.family}: {row.name}" for p in parts)]
     families = ", ".join(dict.fromkeys(row.family for row in of_suite))
     if not rows:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from experiments.benchmark import load
+from experiments.commands import stopping
 from experiments.commands.command import UserError
 from experiments.training.runs import available_cores
 
@@ -44,10 +45,12 @@ class TorchPeer:
         try:
             with self._said.open("w") as said:
                 self._process = subprocess.Popen(
-                    command, stdin=pipe, stdout=pipe, stderr=said, text=True
+                    command, stdin=pipe, stdout=pipe, stderr=said, text=True, start_new_session=True
                 )
         except OSError as error:
             raise UserError(f"--torch-python {python} cannot be run: {error.strerror}") from None
+        self._stopping = stopping.undoing(self._process.kill)
+        self._stopping.__enter__()
         threads = available_cores() if platform == "cpu" else 0
         try:
             self.about = self._ask("hello", platform=platform, threads=threads)
@@ -68,6 +71,8 @@ class TorchPeer:
         *,
         dtype: str,
         compiled: bool,
+        copies: int = 1,
+        repeated: Sequence[bool] = (),
     ) -> tuple[float, list[np.ndarray]]:
         """Builds a program; returns the seconds of its first call, and its results.
 
@@ -79,6 +84,8 @@ class TorchPeer:
           cotangent: of the output, for the gradient of all arrays of floats; None for none.
           dtype: as on the command line.
           compiled: whether by `torch.compile`.
+          copies: how often the batch is repeated there; the results are those of the first.
+          repeated: for each array whether it has the batch.
         Raises:
           TorchError: it failed.
         """
@@ -99,6 +106,8 @@ class TorchPeer:
             backward=cotangent is not None,
             dtype=dtype,
             compile=compiled,
+            copies=copies,
+            repeated=[*repeated],
             folder=str(self._folder),
         )
         results = [np.load(path) for path in reply["results"]]
@@ -118,6 +127,7 @@ class TorchPeer:
 
     def close(self) -> None:
         """Ends the process."""
+        self._stopping.__exit__(None, None, None)
         self._process.terminate()
         for stream in (self._process.stdin, self._process.stdout):
             if stream:

@@ -46,9 +46,11 @@ class Program:
         arrays = [np.load(path) for path in request["arrays"]]
         options = self.options = request["options"]
         self.layouts = peer.layouts or peer.all_layouts(options)
+        self.copies = request.get("copies", 1)
+        self.repeated = request.get("repeated") or [False] * len(arrays)
         self.tensors = [
-            functions.to_torch(array, layout, dtype, device, options)
-            for array, layout in zip(arrays, self.layouts, strict=True)
+            functions.to_torch(a, layout, dtype, device, options, self.copies if has else 1)
+            for a, layout, has in zip(arrays, self.layouts, self.repeated, strict=True)
         ]
 
         def call(*tensors):
@@ -61,7 +63,7 @@ class Program:
             for tensor in self.moved:
                 tensor.requires_grad_(True)
             self.cotangent = functions.to_torch(
-                np.load(request["cotangent"]), peer.output, dtype, device, options
+                np.load(request["cotangent"]), peer.output, dtype, device, options, self.copies
             )
 
     def __call__(self):
@@ -73,16 +75,22 @@ class Program:
 
     def save(self, results, folder):
         """Writes the results in the order and layout of the benchmark; returns the files."""
+        repeated = [True]
         if self.backward:
             outputs, gradients = results
-            layouts = [
-                m for m, t in zip(self.layouts, self.tensors, strict=True) if t.is_floating_point()
-            ]
+            floats = [t.is_floating_point() for t in self.tensors]
+            layouts = [m for m, moved in zip(self.layouts, floats, strict=True) if moved]
+            repeated += [has for has, moved in zip(self.repeated, floats, strict=True) if moved]
             tensors, layouts = [outputs, *gradients], [self.peer.output, *layouts]
         elif isinstance(results, (tuple, list)):
             tensors, layouts = list(results), self.peer.result_layouts(self.layouts)
         else:
             tensors, layouts = [results], [self.peer.output]
+        if self.copies > 1:
+            tensors = [
+                t[: t.shape[0] // self.copies] if has else t
+                for t, has in zip(tensors, repeated, strict=True)
+            ]
         paths = []
         for number, (tensor, layout) in enumerate(zip(tensors, layouts, strict=True)):
             paths.append(os.path.join(folder, f"torch{number}.npy"))

@@ -28,10 +28,12 @@ class Peer:
     output: str = "maps"
 
 
-def to_torch(array, layout, dtype, device, options):
-    """A tensor in the layout that PyTorch wants."""
+def to_torch(array, layout, dtype, device, options, copies=1):
+    """A tensor in the layout that PyTorch wants, so many times along its first axis."""
     tensor = torch.from_numpy(np.ascontiguousarray(array)).to(device)
     tensor = tensor.to(torch.int64 if array.dtype.kind in "iu" else dtype)
+    if copies > 1:
+        tensor = tensor.repeat(copies, *[1] * (tensor.ndim - 1))
     rank = tensor.ndim - 2
     if layout == "maps":
         return tensor.permute(0, rank + 1, *range(1, rank + 1))

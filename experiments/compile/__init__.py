@@ -1,0 +1,1 @@
+"""The trainer's step compiled for devices that are not here."""
