@@ -18,13 +18,12 @@ with extra("experiments"):
     from pathlib import Path
     from typing import Any
 
-    import jax.numpy as jnp
-    import numpy as np
-
-    from experiments.gallery import page, trained
-    from experiments.gallery.pictures import SECTIONS, Picture, Section
+    from experiments.commands.phases import phase
+    from experiments.gallery import page, screenshot, trained
+    from experiments.gallery.items import PREAMBLE, Example, Section, run
+    from experiments.gallery.pictures import SECTIONS
     from experiments.training.runs import new_folder
-    from jaxcnn import functional, visualize
+    from jaxcnn import visualize
 
 DPI = 150  # of the pictures
 
@@ -44,7 +43,7 @@ class Options:
     data_dir: Path = Path("~/.cache/jaxcnn")
     """Folder of the data sets, prepared there when absent."""
     readme: bool = False
-    """Only draws the two pictures of the READMEs anew."""
+    """Only draws the pictures of the READMEs anew; that of the playground needs Chromium."""
 
     def __post_init__(self):
         require(self.epochs >= 1, "epochs", self.epochs, "must be 1 or more")
@@ -61,35 +60,49 @@ def main(options: Options) -> None:
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     sections: Sequence[Section] = SECTIONS
-    named: dict[str, Any] = {}
     if options.trained:
-        sections = (*SECTIONS, trained.SECTION)
-        named = trained.names(folder, options.run, options.epochs, options.data_dir)
-    count = 0
-    for section in sections:
-        for picture in section.pictures:
-            draw(picture, folder, named)
-            count += 1
-        print(f"{section.title}: {len(section.pictures)} pictures", flush=True)
-    with writing(folder):
-        (folder / "index.html").write_text(page.render(sections, folder), encoding="utf-8")
+        path = options.run or trained.train(folder, options.epochs, options.data_dir)
+        sections = (*SECTIONS, trained.section(path, folder, options.data_dir))
+    names: dict[str, Any] = {}
+    exec(PREAMBLE, names)  # our own text, as all that is run here
+    told, count, total = {}, 0, sum(len(section.pictures) for section in sections)
+    with phase("pictures", "drawing the pictures", total=total) as shown:
+        for section in sections:
+            shown.move(count, f"pictures {count + 1} to {count + len(section.pictures)} of {total}")
+            told |= draw(section, folder, names)
+            count += len(section.pictures)
+            print(f"{section.title}: {len(section.items)} pictures and examples")
+    read = trained.digit(names) if options.trained else None
+    with phase("pictures", "writing the page"), writing(folder):
+        text = page.render(sections, folder, told, read)
+        (folder / "index.html").write_text(text, encoding="utf-8")
     size = (folder / "index.html").stat().st_size
     print(f"{count} pictures; open {folder / 'index.html'} ({size / 1e6:.1f} MB)")
 
 
-def draw(picture: Picture, folder: Path, named: dict[str, Any]) -> None:
-    """Evaluates the call of a picture and writes its files."""
-    noise = np.random.default_rng(0).normal(size=(4, 25, 25, 1)).astype(np.float32)
-    known = {
-        "F": functional,
-        "folder": folder,
-        "noise": noise,
-        "ones": jnp.ones((3, 3, 1, 1)),
-        "visualize": visualize,
-    }
-    with writing(folder):
-        figure = eval(picture.call, known | named)  # our own text, see pictures.py
-        figure.savefig(folder / f"{picture.name}.png", dpi=DPI)
+def draw(section: Section, folder: Path, names: dict[str, Any]) -> dict[str, str]:
+    """Runs the code of a section in `folder`, where its pictures are written.
+
+    Args:
+      section: what to draw.
+      folder: of the gallery.
+      names: what the code before it has defined; what this defines is added.
+
+    Returns:
+      By name, an example's code with its results, and a slider's set-up of the playground.
+    """
+    told = {}
+    with writing(folder), contextlib.chdir(folder):
+        exec(section.preamble, names)
+        for item in section.items:
+            if isinstance(item, Example):
+                told[item.name] = run(item.code, names)
+                continue
+            figure = eval(item.call, names)
+            figure.savefig(f"{item.name}.png", dpi=DPI)
+            if item.slides:
+                told[item.name] = item.setup or figure.address
+    return told
 
 
 @contextlib.contextmanager
@@ -103,7 +116,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def draw_readme(folder: Path) -> None:
-    """The two pictures of the READMEs: small files, which are kept with the code."""
+    """The pictures of the READMEs: small files, which are kept with the code."""
     with writing(folder):
         folder.mkdir(exist_ok=True)
         visualize.sliding_window(
@@ -120,9 +133,12 @@ def draw_readme(folder: Path) -> None:
             "max_pool", [[8, 6, 5, 2], [3, 0, 1, 0], [1, 7, 6, 9], [5, 6, 2, 4]], (2, 2), 2
         )
         figure.savefig(folder / "pool_gradient.png", dpi=90)
+        if not screenshot.take(folder / "playground.png"):
+            print("no Chromium on the PATH: playground.png is left as it was")
     for path in sorted(folder.iterdir()):
         print(f"{path} ({path.stat().st_size / 1000:.0f} kB)")
 
 
 if __name__ == "__main__":
-    sys.exit(command.run("python -m experiments.gallery", {"draw": (Options, main)}))
+    commands = {"draw": (Options, main)}
+    sys.exit(command.run("python -m experiments.gallery", commands, took="77 s"))

@@ -11,8 +11,12 @@ import numpy as np
 import optax
 
 from experiments import lenet
+from experiments.commands import stopping
+from experiments.commands.phases import phase
 from experiments.data import load
-from experiments.gallery.pictures import Picture, Section
+from experiments.gallery import digit as own_digit
+from experiments.gallery.items import Picture, Section
+from experiments.training import session
 from experiments.training.network import scale
 from experiments.training.runs import Run, new_folder
 from experiments.training.short import learn
@@ -21,109 +25,150 @@ Examples = tuple[np.ndarray, np.ndarray]
 """Images `(n, 28, 28, 1)`, bytes, and labels `(n,)`."""
 
 _METHODS = (
-    ("saliency", "Saliency: how much each pixel moves the logit, up or down.", "abs(dz/dx)"),
+    ("saliency", "Saliency: how much each pixel moves the logit, up or down.", "abs({dz}/{dx})"),
     (
         "smooth_grad",
-        "SmoothGrad: the saliency averaged over noisy copies, which takes the speckle away.",
-        "abs(mean over s of dz/dx at x + noise[s])",
+        "SmoothGrad: the gradient averaged over noisy copies first; less of it is speckle.",
+        "abs(mean_{s} {dz}/{dx}(x + noise[s]))",
+    ),
+    (
+        "integrated_gradients",
+        "Integrated gradients: the gradient averaged on the way from a black image to this one, "
+        "times the pixel: its share of the logit, positive or negative.",
+        "x * mean_{t} {dz}/{dx}(t*x)",
     ),
     (
         "guided_backpropagation",
         "Guided backpropagation: at every ReLU passes what is positive both forward and back.",
-        "through a ReLU: g * (x > 0) * (g > 0)",
+        "g * (x > 0) * (g > 0)",
     ),
     (
         "deconvnet",
         "Deconvnet: at every ReLU only what is positive on the way back passes.",
-        "through a ReLU: g * (g > 0)",
+        "g * (g > 0)",
     ),
     (
         "grad_cam",
-        "Grad-CAM: which places of the last 5×5 maps speak for the class; coarse but about the "
-        "class and not about edges.",
-        "relu(sum over c of A[c] * mean of dz/dA[c])",
+        "Grad-CAM: which places of the last 5×5 maps speak for the class, as coarse as those maps.",
+        "ReLU(sum_{c} A[c] * mean_{i, j} {dz}/{dA[i, j, c]})",
     ),
-)
-
-SECTION = Section(
-    "A trained network",
-    "LeNet-5, trained on 4,000 handwritten digits. z stands for the logit of the class that it "
-    "takes the digit for.",
     (
-        Picture(
-            "learning_curves",
-            "Loss and error rate after every epoch. The training images are shifted at random, "
-            "the test images are not.",
-            "visualize.learning_curves(epochs, losses, accuracies)",
-        ),
-        Picture(
-            "finder",
-            "Before training: the learning rate grows at every step. A good peak lies between the "
-            "two marks, before the loss rises.",
-            "visualize.learning_rate_finder(rates, rate_losses)",
-        ),
-        Picture(
-            "histograms",
-            "Activations after each ReLU while the network learns, from left to right: how many "
-            "(colour) have which value (height). Below, the share of units that are silent.",
-            "visualize.activation_histograms(counts, edges)",
-        ),
-        Picture(
-            "kernels",
-            "The first layer's six kernels: small detectors of strokes and edges.",
-            "visualize.kernels(model.features.conv1.kernel)",
-        ),
-        Picture(
-            "maps",
-            "What every layer gives for one digit: from strokes to maps that no longer look like "
-            "it.",
-            "visualize.feature_maps(model.feature_maps(image))",
-        ),
-        Picture(
-            "field_lenet",
-            "What a unit of the last maps of this network sees: 16×16 pixels in theory, by two "
-            "5×5 convolutions and two pools; the energy shows where it looks.",
-            'visualize.receptive_field(model.features, images, title="LeNet-5")',
-            "r = 1 + 4 + 1 + 2*4 + 2*1 = 16",
-        ),
-        *(
-            Picture(method, caption, f"visualize.{method}(model, image)", formula)
-            for method, caption, formula in _METHODS
-        ),
-        Picture(
-            "confusion",
-            "Which digit is taken for which: the diagonal is right.",
-            "visualize.confusion_matrix(labels, probabilities.argmax(-1), "
-            "class_names=list('0123456789'))",
-        ),
-        Picture(
-            "misclassified",
-            "The mistakes of which it is most certain.",
-            "visualize.misclassified(pixels, labels, probabilities, most=16)",
-        ),
+        "occlusion",
+        "Occlusion: how much the logit falls where a patch of 8×8 pixels is covered.",
+        "mean_{patches} (z(x) - z(x_without))",
+    ),
+)
+
+_TEXT = (
+    "LeNet-5, trained on 4,000 handwritten digits: two convolutions, each followed by a max pool, "
+    "and three layers that are fully connected. z stands for the logit of the class that it takes "
+    "the digit for, the number from which that class's probability is made."
+)
+PICTURES = (
+    Picture(
+        "learning_curves",
+        "Loss and error rate after every epoch. The training images are shifted at random, "
+        "the test images are not.",
+        "visualize.learning_curves(epochs, losses, accuracies)",
+    ),
+    Picture(
+        "finder",
+        "Before training: the learning rate grows at every step. A good peak lies between the "
+        "two marks, before the loss rises.",
+        "visualize.learning_rate_finder(rates, rate_losses)",
+    ),
+    Picture(
+        "histograms",
+        "Activations after each ReLU while the network learns, from left to right: how many "
+        "(colour) have which value (height). The lowest bin holds those that are 0 and nothing "
+        "else; below stands their share, of activations that are silent.",
+        "visualize.activation_histograms(counts, edges)",
+    ),
+    Picture(
+        "kernels",
+        "The first layer's six kernels as they were learned: orange adds, violet takes away.",
+        "visualize.kernels(model.features.conv1.kernel)",
+    ),
+    Picture(
+        "maps",
+        "What every layer gives for one digit: from strokes to maps that no longer look like it.",
+        "visualize.feature_maps(model.feature_maps(image))",
+    ),
+    Picture(
+        "field_lenet",
+        "What a unit of the last maps of this network sees: 16×16 pixels in theory, by two "
+        "5×5 convolutions and two pools; the energy shows where it looks.",
+        'visualize.receptive_field(model.features, images, title="LeNet-5")',
+        "r = 1 + 4 + 1 + 2*4 + 2*1 = 16",
+    ),
+    *(
+        Picture(method, caption, f"visualize.{method}(model, image)", formula)
+        for method, caption, formula in _METHODS
+    ),
+    Picture(
+        "confusion",
+        "Which digit is taken for which: the diagonal is right.",
+        "visualize.confusion_matrix(labels, probabilities.argmax(-1), "
+        "class_names=list('0123456789'))",
+    ),
+    Picture(
+        "misclassified",
+        "The mistakes of which it is most certain.",
+        "visualize.misclassified(pixels, labels, probabilities, most=16)",
     ),
 )
 
 
-def names(folder: Path, run: Path | None, epochs: int, data_dir: Path) -> dict[str, Any]:
-    """What the calls of `SECTION` name: the network, the digits, and what was measured.
+def section(run: Path, folder: Path, data_dir: Path) -> Section:
+    """The section of a run; the code before its calls says where they have their names from.
 
     Args:
-      folder: of the gallery; a network trained for it has its run there.
-      run: run folder of `experiments.lenet` to take; None trains one.
-      epochs: passes over the training images of that one.
+      run: run folder of `experiments.lenet`.
+      folder: of the gallery, from which a run inside is found.
       data_dir: folder of the data sets.
     """
-    if run is None:
-        run = new_folder("lenet", folder)
-        recipe = dataclasses.replace(lenet.RECIPE, epochs=epochs)
-        lenet.train(lenet.Train(run=run, data_dir=data_dir, recipe=recipe))
-    data = load(lenet.SUBJECT.data, data_dir=data_dir)
-    examples = data.train.arrays()
-    model, lines = lenet.trained(Run(run)), Run(run).metrics()
-    pixels, labels = data.test.arrays()
+    path = run.resolve()
+    if path.is_relative_to(folder.resolve()):
+        path = path.relative_to(folder.resolve())
+    preamble = (
+        "from pathlib import Path\nfrom experiments.gallery import trained\n\n"
+        f"globals().update(trained.names(Path({str(path)!r}), Path({str(data_dir)!r})))"
+    )
+    return Section("A trained network", _TEXT, PICTURES, preamble=preamble)
+
+
+def train(folder: Path, epochs: int, data_dir: Path) -> Path:
+    """Trains LeNet-5 for the gallery in `folder`; returns its run folder."""
+    run = new_folder("lenet", folder)
+    recipe = dataclasses.replace(lenet.RECIPE, epochs=epochs)
+    options = lenet.Train(run=run, data_dir=data_dir, recipe=recipe)
+    again = "the same command, which trains anew"
+    session.train(options, lenet.SUBJECT, recipe, name="lenet", again=again)
+    stopping.tell(advice=f"go on with: python -m experiments.gallery --folder {folder} --run {run}")
+    return run
+
+
+def digit(names: dict[str, Any]) -> dict[str, Any]:
+    """What the page needs to read a digit of the reader's own, of what `names` gives."""
+    found = own_digit.examples(names["pixels"], np.asarray(names["labels"]), names["probabilities"])
+    return {**own_digit.weights(names["model"]), "examples": found}
+
+
+def names(run: Path, data_dir: Path) -> dict[str, Any]:
+    """What the calls of `PICTURES` name: the network, the digits, and what was measured.
+
+    Args:
+      run: run folder of `experiments.lenet`.
+      data_dir: folder of the data sets.
+    """
+    with phase("data", "reading the digits"):
+        data = load(lenet.SUBJECT.data, data_dir=data_dir)
+        examples, (pixels, labels) = data.train.arrays(), data.test.arrays()
+    with phase("saving", "reading the trained network"):
+        model, lines = lenet.trained(Run(run)), Run(run).metrics()
     images = scale(pixels)
-    probabilities = np.asarray(jax.nn.softmax(model(images)))
+    with phase("test", f"testing with {len(labels):,} images"):
+        probabilities = np.asarray(jax.nn.softmax(model(images)))
     known = np.flatnonzero(np.asarray(labels) == 3)
     clear = known[probabilities[known, 3].argmax()]
     curves = {
@@ -133,7 +178,8 @@ def names(folder: Path, run: Path | None, epochs: int, data_dir: Path) -> dict[s
         }
         for kind in ("loss", "accuracy")
     }
-    edges = np.concatenate([[0.0, 0.01], np.linspace(0.1, 3, 30)])
+    # The first bin holds what is 0: the next number of 32 bits is in the second.
+    edges = np.concatenate([[0.0, np.finfo(np.float32).tiny], np.linspace(0.1, 3, 30)])
     rates, rate_losses = sweep(examples)
     return dict(
         model=model,
@@ -163,18 +209,19 @@ def histograms(examples: Examples, edges: np.ndarray, steps: int = 120) -> dict[
         return {name: jnp.histogram(array, limits)[0] for name, array in watched.items()}
 
     schedule = optax.cosine_onecycle_schedule(steps, 3e-3)
-    return _learn(examples, optax.adamw(schedule), steps, watch=watch)[2]
+    title = "for the histograms"
+    return _learn(examples, optax.adamw(schedule), steps, title=title, watch=watch)[2]
 
 
 def sweep(examples: Examples, steps: int = 120) -> tuple[np.ndarray, np.ndarray]:
     """Learning rates from 1e-5 to 1 and the loss at each."""
     rates = np.logspace(-5, 0, steps)
     grows = optax.exponential_decay(rates[0], 1, rates[1] / rates[0])
-    return rates, _learn(examples, optax.adam(grows), steps)[1]
+    return rates, _learn(examples, optax.adam(grows), steps, title="for the finder")[1]
 
 
-def _learn(examples: Examples, optimizer: optax.GradientTransformation, steps: int, **watched: Any):
+def _learn(examples: Examples, optimizer: optax.GradientTransformation, steps: int, **more: Any):
     """A short training of a fresh network."""
     size = min(64, len(examples[0]))
     options = dict(steps=steps, batch_size=size, seed=1)
-    return learn(lenet.network(), *examples, optimizer, **options, **watched)
+    return learn(lenet.network(), *examples, optimizer, **options, **more)
