@@ -44,8 +44,10 @@ with extra("experiments"):
     from jax.typing import ArrayLike
     from matplotlib.figure import Figure
 
+    from experiments.commands.phases import phase
     from experiments.data import DATA_DIR, load
     from experiments.training.network import scale
+    from experiments.training.records import add_times
     from experiments.training.runs import Run, new_folder
     from experiments.training.short import learn
     from jaxcnn import nn
@@ -124,34 +126,39 @@ def mean_square(network: nnx.Module, images: jax.Array, _: jax.Array) -> jax.Arr
 
 def main(options: Options) -> None:
     """Prints a line a decoder; writes energies.json and three pictures into the run folder."""
-    data = load("mnist5k", data_dir=options.data_dir)
+    with phase("data", "reading mnist5k"):
+        data = load("mnist5k", data_dir=options.data_dir)
+        images, labels = data.train.arrays()
+        shown = scale(jnp.asarray(data.test.arrays()[0][:200]))
     run = Run.create(options.run or new_folder("checkerboard"), {"steps": options.steps})
-    images, labels = data.train.arrays()
-    shown = scale(jnp.asarray(data.test.arrays()[0][:200]))
     optimizer = optax.adam(optax.cosine_onecycle_schedule(options.steps, 5e-3))
     energies, curves = {}, {}
     constants, copies = {}, {"digits": np.asarray(shown[..., 0])}
     for kind in UPSAMPLING:
-        equal = untrained(kind, 1, kernel_init=nnx.initializers.ones)
-        constants[kind] = untrained(kind, options.draws)
+        with phase("test", f"decoding a constant: {kind}"):
+            equal = untrained(kind, 1, kernel_init=nnx.initializers.ones)
+            constants[kind] = untrained(kind, options.draws)
         network, _, curve = learn(
             lambda rngs, kind=kind: autoencoder(kind, rngs), images, labels, optimizer,
-            steps=options.steps, batch_size=64, loss=mean_square,
+            steps=options.steps, batch_size=64, title=kind, loss=mean_square,
             watch=lambda network, batch: energy(network(batch)[..., 0]),
         )  # fmt: skip
-        copies[kind] = np.asarray(nnx.jit(lambda net, x: net(x))(network, shown))[..., 0]
         curves[kind] = curve
-        energies[kind] = {"equal taps": energy(equal), "random taps": energy(constants[kind])}
-        energies[kind] |= {
-            f"step {step}": curve[step - 1] for step in LOOKED_AT if step <= len(curve)
-        }
-        energies[kind]["trained"] = energy(copies[kind])
+        with phase("test", f"copying digits: {kind}"):
+            copies[kind] = np.asarray(nnx.jit(lambda net, x: net(x))(network, shown))[..., 0]
+            energies[kind] = {"equal taps": energy(equal), "random taps": energy(constants[kind])}
+            energies[kind] |= {
+                f"step {step}": curve[step - 1] for step in LOOKED_AT if step <= len(curve)
+            }
+            energies[kind]["trained"] = energy(copies[kind])
     energies["digits"] = {"trained": energy(copies["digits"])}
     energies = {k: {n: float(v) for n, v in found.items()} for k, found in energies.items()}
     run.save_json("energies", energies)
-    run.save_picture("constants", picture("random taps", constants, energies))
-    run.save_picture("copies", picture("trained", copies, energies))
-    run.save_picture("training", curve_picture(curves, energies["digits"]["trained"]))
+    with phase("pictures", "drawing the pictures"):
+        run.save_picture("constants", picture("random taps", constants, energies))
+        run.save_picture("copies", picture("trained", copies, energies))
+        run.save_picture("training", curve_picture(curves, energies["digits"]["trained"]))
+    add_times(run)
     print(f"run folder {run.folder}\nshare of the variance at the stride's frequencies")
     for kind, found in energies.items():
         print(f"{kind:15}", *(f"{name} {value:.2%}" for name, value in found.items()), sep="  ")
@@ -189,4 +196,5 @@ def picture(key: str, rows: dict[str, np.ndarray], energies: dict[str, dict[str,
 
 
 if __name__ == "__main__":
-    sys.exit(command.run("python -m experiments.checkerboard", {"measure": (Options, main)}))
+    commands = {"measure": (Options, main)}
+    sys.exit(command.run("python -m experiments.checkerboard", commands, took="50 s of CPU"))

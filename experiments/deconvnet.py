@@ -21,7 +21,6 @@ from experiments.commands.command import extra, require
 with extra("experiments"):
     import dataclasses
     import sys
-    import time
     from pathlib import Path
 
     import jax
@@ -31,14 +30,15 @@ with extra("experiments"):
     from flax import nnx
     from matplotlib.figure import Figure
 
+    from experiments.commands.phases import phase
     from experiments.data import DATA_DIR, load
     from experiments.training.network import scale
+    from experiments.training.records import add_times
     from experiments.training.runs import Run, new_folder
     from experiments.training.short import accuracy, learn
     from jaxcnn import analysis, nn
     from jaxcnn.models import LeNet5
     from jaxcnn.visualize.figures import hide_axes
-    from jaxcnn.visualize.gates import gated_gradient
 
 LAYERS = {"conv1": "relu1", "conv2": "relu2"}  # the maps are looked at after their ReLU
 
@@ -86,12 +86,12 @@ def patches(
     probe = up_to(features, layer)
     part = nn.Chain(**{name: getattr(probe, name) for name in probe.names[:-1]})
     values = np.asarray(nnx.jit(lambda net, x: net(x))(part, images))
-    field = analysis.receptive_field(part, images.shape[1:-1])
+    field = analysis.receptive_field(part, images)
     size = field.size[0]
 
     @jax.jit
     def project(image, channel):
-        return gated_gradient(probe, image, channel, lambda entering, arrived: arrived > 0)
+        return analysis.deconvnet(probe, image[None], target=channel)[0]
 
     shown, projected = [], []
     for channel in range(values.shape[-1]):
@@ -110,25 +110,28 @@ def patches(
 
 def main(options: Options) -> None:
     """Writes conv1.png and conv2.png into the run folder."""
-    data = load("mnist5k", data_dir=options.data_dir)
+    with phase("data", "reading mnist5k"):
+        data = load("mnist5k", data_dir=options.data_dir)
     settings = {"steps": options.steps, "most": options.most, "seed": options.seed}
     run = Run.create(options.run or new_folder("deconvnet"), settings)
-    begun = time.perf_counter()
     network, _, _ = learn(
         lambda rngs: LeNet5(rngs=rngs), *data.train.arrays(),
         optax.adamw(optax.cosine_onecycle_schedule(options.steps, 3e-3), weight_decay=1e-2),
         steps=options.steps, batch_size=64, seed=options.seed,
     )  # fmt: skip
     images, labels = data.test.arrays()
-    print(f"run folder {run.folder}\ntrained in {time.perf_counter() - begun:.0f} s")
+    print(f"run folder {run.folder}")
     print(f"test accuracy {accuracy(network, images, labels):.2%}")
     for name, layer in LAYERS.items():
-        found = patches(network.features, layer, scale(jnp.asarray(images)), options.most)
-        run.save_picture(name, picture(name, *found))
+        with phase("test", f"looking for what excites {name}"):
+            found = patches(network.features, layer, scale(jnp.asarray(images)), options.most)
+        with phase("pictures", f"drawing {name}"):
+            run.save_picture(name, picture(name, *found))
         kept = np.mean([_alike(projected) for projected in found[1]])
         size = found[0].shape[-1]
         print(f"{name}: {len(found[0])} maps, each sees {size}x{size} pixels")
         print(f"  correlation of the projections of one map, from several images: {kept:.2f}")
+    add_times(run)
 
 
 def _alike(projected: np.ndarray) -> float:
@@ -165,4 +168,5 @@ def picture(name: str, shown: np.ndarray, projected: np.ndarray) -> Figure:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run("python -m experiments.deconvnet", {"show": (Options, main)}))
+    commands = {"show": (Options, main)}
+    sys.exit(command.run("python -m experiments.deconvnet", commands, took="31 s of CPU"))

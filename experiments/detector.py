@@ -22,7 +22,6 @@ from experiments.commands.command import extra, require
 with extra("experiments"):
     import dataclasses
     import sys
-    import time
     from pathlib import Path
     from typing import NamedTuple
 
@@ -34,9 +33,11 @@ with extra("experiments"):
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
+    from experiments.commands.phases import phase
     from experiments.data import DATA_DIR, load
     from experiments.training.augment import move
     from experiments.training.network import scale
+    from experiments.training.records import add_times
     from experiments.training.runs import Run, new_folder
     from experiments.training.short import accuracy, learn
     from jaxcnn import nn
@@ -200,32 +201,38 @@ def compare(found: list[Place], true: list[Place]) -> dict[str, int]:
 
 def main(options: Options) -> None:
     """Prints what it reads; writes canvas.png and counts.json into the run folder."""
-    data = load("mnist5k", data_dir=options.data_dir)
+    with phase("data", "reading mnist5k"):
+        data = load("mnist5k", data_dir=options.data_dir)
     settings = {"steps": options.steps, "seed": options.seed, "canvases": options.canvases}
     run = Run.create(options.run or new_folder("detector"), settings)
-    rng, begun = np.random.default_rng(options.seed), time.perf_counter()
-    images, labels = examples(*data.train.arrays(), rng)
+    rng = np.random.default_rng(options.seed)
+    with phase("data", "cutting windows out of canvases"):
+        images, labels = examples(*data.train.arrays(), rng)
     network, _, _ = learn(
         lambda rngs: LeNet5(NOTHING + 1, rngs=rngs), images, labels,
         optax.adamw(optax.cosine_onecycle_schedule(options.steps, 3e-3), weight_decay=1e-2),
         steps=options.steps, batch_size=64, seed=options.seed,
     )  # fmt: skip
     tested = data.test.arrays()
-    print(f"run folder {run.folder}\ntrained in {time.perf_counter() - begun:.0f} s")
+    print(f"run folder {run.folder}")
     print(f"single digits: test accuracy {accuracy(network, *tested):.2%}")
     reader = nn.convolutionalize(network)
     look = nnx.jit(lambda reader, x: jax.nn.softmax(reader(x)))
     totals = dict.fromkeys(("digits", "found", "right", "false"), 0)
-    for number in range(options.canvases):
-        sheet, places = canvas(*tested, (options.height, options.width), rng)
-        probabilities = np.asarray(look(reader, scale(jnp.asarray(sheet))))
-        found = read(probabilities)
-        for name, count in compare(found, places).items():
-            totals[name] += count
-        if not number:
-            print("the first canvas reads:", *numbers(found), sep="\n  ")
-            run.save_picture("canvas", picture(sheet, probabilities, found, places))
+    with phase("test", "reading canvases", total=options.canvases) as shown:
+        for number in range(options.canvases):
+            sheet, places = canvas(*tested, (options.height, options.width), rng)
+            probabilities = np.asarray(look(reader, scale(jnp.asarray(sheet))))
+            found = read(probabilities)
+            for name, count in compare(found, places).items():
+                totals[name] += count
+            shown.move(number + 1, f"canvas {number + 1} of {options.canvases} is read")
+            if not number:
+                print("the first canvas reads:", *numbers(found), sep="\n  ")
+                with phase("pictures", "drawing the first canvas"):
+                    run.save_picture("canvas", picture(sheet, probabilities, found, places))
     run.save_json("counts", totals)
+    add_times(run)
     share = {name: totals[name] / totals["digits"] for name in ("found", "right", "false")}
     print(
         f"{totals['digits']} digits on {options.canvases} canvases: {share['found']:.2%} found, "
@@ -263,4 +270,5 @@ def picture(sheet, probabilities, found: list[Place], true: list[Place]) -> Figu
 
 
 if __name__ == "__main__":
-    sys.exit(command.run("python -m experiments.detector", {"read": (Options, main)}))
+    commands = {"read": (Options, main)}
+    sys.exit(command.run("python -m experiments.detector", commands, took="29 s of CPU"))

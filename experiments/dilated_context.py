@@ -29,16 +29,17 @@ from experiments.commands.command import extra, require
 with extra("experiments"):
     import dataclasses
     import sys
-    import time
     from pathlib import Path
 
     import tyro
     from flax import nnx
 
+    from experiments.commands.phases import phase
     from experiments.data import DATA_DIR, load
     from experiments.training.augment import Augmentation
     from experiments.training.compare import curve_picture, last, train_each
     from experiments.training.recipe import Recipe
+    from experiments.training.records import add_times
     from experiments.training.runs import Run, new_folder
     from jaxcnn import analysis, nn
 
@@ -82,8 +83,8 @@ def network(kind: str, features: int, rngs: nnx.Rngs) -> nn.Chain:
 
 def main(options: Options) -> None:
     """Prints both scores; writes curves.png and results.json; masks.png lies in each run."""
-    begun = time.perf_counter()
-    data = load("scenes", data_dir=options.data_dir)
+    with phase("data", "reading scenes"):
+        data = load("scenes", data_dir=options.data_dir)
     settings = {**dataclasses.asdict(options.recipe), "features": options.features}
     run = Run.create(options.run or new_folder("dilated_context"), settings)
     networks = {
@@ -100,20 +101,23 @@ def main(options: Options) -> None:
     }
     run.save_json("results", results)
     kinds = {"test intersection over union, %": "test_iou", "training loss (nats)": "train_loss"}
-    run.save_picture("curves", curve_picture(curves, kinds, "Segmentation of synthetic scenes"))
+    with phase("pictures", "drawing the curves"):
+        run.save_picture("curves", curve_picture(curves, kinds, "Segmentation of synthetic scenes"))
+    add_times(run)
     for kind, found in results.items():
         print(
             f"{kind:12} mean intersection over union {found['iou']:.2%}, pixels "
             f"{found['accuracy']:.2%}; a pixel sees {found['field']} pixels along each axis"
         )
-    print(f"{time.perf_counter() - begun:.0f} s; run folder {run.folder}")
+    print(f"run folder {run.folder}")
 
 
 def _field(make) -> int:
     model = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
-    field = analysis.receptive_field(model, (64, 64))
+    field = analysis.receptive_field(model, (1, 64, 64, 3))
     return field.size[0] if field else 64
 
 
 if __name__ == "__main__":
-    sys.exit(command.run("python -m experiments.dilated_context", {"train": (Options, main)}))
+    commands = {"train": (Options, main)}
+    sys.exit(command.run("python -m experiments.dilated_context", commands, took="128 s of CPU"))

@@ -43,8 +43,10 @@ with extra("experiments"):
     from flax import nnx
     from matplotlib.figure import Figure
 
+    from experiments.commands.phases import phase
     from experiments.data import DATA_DIR, load
     from experiments.training.network import scale
+    from experiments.training.records import add_times
     from experiments.training.runs import Run, new_folder
     from experiments.training.short import accuracy, edges, learn
     from jaxcnn import visualize
@@ -99,21 +101,25 @@ STEPS = {
 
 def main(options: Options) -> None:
     """Prints a line a step; writes results.json and the pictures into the run folder."""
-    data = load("mnist5k", data_dir=options.data_dir)
+    with phase("data", "reading mnist5k"):
+        data = load("mnist5k", data_dir=options.data_dir)
+        train, test = data.train.arrays(), data.test.arrays()
     settings = {"epochs": options.epochs, "seed": options.seed}
     run = Run.create(options.run or new_folder("fastai"), settings)
-    train, test = data.train.arrays(), data.test.arrays()
     print(f"run folder {run.folder}")
     results = threes_and_sevens(run, train, test, options)
     losses = {}
-    for name, step in STEPS.items():
-        network, losses[name], counts = _train(step, train, options)
+    for name in STEPS:
+        network, losses[name], counts = _train(name, train, options)
         results[name] = accuracy(network, *test)
-        print(f"{name:16} test accuracy {results[name]:.2%}", flush=True)
-        figure = visualize.activation_histograms(counts, BINS, title=f"{name}: activations")
-        run.save_picture(f"activations_{name.replace(' ', '_')}", figure)
+        print(f"{name:16} test accuracy {results[name]:.2%}")
+        with phase("pictures", f"drawing the activations: {name}"):
+            figure = visualize.activation_histograms(counts, BINS, title=f"{name}: activations")
+            run.save_picture(f"activations_{name.replace(' ', '_')}", figure)
     run.save_json("results", results)
-    run.save_picture("losses", loss_picture(losses, len(train[0])))
+    with phase("pictures", "drawing the losses"):
+        run.save_picture("losses", loss_picture(losses, len(train[0])))
+    add_times(run)
 
 
 def threes_and_sevens(
@@ -122,11 +128,12 @@ def threes_and_sevens(
     """Edges made by hand, then a network; the test accuracy of each."""
     (images, labels), (others, wanted) = (_only(*split, (3, 7)) for split in (train, test))
     kernels = np.asarray(list(KERNELS.values()), np.float32)
-    run.save_picture("edges", edge_picture(images, labels, kernels))
+    with phase("pictures", "drawing the edges"):
+        run.save_picture("edges", edge_picture(images, labels, kernels))
     results = {}
     network, _, _ = learn(
         lambda rngs: ByHand(kernels, rngs=rngs), images, labels, optax.adam(0.05),
-        steps=300, batch_size=64, seed=options.seed,
+        steps=300, batch_size=64, seed=options.seed, title="edges by hand",
     )  # fmt: skip
     results["edges by hand"] = accuracy(network, others, wanted)
     make = functools.partial(
@@ -135,10 +142,11 @@ def threes_and_sevens(
     network, _, _ = learn(
         lambda rngs: make(rngs=rngs), images, labels, optax.adam(0.01),
         steps=max(1, options.epochs * len(images) // 64), batch_size=64, seed=options.seed,
+        title="threes, sevens",
     )  # fmt: skip
     results["threes, sevens"] = accuracy(network, others, wanted)
     for name, value in results.items():
-        print(f"{name:16} test accuracy {value:.2%}", flush=True)
+        print(f"{name:16} test accuracy {value:.2%}")
     return results
 
 
@@ -155,8 +163,9 @@ class ByHand(nnx.Module):
         return self.linear(means.reshape(len(images), -1))
 
 
-def _train(step: Step, train: tuple[np.ndarray, ...], options: Options) -> Any:
+def _train(name: str, train: tuple[np.ndarray, ...], options: Options) -> Any:
     """The network, the losses, and counts of activations by layer."""
+    step = STEPS[name]
     steps = max(1, step.longer * options.epochs * len(train[0]) // step.batch_size)
     rate = optax.cosine_onecycle_schedule(steps, RATE) if step.one_cycle else RATE
 
@@ -170,7 +179,8 @@ def _train(step: Step, train: tuple[np.ndarray, ...], options: Options) -> Any:
 
     return learn(
         lambda rngs: SimpleCNN(batch_normalized=step.batch_normalized, rngs=rngs), *train,
-        optax.adam(rate), steps=steps, batch_size=step.batch_size, seed=options.seed, watch=watch,
+        optax.adam(rate), steps=steps, batch_size=step.batch_size, seed=options.seed, title=name,
+        watch=watch,
     )  # fmt: skip
 
 
@@ -223,4 +233,5 @@ def loss_picture(losses: dict[str, np.ndarray], images: int) -> Figure:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run("python -m experiments.fastai", {"read": (Options, main)}))
+    commands = {"read": (Options, main)}
+    sys.exit(command.run("python -m experiments.fastai", commands, took="67 s of CPU"))

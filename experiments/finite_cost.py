@@ -23,6 +23,7 @@ with extra("experiments"):
     import numpy as np
 
     from experiments import lenet
+    from experiments.commands.phases import phase
     from experiments.data import DATA_DIR, load
     from experiments.training.programs import Programs
 
@@ -44,7 +45,8 @@ class Options:
 
 def main(options: Options) -> None:
     """Prints the ratio of the times, from pair to pair."""
-    data = load("mnist5k", data_dir=options.data_dir)
+    with phase("data", "reading mnist5k"):
+        data = load("mnist5k", data_dir=options.data_dir)
     advances, times = {}, {"stop": [], "ignore": []}
     for nonfinite in times:
         recipe = dataclasses.replace(lenet.RECIPE, nonfinite=nonfinite)
@@ -52,12 +54,14 @@ def main(options: Options) -> None:
         programs.compile()
         advances[nonfinite] = programs.batches.advance, programs.initial_state(0), programs.key(0)
     order = np.random.default_rng(options.seed)
-    for _ in range(options.epochs):
-        for nonfinite in order.permutation(list(times)):
-            advance, state, key = advances[nonfinite]
-            start = time.process_time()
-            jax.block_until_ready(advance(state, 0, key))
-            times[nonfinite].append(time.process_time() - start)
+    with phase("training", "training in pairs", total=options.epochs) as shown:
+        for pair in range(options.epochs):
+            for nonfinite in order.permutation(list(times)):
+                advance, state, key = advances[nonfinite]
+                start = time.process_time()
+                jax.block_until_ready(advance(state, 0, key))
+                times[nonfinite].append(time.process_time() - start)
+            shown.move(pair + 1, f"pair {pair + 1} of {options.epochs}")
     ratios = np.divide(times["stop"], times["ignore"])
     low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
     print(
@@ -67,4 +71,7 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run("python -m experiments.finite_cost", {"compare": (Options, main)}))
+    commands = {"compare": (Options, main)}
+    sys.exit(
+        command.run("python -m experiments.finite_cost", commands, took="1.0 s of CPU an epoch")
+    )

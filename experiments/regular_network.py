@@ -22,7 +22,6 @@ from experiments.commands.command import extra, require
 with extra("experiments"):
     import dataclasses
     import sys
-    import time
     from pathlib import Path
 
     import jax
@@ -30,9 +29,11 @@ with extra("experiments"):
     import tyro
     from flax import nnx
 
+    from experiments.commands.phases import phase
     from experiments.data import DATA_DIR, load
     from experiments.training.compare import curve_picture, last, train_each
     from experiments.training.recipe import Recipe
+    from experiments.training.records import add_times
     from experiments.training.runs import Run, new_folder
     from jaxcnn import nn
     from jaxcnn.models import LeNet5
@@ -93,19 +94,22 @@ NETWORKS = {
 
 def main(options: Options) -> None:
     """Prints the test accuracies; writes curves.png and results.json into the run folder."""
-    begun = time.perf_counter()
-    data = load("mnist5k", data_dir=options.data_dir)
+    with phase("data", "reading mnist5k"):
+        data = load("mnist5k", data_dir=options.data_dir)
     settings = {**dataclasses.asdict(options.recipe), "repeat": options.repeat}
     run = Run.create(options.run or new_folder("regular_network"), settings)
     curves = train_each(run, data, NETWORKS, options.recipe, options.repeat)
     results = last(curves, "test_accuracy")
     run.save_json("results", results)
     kinds = {"test accuracy, %": "test_accuracy", "training loss (nats)": "train_loss"}
-    run.save_picture("curves", curve_picture(curves, kinds, "Equal numbers of parameters"))
+    with phase("pictures", "drawing the curves"):
+        run.save_picture("curves", curve_picture(curves, kinds, "Equal numbers of parameters"))
+    add_times(run)
     for name, value in results.items():
         print(f"{name:24} test accuracy {value:.2%}, mean of {options.repeat} seeds")
-    print(f"{time.perf_counter() - begun:.0f} s; run folder {run.folder}")
+    print(f"run folder {run.folder}")
 
 
 if __name__ == "__main__":
-    sys.exit(command.run("python -m experiments.regular_network", {"train": (Options, main)}))
+    commands = {"train": (Options, main)}
+    sys.exit(command.run("python -m experiments.regular_network", commands, took="81 s of CPU"))

@@ -3,15 +3,22 @@
 Imports only the standard library, so that it can report that anything else is missing.
 """
 
+import dataclasses
+import difflib
+import gc
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from experiments.commands import output
+from experiments.commands import cache, output, phases, stopping
+
+_ANSWERS = ("predict", "readme")  # commands whose lines are for other programs
+_QUIET = "--quiet"
 
 
 class UserError(Exception):
@@ -29,6 +36,17 @@ class NotFinite(UserError):
 
 class Stuck(UserError):
     """A thread that waits for what does not come, and would keep the program from ending."""
+
+
+def begin() -> None:
+    """What `python -m experiments.NAME` does before its imports; workers have longer names."""
+    place = next(i for i, word in enumerate(sys.orig_argv) if word.startswith("-m"))
+    module, *arguments = [sys.orig_argv[place][2:], *sys.orig_argv[place + 1 :]]
+    if not module:
+        module, *arguments = arguments
+    if module.count(".") == 1:
+        told = {"-h", "--help", "--list", *_ANSWERS}.isdisjoint(arguments)
+        phases.start(quiet=_QUIET in arguments, pipes=told)
 
 
 def fail(message: str, code: int = UserError.code) -> SystemExit:
@@ -56,6 +74,29 @@ def require(holds: bool, option: str, value: object, rule: str) -> None:
         raise UserError(f"--{option.replace('_', '-')} (={value}) {rule}")
 
 
+def require_known(option: str, value: str, known: Iterable[str], of: str = "") -> None:
+    """Raises `UserError` that lists what is known, the nearest first, unless `value` is.
+
+    Args:
+      option: name of the dataclass field.
+      value: what was received.
+      known: all that may be received.
+      of: what for, in the message.
+    """
+    known = list(known)
+    rule = f"is unknown{nearest(value, known)}; it must be one of {', '.join(known)}"
+    require(value in known, option, value, f"{rule} for {of}" if of else rule)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What a mistyped name may have been, to follow in a sentence; empty where nothing is near."""
+    lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), lower, n=3)
+    *others, last = [lower[each] for each in near] or [""]
+    listed = f"{', '.join(others)} or {last}" if others else last
+    return f", perhaps {listed}" if near else ""
+
+
 def reserve(path: Path) -> None:
     """Creates an empty file, so that one that cannot be written is known before the work begins.
 
@@ -70,25 +111,47 @@ def reserve(path: Path) -> None:
 
 
 @contextmanager
-def extra(name: str) -> Iterator[None]:
-    """Wraps imports: a missing package becomes one message that names the extra to install.
+def extra(name: str, *later: str) -> Iterator[None]:
+    """Wraps imports: a missing package becomes one message with the command that installs it.
+
+    Args:
+      name: of the extra.
+      *later: packages that are imported where they are used, but looked for now.
 
     >>> with extra("experiments"):
     ...     import json
     """
+    collects = gc.isenabled()
+    gc.disable()  # for garbage, of which modules leave none: a tenth of the time
     try:
+        for package in later:
+            if find_spec(package) is None:
+                raise ModuleNotFoundError(name=package)
         yield
     except ModuleNotFoundError as error:
         package = (error.name or str(error)).partition(".")[0]
         raise fail(
-            f"the package `{package}` is not installed; get it with: pip install 'jaxcnn[{name}]'"
+            f"the package `{package}` is not installed; get it with: {install(name)}"
         ) from None
+    finally:
+        if collects:
+            gc.enable()
+
+
+def install(name: str) -> str:
+    """The command that installs an extra of the clone that this file is in, typed from here."""
+    clone = Path(__file__).parents[2]
+    here = os.path.exists("pyproject.toml") and os.path.samefile(os.curdir, clone)
+    return f"pip install -e '{'.' if here else clone}[{name}]'"
 
 
 def run(
     program: str,
     commands: Mapping[str, tuple[type, Callable[[Any], int | None]]],
     arguments: Sequence[str] | None = None,
+    *,
+    took: str | Mapping[str, str] = "",
+    cached: bool = True,
 ) -> int:
     """Parses the command line into a dataclass and calls the function that goes with it.
 
@@ -98,6 +161,10 @@ def run(
         name may be left out. Where the dataclass has a method `defaults`, its instance's defaults
         take the place of the class's, unless they are None.
       arguments: the command line without the program; `sys.argv[1:]` when None.
+      took: how long the first command took where it was measured, or each command by its name. With
+        it, a command begins with a line of what it will do, the first sentence of its options'
+        docstring, and this; `predict` and `readme`, whose lines are for programs, in a terminal.
+      cached: whether what XLA compiles is kept for the next time; not where compiling is measured.
     Returns:
       The exit code: what the function returns (None counts as 0), that of a `UserError` (2, or 3
       after a training that became NaN or infinite), 130 after Ctrl-C.
@@ -105,37 +172,56 @@ def run(
     Nothing ends because its output cannot be written. Where the reader of a pipe went away that is
     all; on a full disk a line on stderr says so in the end, and the code is 2 in place of 0.
     """
-    with output.lasting() as lost:
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    name = next(iter(commands))
+    each = {name: took} if isinstance(took, str) else took
+    if arguments and arguments[0] in commands:
+        name, *arguments = arguments
+        program = f"{program} {name}"
+    elif arguments and len(commands) > 1 and not arguments[0].startswith("-"):
+        known, near = ", ".join(commands), nearest(arguments[0], commands)
+        raise fail(f"{arguments[0]!r} is no command of {program}{near}; it has {known}")
+    told = name not in _ANSWERS and "--list" not in arguments
+    with phases.command(pipes=told), output.lasting() as lost:
         try:
-            code = _run(program, commands, arguments)
+            code = _run(program, *commands[name], arguments, each.get(name, ""), cached)
+            phases.conclude()
         except SystemExit as left:  # --help ends so
             if left.code or not lost():
                 raise
             code = 0
         if not code and (reason := lost()):
             raise fail(f"standard output cannot be written ({reason}); all but that was done")
+        stopping.leave_with(code)
         return code
 
 
 def _run(
     program: str,
-    commands: Mapping[str, tuple[type, Callable[[Any], int | None]]],
-    arguments: Sequence[str] | None,
+    options: type,
+    function: Callable[[Any], int | None],
+    arguments: Sequence[str],
+    took: str,
+    cached: bool,
 ) -> int:
     """`run`, of a program whose output lasts."""
     import tyro
 
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # what TFDS and Orbax log, we say
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    name = next(iter(commands))
-    if arguments and arguments[0] in commands:
-        name, *arguments = arguments
-        program = f"{program} {name}"
-    options, function = commands[name]
+    options = _with_quiet(options)
     try:
         given = tyro.cli(options, prog=program, args=arguments)
         if hasattr(given, "defaults") and (defaults := given.defaults()) is not None:
+            defaults = dataclasses.replace(defaults, quiet=False)  # or the flag would be another
             given = tyro.cli(options, prog=program, args=arguments, default=defaults)
+        gc.set_threshold(100_000, 20, 20)  # tracing makes many objects, and next to no garbage
+        if given.quiet:
+            phases.be_quiet()
+        elif took and not getattr(given, "list", False) and phases.heard() and _is_first():
+            what = " ".join((options.__doc__ or "").split()).partition(". ")[0].removesuffix(".")
+            print(f"{what}; on two cores of an AMD EPYC this took {took}", flush=True)
+        if cached:
+            cache.turn_on()
         return function(given) or 0
     except Stuck as error:
         fail(str(error))
@@ -145,3 +231,22 @@ def _run(
         raise fail(str(error), error.code) from None
     except KeyboardInterrupt:
         return 130
+
+
+def _with_quiet(options: type) -> type:
+    """The dataclass with the option that every command has."""
+    from tyro import conf
+
+    told = conf.arg(help="Prints what was found, and nothing of how it goes.")
+    quiet = Annotated[bool, told, conf.FlagCreatePairsOff]
+    space = {"__doc__": options.__doc__, "__module__": options.__module__}
+    field = ("quiet", quiet, dataclasses.field(default=False))
+    return dataclasses.make_dataclass(
+        options.__name__, [field], bases=(options,), frozen=True, namespace=space
+    )
+
+
+def _is_first() -> bool:
+    """Whether no launcher says that another process is the first; asked before they are joined."""
+    ranks = ("SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
+    return all(os.environ.get(rank, "0") == "0" for rank in ranks)

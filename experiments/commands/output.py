@@ -68,7 +68,7 @@ def lasting() -> Iterator[Callable[[], str]]:
             raw if at_once else io.BufferedWriter(raw),
             encoding=stream.encoding,
             errors=stream.errors,
-            line_buffering=stream.line_buffering,
+            line_buffering=True,  # whoever reads along sees a line when it is printed
             write_through=stream.write_through,
         )
         setattr(sys, name, stand_in)

@@ -13,7 +13,7 @@ import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 
-from experiments.commands.command import UserError
+from experiments.commands.command import UserError, install
 from experiments.data.library import silence
 from experiments.data.split import first_line
 
@@ -55,7 +55,7 @@ def how_to_get(builder, name: str, data_dir: Path, archives: dict, reason: str) 
     files = ", ".join(archives) or "the original archives"
     return (
         f"the data set {name} is not prepared in {folder}, and {reason}. On a machine with a "
-        f"network and TensorFlow (pip install 'jaxcnn[prepare]') run: {command}; then copy "
+        f"network and TensorFlow ({install('prepare')}) run: {command}; then copy "
         f"{folder} to this machine. Or put {files}, names unchanged, in {manual_folder(data_dir)} "
         "and run the same command without a network"
     )

@@ -18,8 +18,17 @@ class TooLarge(ValueError):
     """An image of more pixels than are decoded."""
 
 
+def readable() -> tuple[str, ...]:
+    """All formats that Pillow reads by itself: it hands PostScript to a program outside."""
+    Image.init()
+    return tuple(sorted(Image.OPEN.keys() - {"EPS"}))
+
+
 def to_image(
-    content: bytes | np.ndarray, channels: int, size: Sequence[int | None] = (None, None)
+    content: bytes | np.ndarray,
+    channels: int,
+    size: Sequence[int | None] = (None, None),
+    formats: Sequence[str] = _FORMATS,
 ) -> Image.Image:
     """Decodes in one way for all colour modes: palettes, CMYK, alpha and 1 bit become `channels`.
 
@@ -27,6 +36,7 @@ def to_image(
       content: of an image file; or the pixels, which are taken as they are.
       channels: 1 for grey, 3 for red, green and blue.
       size: height and width that the file must have; None where they vary.
+      formats: as for `open_image`.
     Returns:
       An image of Pillow of mode "L" or "RGB".
     Raises:
@@ -35,7 +45,7 @@ def to_image(
     """
     if isinstance(content, np.ndarray):
         return Image.fromarray(content[..., 0] if channels == 1 else content)
-    image = open_image(content)
+    image = open_image(content, formats=formats)
     if any(wanted not in (None, n) for wanted, n in zip(size, image.size[::-1], strict=True)):
         raise ValueError(f"an image must have {size} pixels; received {image.size[::-1]}")
     return image.convert("L" if channels == 1 else "RGB")

@@ -1,9 +1,11 @@
-"""tensorflow-datasets itself: imported, and kept from talking."""
+"""tensorflow-datasets itself: imported, and kept from talking and littering."""
 
 import contextlib
 import io
+import tempfile
 from collections.abc import Iterator
 
+from experiments.commands import stopping
 from experiments.commands.command import UserError, extra
 
 
@@ -27,3 +29,15 @@ def silence() -> Iterator[None]:
     tfds.disable_progress_bar()
     with contextlib.redirect_stdout(io.StringIO()):
         yield
+
+
+@contextlib.contextmanager
+def tidy() -> Iterator[None]:
+    """Removes the temporary folder that TFDS leaves for each builder that is not prepared."""
+    before = tempfile.tempdir
+    with stopping.temporary_folder() as folder:
+        tempfile.tempdir = str(folder)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before

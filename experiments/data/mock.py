@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from experiments.data.library import import_tfds, silence
+from experiments.data.library import import_tfds, silence, tidy
 from experiments.data.source import find_builder
 
 PREFIX = "mock:"
@@ -27,7 +27,8 @@ def mock_examples(name: str) -> tuple[object, Sequence[dict]]:
     tfds = import_tfds()
     find_builder(tfds, name, Path("no files"))
     with silence(), tfds.testing.mock_data(TRAIN + TEST, policy=tfds.testing.MockPolicy.USE_CODE):
-        builder = tfds.builder(name)
+        with tidy():
+            builder = tfds.builder(name)
         source = builder.as_data_source("train")
         return builder.info.features, [source[number] for number in range(TRAIN + TEST)]
 

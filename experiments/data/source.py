@@ -1,15 +1,16 @@
 """Data sources from tensorflow-datasets: what is prepared on the disk, read without TensorFlow."""
 
 import contextlib
-import difflib
 import importlib
 import re
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from experiments.commands.command import UserError
+from experiments.commands import stopping
+from experiments.commands.command import UserError, nearest
 from experiments.data.absent import prepare_stock
-from experiments.data.library import import_tfds, silence
+from experiments.data.library import import_tfds, silence, tidy
 from experiments.data.prepared import check_files, check_split
 from experiments.data.split import AGAIN, damaged, first_line
 
@@ -107,15 +108,14 @@ def find_builder(tfds, name: str, data_dir: Path):
         check_files(folder)
     if base_name in OWN_BUILDERS:
         importlib.import_module(OWN_BUILDERS[base_name])  # registers the builder by its name
-    with silence():
+    with silence(), tidy():
         try:
             return tfds.builder(name, data_dir=data_dir)
         except tfds.core.registered.DatasetNotFoundError:
             known = [*OWN_BUILDERS, *tfds.list_builders(with_community_datasets=False)]
-            near = difflib.get_close_matches(name, known, n=1)
             raise UserError(
-                f"load: `name` (={name!r}) must be a data set of tensorflow-datasets or one of "
-                f"{sorted(OWN_BUILDERS)}" + (f"; perhaps {near[0]}" if near else "")
+                f"the data set {name} is unknown{nearest(name, known)}; it must be one of "
+                f"{', '.join(sorted(OWN_BUILDERS))}, or one of tensorflow-datasets"
             ) from None
         except Exception as error:  # of many types: it reads dataset_info.json as well
             reason = error.__cause__ or error
@@ -129,8 +129,13 @@ def find_builder(tfds, name: str, data_dir: Path):
 
 def _prepare_own(builder, folder: Path) -> None:
     """Writes the files into a temporary folder, which TFDS renames when it is whole."""
+
+    def clear() -> None:
+        for path in folder.parent.glob(f"incomplete.*_{folder.name}"):
+            shutil.rmtree(path, ignore_errors=True)
+
     try:
-        with silence():
+        with silence(), stopping.undoing(clear):
             builder.download_and_prepare(file_format="array_record")
     except OSError as error:
         if not folder.exists():  # else another process was faster

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from experiments.commands.command import UserError
+from experiments.data import grey_png
 from experiments.data.decoding import to_array, to_image, to_mask
 
 DEVICE_BYTES = 10**9
@@ -109,7 +110,9 @@ class Split:
         Raises:
           UserError: an example cannot be read, or the images are not all of one size.
         """
-        examples = [self[row] for row in range(len(self))]
+        encoded = self._all_encoded()
+        plain = self._all_plain(encoded)
+        examples = plain or [self.layout.decode(*each) for each in encoded]
         sizes = {image.shape for image, _ in examples}
         if len(sizes) > 1:
             raise UserError(
@@ -118,6 +121,27 @@ class Split:
             )
         images, targets = zip(*examples, strict=True)
         return np.stack(images), np.asarray(targets, np.uint8 if self.layout.is_mask else np.int32)
+
+    def _all_encoded(self) -> list[tuple[Any, Any]]:
+        """`encoded` of all, read at once where the files can be, in half of the time."""
+        if not (len(self) and hasattr(self._examples, "__getitems__")):
+            return [self.encoded(row) for row in range(len(self))]
+        try:
+            examples = self._examples.__getitems__([int(row) for row in self._rows])
+            return [(each[self.layout.inputs], each[self.layout.target]) for each in examples]
+        except Exception as error:
+            raise damaged(self.layout.folder, error) from error
+
+    def _all_plain(self, encoded: list[tuple[Any, Any]]) -> list[tuple[np.ndarray, Any]]:
+        """All of them decoded, where all are grey images of the plainest form; else none."""
+        height, width, channels = (*self.layout.shape, 0, 0)[:3]
+        if self.layout.is_mask or channels != 1 or None in (height, width):
+            return []
+        images = grey_png.decode([image for image, _ in encoded], height, width)
+        if images is None:
+            return []
+        pairs = zip(images[..., None], (target for _, target in encoded), strict=True)
+        return [self.layout.decode(*each) for each in pairs]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from experiments.commands import files
-from experiments.commands.command import UserError
+from experiments.commands.command import UserError, install
 
 _SPLIT_SEED = 0
 _GZIP = b"\x1f\x8b"
@@ -36,7 +36,7 @@ def find_table(name: str, package: str, *parts: str) -> Path:
             return path
     raise UserError(
         f"{name}: the package `{package}`, which carries the digits ({'/'.join((package, *parts))})"
-        ", is not installed; get it with: pip install 'jaxcnn[experiments]'"
+        f", is not installed; get it with: {install('experiments')}"
     )
 
 

@@ -11,6 +11,7 @@ with extra("experiments"):
     from collections.abc import Sequence
     from dataclasses import dataclass, field
     from pathlib import Path
+    from typing import Literal
 
     # Programs are compiled as users' are. A CPU passes for two devices, between which batches are
     # split.
@@ -21,8 +22,8 @@ with extra("experiments"):
     # XLA says at length which FFT it does not split along a transformed axis.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
+    from experiments.commands import stopping
+    from experiments.commands.phases import phase
     from experiments.gradients import table
     from jaxcnn import testing
 
@@ -47,6 +48,8 @@ class Options:
     """Compares jit, vmap, checkpoint, scan and two devices too, about half of the time."""
     algorithms: bool = False
     """Runs each case by every algorithm that takes it too."""
+    as_on: Literal["cpu", "cuda", "rocm", "tpu"] | None = None
+    """Takes the algorithms of that platform, on the device that there is."""
     part: str = "1/1"
     """K/N: every N-th of these rows from the K-th on, for N programs or machines to share them."""
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
@@ -66,7 +69,7 @@ class Options:
 
 
 def main(options: Options) -> int:
-    """Runs the rows that `options` choose; returns 1 if one of them differs, 130 after Ctrl-C."""
+    """Runs the rows that `options` choose; returns 1 if one of them differs."""
     load(options.module)
     try:
         chosen = testing.select(options.filter, dtype=options.dtype, algorithms=options.algorithms)
@@ -82,29 +85,30 @@ def main(options: Options) -> int:
     for path in (options.json, options.csv):
         if path:
             command.reserve(path)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-    )  # fmt: skip
-    outcomes, stopped = [], False
-    try:
-        with Progress(
-            *columns, console=target, transient=True, disable=not target.is_terminal
-        ) as progress:
-            task = progress.add_task("comparing", total=len(chosen))
-            for outcome in testing.compare_rows(
-                chosen, transforms=options.transforms, workers=options.workers
-            ):
-                outcomes.append(outcome)
-                progress.update(task, advance=1, description=outcome.primitive)
-    except KeyboardInterrupt:  # what was done by then is shown and kept
-        stopped = True
-    table.show(outcomes, target, left=len(chosen) - len(outcomes))
-    if options.json:
-        table.write_json(outcomes, options.json)
-    if options.csv:
-        table.write_csv(outcomes, options.csv)
-    if stopped:
-        return 130
+    outcomes: list[testing.Outcome] = []
+
+    def keep() -> None:  # stopped or not: what was done by then
+        table.show(outcomes, target, left=len(chosen) - len(outcomes))
+        if options.json:
+            table.write_json(outcomes, options.json)
+        if options.csv:
+            table.write_csv(outcomes, options.csv)
+
+    compared = testing.compare_rows(
+        chosen,
+        transforms=options.transforms,
+        workers=options.workers,
+        platform=options.as_on,
+    )
+    with (
+        stopping.undoing(keep),
+        phase("rows", f"comparing, {len(chosen)} rows", total=len(chosen)) as shown,
+    ):
+        for outcome in compared:
+            outcomes.append(outcome)
+            count = f"{len(outcomes)} of {len(chosen)}"
+            shown.move(len(outcomes), f"compared {count}: {outcome.primitive}, {outcome.case}")
+    keep()
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 
@@ -123,4 +127,7 @@ def load(modules: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run("python -m experiments.gradients", {"compare": (Options, main)}))
+    commands = {"compare": (Options, main)}
+    sys.exit(
+        command.run("python -m experiments.gradients", commands, took="14 to 20 minutes of CPU")
+    )

@@ -27,14 +27,13 @@ COLUMNS = {
     "sharded": ("sharded",),
 }
 
-# A pipe or a file has no width of its own; this holds the widest row.
+# Columns that hold the widest row.
 PLAIN_WIDTH = 180
 
 
 def console() -> Console:
-    """A console that does not fold lines where the output is no terminal."""
-    here = Console()
-    return here if here.is_terminal else Console(width=PLAIN_WIDTH)
+    """A console that cuts no figure: where a terminal is narrower, it wraps the lines."""
+    return Console(width=max(Console().width, PLAIN_WIDTH))
 
 
 def show(rows: Sequence[Outcome], target: Console, left: int = 0) -> None:

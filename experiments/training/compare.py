@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 from matplotlib.figure import Figure
 
+from experiments.commands.phases import phase
 from experiments.data import Dataset
 from experiments.training.loop import fit
 from experiments.training.network import Network
@@ -37,14 +38,15 @@ def train_each(
     """
     curves: Curves = {}
     for name, make in networks.items():
-        print(f"{name}: {parameters(make):,} parameters", flush=True)
-        programs = Programs(make, dataset, recipe)
+        with phase("build", f"building the network: {name}"):
+            print(f"{name}: {parameters(make):,} parameters")
+            programs = Programs(make, dataset, recipe)
         programs.compile()
         curves[name] = []
         for seed in range(recipe.seed, recipe.seed + seeds):
             settings = {"network": name, **dataclasses.asdict(recipe), "seed": seed}
             inner = Run.create(run.folder / f"{name}-{seed}".replace(" ", "-"), settings)
-            fit(programs, inner, seed=seed, again="a new run: it was too short to be resumed")
+            fit(programs, inner, seed=seed, again="the same command, which begins anew")
             curves[name].append(inner.metrics())
     return curves
 

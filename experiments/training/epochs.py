@@ -150,13 +150,11 @@ class OnDevice(_Batches):
         )
 
     def _test(self, model: Model, images, targets):
-        def batch(total, batch):
-            sums, outputs = self._evaluate(model, *batch)
-            return jax.tree.map(jnp.add, total, sums), outputs
-
-        shapes, _ = jax.eval_shape(self._evaluate, model, images[0], targets[0])
-        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        sums, outputs = jax.lax.scan(batch, nothing, (images, targets))
+        _, (sums, outputs) = jax.lax.scan(
+            lambda _, batch: (None, self._evaluate(model, *batch)), None, (images, targets)
+        )
+        # Summed behind the scan: a carry's shapes would take another trace of the network.
+        sums = jax.tree.map(lambda each: each.sum(axis=0, dtype=each.dtype), sums)
         return sums, outputs.reshape(-1, *outputs.shape[2:])[: self._pictured]
 
 
@@ -180,12 +178,16 @@ class Streamed(_Batches):
 
     def compile(self, state: TrainState, key: jax.Array) -> None:
         """Compiles a step and the test of a batch."""
-        step = jax.jit(self._keyed_step, **self._jit)
+        self.compiled = self.lowered(state, key).compile()
         test = jax.jit(self._evaluate, out_shardings=replicated(self.mesh))
-        batch, tested = self._like(self._recipe.batch_size), self._like(self._test_size)
         with split(self.mesh):
-            self.compiled = step.lower(state, *batch, key).compile()
-            self._test_batch = test.lower(state.model, *tested).compile()
+            self._test_batch = test.lower(state.model, *self._like(self._test_size)).compile()
+
+    def lowered(self, state: TrainState, key: Any) -> jax.stages.Lowered:
+        """A step for a state and a key of these shapes, neither of which need be there."""
+        step = jax.jit(self._keyed_step, **self._jit)
+        with split(self.mesh):
+            return step.lower(state, *self._like(self._recipe.batch_size), key)
 
     def start(self, seed: int, position: Any = None) -> None:
         """Opens the stream."""

@@ -7,8 +7,10 @@ import numpy as np
 import optax
 
 from experiments.commands.command import require
+from experiments.commands.phases import phase
 from experiments.training.programs import Programs
 from experiments.training.recipe import Recipe
+from experiments.training.records import add_times
 from experiments.training.runs import Run, new_folder
 from experiments.training.session import Place, Subject, config, make_programs
 from jaxcnn import visualize
@@ -41,11 +43,14 @@ def find_rate(
     programs.compile()
     with programs.memory_explained("training"):
         losses = sweep(programs, steps, recipe.seed)
-    figure = visualize.learning_rate_finder(rates, losses, title=f"{subject.model}, {subject.data}")
-    run.save_picture("rates", figure)
+    with phase("pictures", "drawing the losses"):
+        title = f"{subject.model}, {subject.data}"
+        figure = visualize.learning_rate_finder(rates, losses, title=title)
+        run.save_picture("rates", figure)
     run.save_json("rates", {"rates": rates.tolist(), "losses": losses.tolist()})
     _, _, *suggested = (text.get_text() for text in figure.axes[0].get_legend().get_texts())
-    print(f"rates: {', '.join(suggested)}; see {run.folder / 'rates.png'}", flush=True)
+    print(f"rates: {', '.join(suggested)}; see {run.folder / 'rates.png'}")
+    add_times(run)
     return run
 
 
@@ -53,7 +58,9 @@ def sweep(programs: Programs, steps: int, seed: int) -> np.ndarray:
     """The loss of each of the first steps, before the step."""
     state, key, done, losses = programs.initial_state(seed), programs.key(seed), 0, []
     programs.batches.start(seed)
-    while done < steps:
-        state, done, metrics = programs.batches.advance(state, done, key)
-        losses.append(np.atleast_1d(jax.device_get(metrics.loss)))
+    with phase("training", f"training, {steps} steps", total=steps) as shown:
+        while done < steps:
+            state, done, metrics = programs.batches.advance(state, done, key)
+            losses.append(np.atleast_1d(jax.device_get(metrics.loss)))
+            shown.move(min(done, steps), f"step {min(done, steps)} of {steps}")
     return np.concatenate(losses)[:steps]

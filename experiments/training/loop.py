@@ -7,21 +7,23 @@ from typing import Any
 
 import jax
 
+from experiments.commands import phases, stopping
 from experiments.commands.command import NotFinite, UserError, require
+from experiments.commands.phases import phase
 from experiments.data.split import first_line
-from experiments.training import pictures
+from experiments.training import progress
 from experiments.training.checkpoints import Checkpoints
 from experiments.training.epochs import Frozen, Tested
 from experiments.training.evaluation import results
-from experiments.training.interruption import Interruption, agreed
-from experiments.training.processes import is_first, say
+from experiments.training.inputs import Inputs
+from experiments.training.processes import agreed, is_first, say
 from experiments.training.profile import Profile
 from experiments.training.programs import Programs
-from experiments.training.progress import EpochProgress
-from experiments.training.records import Records
+from experiments.training.records import Records, add_times
 from experiments.training.runs import Run, writing
 from experiments.training.step import TrainState
 
+_STOPPING = "stops when it is saved; again: at once"
 _TOGETHER = 32  # steps between two agreements of several processes
 
 
@@ -72,7 +74,7 @@ def fit(
       UserError: another program holds the folder; the disk, the data or the memory gave out.
     """
     with run.locked() if is_first() else contextlib.nullcontext():
-        with writing(run.folder):
+        with phase("saving", "looking for checkpoints", brief=True), writing(run.folder):
             checkpoints = Checkpoints(run.checkpoints)
         with checkpoints:
             begun = _begin(programs, run, checkpoints, seed, resume)
@@ -95,8 +97,10 @@ def _begin(
 ) -> tuple[TrainState, int, Any]:
     """The state to begin with, how many steps were done, and the position of the data."""
     if not resume or checkpoints.newest is None:
+        if resume:
+            say("no checkpoint was saved before: begins with the first step")
         return programs.initial_state(seed), 0, None
-    with writing(run.folder):  # damaged checkpoints are set aside
+    with phase("saving", "reading the checkpoint"), writing(run.folder):  # sets damaged ones aside
         done, items = checkpoints.restore_newest(to_items(programs.like))
     say(f"goes on after {_place(done, programs.batches.steps, programs.recipe.epochs)}")
     return from_items(items), done, items["facts"].get("position", {})
@@ -118,56 +122,76 @@ def _fit(
     if is_first():
         run.begin()
     batches.patience = monitoring.data_seconds
-    batches.start(seed, position)
-    key, start, total = programs.key(seed), time.perf_counter(), epochs * batches.steps
-    saved = mark = start
-    begun, tested, skipped = done, None, 0
+    with phase("data", "opening the data", brief=True):
+        batches.start(seed, position)
+    key, total = programs.key(seed), epochs * batches.steps
+    saved = mark = time.perf_counter()
+    begun, tested, skipped, stop = done, None, 0, False
     with (
-        Interruption() as interruption,
+        phases.noting(_STOPPING) as noted,
         Records(run, tensorboard=monitoring.tensorboard) as records,
-        EpochProgress(epochs, done / batches.steps) as progress,
+        phase("training", "training", total=epochs, done=done / batches.steps) as shown,
         Profile(run.folder / "profile", monitoring.profile * batches.traced) as profile,
     ):
+        shown.move(done / batches.steps, progress.before(done / batches.steps, epochs))
         while done < total:
             state, done, _ = batches.advance(state, done, key)
             profile.advanced(state)
-            progress.move(done / batches.steps)
             ended, score = done % batches.steps == 0, None
+            if not ended:  # which is known when it is computed
+                shown.move(done / batches.steps)
             if ended:
                 batches.check(state)
                 jax.block_until_ready(state)
                 seconds = time.perf_counter() - mark
-                tested = batches.test(state.tested)
+                with phase("test", "testing"):
+                    tested = batches.test(state.tested)
                 measured = _measured(programs, state, tested, (done - begun) / seconds)
-                records.add(done // batches.steps, done, measured)
-                progress.show(measured)
+                epoch = done // batches.steps
+                records.add(epoch, done, measured)
+                shown.move(epoch, *progress.figures(epoch, epochs, measured))
+                shown.leave(last=done == total)
                 skipped += measured.get("skipped", 0)
                 score = measured.get("test_iou", measured["test_accuracy"])
                 mark, begun = time.perf_counter(), done
-            stop = interruption.signal is not None and done < total
+            stop = noted.signal is not None
             due = time.perf_counter() - saved > monitoring.save_seconds
             if jax.process_count() > 1:
                 together = ended or done % _TOGETHER == 0
                 stop, due = agreed(stop, due) if together else (False, False)
             if ended or stop or due:
                 batches.check_whole(state)
-                with writing(run.folder):
+                with phase("saving", "saving"), writing(run.folder):
                     facts = {"seed": seed, "position": batches.position()}
                     checkpoints.save(done, to_items(state), facts, score)
+                    if stop:
+                        checkpoints.wait()
                 saved = time.perf_counter()
             if stop:
-                with writing(run.folder):
-                    checkpoints.wait()
-                say(f"stopped after {_place(done, batches.steps, epochs)}; go on with: {again}")
-                raise SystemExit(interruption.code)
-    with writing(run.folder):
-        checkpoints.wait()
-    say(f"training time {time.perf_counter() - start:.1f} s")
+                break
+        if done == total:  # as far as that is not done yet
+            with phase("saving", "saving"), writing(run.folder):
+                checkpoints.wait()
+        stopped = noted.signal is not None if jax.process_count() == 1 else stop
+    if stopped:
+        add_times(run)
+        if is_first():
+            place = _place(done, batches.steps, epochs)
+            stopping.say(f"stopped after {place}; go on with: {again}")
+        raise SystemExit(noted.code)
     if skipped:
         say(f"{skipped} updates were not finite and left out")
-    tested = tested or batches.test(state.tested)  # a run resumed at its end took no step
+    if tested is None:  # a run resumed at its end took no step
+        with phase("test", "testing"):
+            tested = batches.test(state.tested)
     if is_first():
-        pictures.draw(run, programs.dataset, tested, batches.pictured())
+        with phase("pictures", "drawing the pictures"):
+            from experiments.training import pictures  # with Matplotlib, which no step waits for
+
+            inputs = Inputs.of(programs.dataset, programs.image_shape)
+            inputs.tested(tested.outputs).save(run)
+            pictures.draw(run, programs.dataset, tested, batches.pictured())
+    add_times(run)
     return state, results(tested.sums)
 
 

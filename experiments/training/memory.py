@@ -58,7 +58,7 @@ class Needs:
         size = max(self.recipe.batch_size // parts, 1)
         inputs = jax.ShapeDtypeStruct((size, *self.image_shape), np.float32)
         network = self.network.join(self.network.shapes)
-        network.train()
+        self.network.train(network)
         for row in analysis.summary(network, inputs, depth=None, show=False).rows:
             held[f"the output of `{row.layer}` for {size} images"] = row.memory
         return dict(sorted(((k, v) for k, v in held.items() if v), key=lambda item: -item[1]))

@@ -23,21 +23,42 @@ class Network:
       shapes: of the arrays.
     """
 
-    def __init__(self, make: Callable[[nnx.Rngs], nnx.Module]):
+    def __init__(
+        self,
+        make: Callable[[nnx.Rngs], nnx.Module],
+        *,
+        frozen: tuple[str, ...] = (),
+        begin: Callable[[nnx.Module], Any] | None = None,
+    ):
         """Takes apart what `make` gives, without computing a parameter.
 
         Args:
           make: makes the network with fresh parameters.
+          frozen: paths of parts that are never in training.
+          begin: gives the fresh network the weights that it is to begin with.
         """
-        self._make = make
+        self._make, self._frozen, self._begin = make, frozen, begin
         network = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
         self._graph, _, random, _ = nnx.split(network, nnx.Param, nnx.RngState, ...)
         self._random = nnx.to_pure_dict(random)
         self.shapes = arrays(network)
 
     def initial(self, seed: int) -> Model:
-        """Fresh arrays."""
-        return arrays(self._make(nnx.Rngs(seed)))
+        """Fresh arrays, or those to begin with."""
+        network = self._make(nnx.Rngs(seed))
+        if self._begin:
+            self._begin(network)
+        return arrays(network)
+
+    def train(self, network: nnx.Module) -> None:
+        """Sets a network of this kind to training, and what is frozen of it to use."""
+        network.train()
+        for part in self._frozen:
+            module: Any = network
+            for name in part.split("."):
+                module = getattr(module, name)
+            if isinstance(module, nnx.Module):  # a single parameter has no mode
+                module.eval()
 
     def apply(
         self, model: Model, images: jax.Array, *, key: jax.Array | None = None
@@ -52,7 +73,7 @@ class Network:
           Logits, float32, and the model's new "stats".
         """
         network = self.join(model, key)
-        network.train() if key is not None else network.eval()
+        self.train(network) if key is not None else network.eval()
         logits = network(images)
         return logits.astype(jnp.float32), arrays(network)["stats"]
 

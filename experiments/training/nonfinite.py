@@ -16,14 +16,14 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
+from experiments.training.finetuning import held
+from experiments.training.finite import all_finite, all_usable
 from experiments.training.mesh import replicated, split
 from experiments.training.network import Model, Network, arrays
 from experiments.training.place import constrain
 from experiments.training.recipe import Recipe
 from experiments.training.step import (
     TrainState,
-    all_finite,
-    all_usable,
     in_parts,
     objective,
     prepare,
@@ -115,8 +115,9 @@ class Origin:
 
         def run(params, zeros):
             observer = _Observer(zeros)
+            params = held(self._recipe, params)
             module = observer.over(self._network.join({**model, "params": params}, key))
-            module.train()
+            self._network.train(module)
             smooth, told = objective(self._recipe, module(images).astype(jnp.float32), targets)
             return smooth, (observer, arrays(module)["stats"], all_finite((smooth, told)))
 

@@ -1,11 +1,13 @@
 """Optimisers and schedules by name, all of them optax's."""
 
+import functools
 from typing import Any
 
 import jax
 import optax
 from optax import contrib
 
+from experiments.training.finetuning import kinds
 from experiments.training.recipe import Recipe
 
 
@@ -33,10 +35,27 @@ def make_schedule(recipe: Recipe, steps_per_epoch: int) -> optax.Schedule:
 def make_optimizer(recipe: Recipe, schedule: optax.Schedule) -> optax.GradientTransformation:
     """The optimiser of a recipe; weight decay leaves out biases and the parameters of norms.
 
+    What the recipe freezes stays as it is, and the head has a rate of its own where it says so.
+
     References:
       I. Loshchilov and F. Hutter, Decoupled weight decay regularization, 2019.
       K. Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024.
     """
+    if recipe.freeze or recipe.head_learning_rate is not None:
+        ratio = (recipe.head_learning_rate or recipe.learning_rate) / recipe.learning_rate
+        return optax.partition(
+            {
+                "rest": _optimizer(recipe, schedule),
+                "head": _optimizer(recipe, lambda count: ratio * schedule(count)),
+                "frozen": optax.set_to_zero(),
+            },
+            functools.partial(kinds, recipe),
+        )
+    return _optimizer(recipe, schedule)
+
+
+def _optimizer(recipe: Recipe, schedule: optax.Schedule) -> optax.GradientTransformation:
+    """The same rule for all parameters."""
     decay, momentum = recipe.weight_decay, recipe.momentum
     if recipe.optimizer == "sgd":
         return optax.chain(

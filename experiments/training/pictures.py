@@ -82,3 +82,19 @@ def masks(
     bar = figure.colorbar(shown, ax=grid, location="bottom", fraction=0.03, aspect=40)
     bar.set_ticks(range(len(names)), labels=names)
     return figure
+
+
+def mask_beside(image: np.ndarray, mask: np.ndarray, names: tuple[str, ...]) -> Figure:
+    """An image and the classes of its pixels, one beside the other."""
+    colours = ["#4d4d4d", *(COLOURS[i % len(COLOURS)] for i in range(len(names) - 1))]
+    figure = Figure(figsize=(6, 4.1), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=255)
+    options = dict(cmap=ListedColormap(colours), vmin=-0.5, vmax=len(names) - 0.5)
+    shown = right.imshow(mask, interpolation="nearest", **options)
+    for ax, title in ((left, "image"), (right, "prediction")):
+        hide_axes(ax)
+        ax.set_title(title)
+    bar = figure.colorbar(shown, ax=[left, right], location="bottom", fraction=0.06, aspect=40)
+    bar.set_ticks(range(len(names)), labels=names)
+    return figure

@@ -3,7 +3,10 @@
 import os
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
+from experiments.commands import phases
 from experiments.commands.command import UserError
 
 # What the launchers that JAX detects set; looked at only where it is too late to join them.
@@ -31,6 +34,8 @@ def start_processes() -> None:
         late = "must be called before" in str(error)
         if not late or any(name in os.environ for name in LAUNCHERS):
             raise UserError(f"the processes cannot be joined: {error}") from None
+    if not is_first():
+        phases.be_quiet()
 
 
 def is_first() -> bool:
@@ -42,3 +47,11 @@ def say(line: str) -> None:
     """Prints a line, once for all processes."""
     if is_first():
         print(line, flush=True)
+
+
+def agreed(*wishes: bool) -> tuple[bool, ...]:
+    """What any process wishes: all must do it, and at the same step."""
+    if jax.process_count() == 1:
+        return wishes
+    gathered = multihost_utils.process_allgather(np.array(wishes))
+    return tuple(map(bool, gathered.any(axis=0)))

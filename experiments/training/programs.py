@@ -11,8 +11,9 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from experiments.commands.command import UserError, require
+from experiments.commands.phases import phase
 from experiments.data import Dataset
-from experiments.training import memory
+from experiments.training import finetuning, memory
 from experiments.training.epochs import OnDevice, Streamed
 from experiments.training.evaluation import make_evaluate
 from experiments.training.mesh import make_mesh, replicated
@@ -56,7 +57,7 @@ class Programs:
           recipe: of the run.
           mesh: devices over which batches are spread; one device when None.
           image_size: what the images of a streamed data set are brought to.
-          remat: whether the backward pass computes the whole network anew, for one that has no
+          remat: whether the backward pass computes activations anew, for a network that has no
             such option of its own.
           schedule: in place of the recipe's.
         Raises:
@@ -69,7 +70,9 @@ class Programs:
         planar = len(dataset.image_shape) == 3
         require(planar or recipe.views == "one", "views", recipe.views, "is for images")
         self.mesh = make_mesh("data=1") if mesh is None else mesh
-        self.network = Network(make_model)
+        begin = functools.partial(finetuning.load, path=recipe.weights) if recipe.weights else None
+        self.network = Network(make_model, frozen=finetuning.parts(recipe), begin=begin)
+        finetuning.check(recipe, self.network.shapes["params"])
         steps, classes = images // size, len(dataset.classes)
         self._optimizer = make_optimizer(recipe, schedule or make_schedule(recipe, steps))
         options = {"classes": classes, "steps_per_epoch": steps, "mesh": self.mesh}
@@ -89,7 +92,8 @@ class Programs:
         if self.streamed:
             self.batches = Streamed(*parts, size)
         else:
-            with self.memory_explained("placing the images on the device"):
+            doing = "placing the images on the device"
+            with phase("data", doing), self.memory_explained(doing):
                 self.batches = OnDevice(*parts)
 
     def compile(self) -> None:
@@ -99,14 +103,15 @@ class Programs:
           UserError: the memory does not suffice.
         """
         start = time.perf_counter()
-        with self.memory_explained("compiling"):
+        with phase("compile", "compiling"), self.memory_explained("compiling"):
             self.batches.compile(self.like, self.key(0))
         self.compile_seconds = time.perf_counter() - start
 
     def initial_state(self, seed: int) -> TrainState:
         """The state before the first step."""
-        state = initial_state(self.network, self._optimizer, self.recipe, seed)
-        return replicate(self.mesh, state)
+        with phase("build", "drawing the parameters"):
+            state = initial_state(self.network, self._optimizer, self.recipe, seed)
+            return jax.block_until_ready(replicate(self.mesh, state))
 
     @functools.cached_property
     def like(self) -> TrainState:
@@ -116,6 +121,11 @@ class Programs:
             self.network.shapes,
         )
         return on(replicated(self.mesh), state)
+
+    @property
+    def key_like(self) -> jax.ShapeDtypeStruct:
+        """Shape, dtype and devices of a key."""
+        return on(replicated(self.mesh), jax.eval_shape(lambda: jax.random.key(0)))
 
     def memory_explained(self, doing: str) -> contextlib.AbstractContextManager[None]:
         """Turns running out of memory into a message with what takes the most of it.
@@ -148,4 +158,10 @@ class Programs:
             raise UserError(
                 f"the network gives {logits.shape[-1]} logits, and {self.dataset.name} has "
                 f"{classes} classes; take another network"
+            )
+        pixels = self.image_shape[:-1] if self.dataset.task == "segmentation" else ()
+        if logits.shape != (1, *pixels, classes):  # such as one that takes signals for an image
+            raise UserError(
+                f"the network gives logits {logits.shape} for images {images.shape}, not "
+                f"{(1, *pixels, classes)}; take another network"
             )

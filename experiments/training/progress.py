@@ -1,53 +1,33 @@
-"""Live progress of training on a terminal; nothing where the output is a file or a pipe."""
+"""What is said of a training while it goes on: the figures of the last epoch, in a line."""
 
 from collections.abc import Mapping
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+def before(done: float, epochs: int) -> str:
+    """What there is to say before the first figures."""
+    return f"{'goes on in' if done else 'in'} epoch {min(int(done) + 1, epochs)}/{epochs}"
 
 
-class EpochProgress:
-    """A bar with the figures of the last epoch, to be used as a context manager."""
+def figures(epoch: int, epochs: int, measured: Mapping[str, float]) -> tuple[str, ...]:
+    """The figures of an epoch, which is named: one form for wide terminals, and shorter ones.
 
-    def __init__(self, epochs: int, done: float = 0, console: Console | None = None):
-        """Prepares the bar.
-
-        Args:
-          epochs: how many there are in all.
-          done: how many were done before, which need not be whole.
-          console: where to draw; by default stdout.
-        """
-        console = console or Console()
-        self._progress = Progress(
-            TextColumn("epoch {task.fields[epoch]}/{task.total:.0f}"),
-            BarColumn(),
-            TextColumn("{task.fields[figures]}"),
-            TextColumn("time left"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._progress.add_task(
-            "train", total=epochs, completed=done, epoch=int(done), figures="first epoch ..."
-        )
-
-    def __enter__(self) -> "EpochProgress":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *exception) -> None:
-        self._progress.stop()
-
-    def move(self, done: float) -> None:
-        """So many epochs are done in all."""
-        self._progress.update(self._task, completed=done, epoch=int(done))
-
-    def show(self, measured: Mapping[str, float]) -> None:
-        """The figures of the last epoch: its line in metrics.jsonl."""
-        overlap = f"  overlap {measured['test_iou']:.2%}" if "test_iou" in measured else ""
-        skipped = f"  {measured['skipped']} skipped" if measured.get("skipped") else ""
-        figures = (
-            f"loss {measured['train_loss']:.4f}  test accuracy {measured['test_accuracy']:.2%}"
-            f"{overlap}  {measured['images_per_second']:,.0f} images/s{skipped}"
-        )
-        self._progress.update(self._task, figures=figures)
+    Args:
+      epoch: that was measured.
+      epochs: how many there are.
+      measured: its line in metrics.jsonl.
+    """
+    loss, accuracy = measured["train_loss"], measured["test_accuracy"]
+    rate, iou, skipped = measured["images_per_second"], measured.get("test_iou"), ""
+    if measured.get("skipped"):
+        skipped = f"  {measured['skipped']} skipped"
+    overlap = "" if iou is None else f"  overlap {iou:.2%}"
+    score = f"accuracy {accuracy:.2%}" if iou is None else f"overlap {iou:.2%}"
+    short = f"acc {accuracy:.1%}" if iou is None else f"iou {iou:.1%}"
+    place = f"epoch {epoch}/{epochs}"
+    return (
+        f"{place}  loss {loss:.4f}  test accuracy {accuracy:.2%}{overlap}  {rate:,.0f} images/s"
+        f"{skipped}",
+        f"{place}  loss {loss:.4f}  {score}  {rate:,.0f} images/s{skipped}",
+        f"{place}  loss {loss:.3f}  {short}  {rate:,.0f} img/s{skipped}",
+        f"{epoch}/{epochs}  loss {loss:.2f}  {short}  {rate:,.0f}/s",
+    )

@@ -24,6 +24,8 @@ class Recipe:
     """AdamW; SGD with Nesterov momentum; or Muon for kernels with AdamW for the rest."""
     learning_rate: float = 3e-3
     """Peak of the schedule."""
+    head_learning_rate: float | None = None
+    """Peak for the classifier, where it is to be another than for the features."""
     schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
     """How the learning rate goes from step to step."""
     warmup: float = 0.0
@@ -49,6 +51,12 @@ class Recipe:
     """Test images as they are, mirrored too, or shifted by a pixel as well; logits are averaged."""
     test_batch_size: int = 500
     """Images that are tested at once."""
+    weights: str = ""
+    """Safetensors file to begin from, of the same network here, in torchvision or in timm; its
+    classifier is left out where it has other classes."""
+    freeze: str = ""
+    """Parts that stay as they are, such as features, or features.stage1,features.stage2: no
+    gradient, no decay; batch norms there use and keep the averages that came with --weights."""
     augmentation: tyro.conf.OmitArgPrefixes[Augmentation] = Augmentation()
     seed: int = 0
     """Of the initial parameters, the order, the augmentation and dropout."""
@@ -59,6 +67,11 @@ class Recipe:
             ("epochs", self.epochs >= 1, "must be 1 or more"),
             ("batch_size", self.batch_size >= 1, "must be 1 or more"),
             ("learning_rate", 0 < self.learning_rate < math.inf, "must be above 0"),
+            (
+                "head_learning_rate",
+                self.head_learning_rate is None or 0 < self.head_learning_rate < math.inf,
+                "must be above 0",
+            ),
             ("warmup", 0 <= self.warmup < self.epochs, "must be 0 or more and below --epochs"),
             ("warmup", self.schedule != "one-cycle" or not self.warmup, "is part of one-cycle"),
             ("momentum", 0 <= self.momentum < 1, share),

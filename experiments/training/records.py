@@ -1,12 +1,32 @@
-"""What a run measures, epoch by epoch: metrics.jsonl, and TensorBoard where it is wanted."""
+"""What a run measures, epoch by epoch: metrics.jsonl, and TensorBoard where it is wanted.
+
+And what it took: times.json, an entry for each program that trained it.
+"""
 
 import contextlib
 import time
 from collections.abc import Mapping
 
+from experiments.commands import account, files, phases
 from experiments.commands.command import extra
 from experiments.training.processes import is_first
 from experiments.training.runs import Run, writing
+
+_MOST_TIMES = 2**20  # bytes
+
+
+def add_times(run: Run) -> None:
+    """Adds to times.json what was spent in each phase since this was last called.
+
+    `{"programs": [{"clock": {"import": 2.1, ..., "all": 31.6}, "cpu": {...}}, ...]}`, in seconds.
+    """
+    if not is_first():
+        return
+    programs = []
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # absent, or damaged: anew
+        before = files.parse(files.read(run.folder / "times.json", _MOST_TIMES))
+        programs = [each for each in before.get("programs", []) if isinstance(each, dict)]
+    run.save_json("times", {"programs": [*programs, account.record(phases.spent())]})
 
 
 class Records:

@@ -6,6 +6,7 @@ import jax
 from flax import nnx
 from jax.sharding import SingleDeviceSharding
 
+from experiments.commands.phases import phase
 from experiments.training.checkpoints import Checkpoints
 from experiments.training.network import Network, on
 from experiments.training.runs import Run
@@ -30,7 +31,8 @@ def restore(
     item = "average" if run.config().get("ema") else "model"
     find = checkpoints.restore_best if best else checkpoints.restore_newest
     device = SingleDeviceSharding(jax.devices()[0])
-    _, items = find({item: on(device, network.shapes)})
+    with phase("saving", f"reading the checkpoint in {run.folder}", brief=True):
+        _, items = find({item: on(device, network.shapes)})
     model = network.join(items[item])
     model.eval()
     return model

@@ -1,6 +1,7 @@
 """Run folders: what a run was told, where it ran, what it measured and what it drew.
 
 config.json         the options that decide the result
+inputs.json         what the network takes and tells, see `experiments.training.inputs`
 environment.json    versions and device
 metrics.jsonl       one JSON object an epoch
 checkpoints/        the newest few states and the best one
@@ -26,12 +27,13 @@ import filelock
 import jax
 
 import jaxcnn
-from experiments.commands import files
+from experiments.commands import files, stopping
 from experiments.commands.command import UserError
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint", "tensorflow-datasets")
 _MOST_CONFIG = 2**20  # bytes
 _MOST_METRICS = 2**26  # bytes: some 200,000 epochs
+_CREATED = ("environment.json", "config.json", "inputs.json")
 _ORDER = ".order"
 _MOST_ORDER = 20  # digits
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of file systems, most of them remote
@@ -42,6 +44,7 @@ class Run:
 
     def __init__(self, folder: Path | str):
         self.folder = Path(folder)
+        self._made: list[Path] | None = None  # by `create`, the innermost first
         if not os.path.isfile(self.folder / "config.json"):
             raise UserError(f"{self.folder} is no run folder: it holds no config.json")
         try:
@@ -55,6 +58,7 @@ class Run:
     @classmethod
     def create(cls, folder: Path, config: dict) -> "Run":
         """Makes the folder, which must be absent or empty, and writes config and environment."""
+        made = [each for each in (folder, *folder.parents) if not each.exists()]
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             if any(folder.iterdir()):
@@ -64,7 +68,9 @@ class Run:
                 )
             _write(folder / "environment.json", json.dumps(environment(), indent=2))
             _write(folder / "config.json", json.dumps(config, indent=2))
-        return cls(folder)
+        run = cls(folder)
+        run._made = made
+        return run
 
     @property
     def checkpoints(self) -> Path:
@@ -81,6 +87,29 @@ class Run:
         except (OSError, ValueError) as error:
             raise UserError(f"cannot read {path} ({error}); choose another run folder") from None
         return config
+
+    def extend(self, epochs: int, after: int) -> None:
+        """Notes another number of epochs, and under "extended" what it was until which step."""
+        config = self.config()
+        before = config.get("extended")
+        entry = {"epochs": config["epochs"], "until_step": after}
+        config["extended"] = [*(before if isinstance(before, list) else []), entry]
+        with writing(self.folder):
+            _write(self.folder / "config.json", json.dumps({**config, "epochs": epochs}, indent=2))
+
+    def discard(self) -> None:
+        """Removes what `create` made, where nothing was begun in it and nobody else wrote there."""
+        files_ = (*_CREATED, ".lock")
+        with contextlib.suppress(OSError):
+            names = {path.name for path in self.folder.iterdir()}
+            if self._made is None or not names <= {*files_, "checkpoints"}:
+                return
+            if "checkpoints" in names:
+                self.checkpoints.rmdir()  # refused where one was saved
+            for name in files_:
+                (self.folder / name).unlink(missing_ok=True)
+            for folder in self._made:
+                folder.rmdir()
 
     def metrics(self) -> list[dict]:
         """The epochs measured so far, oldest first; a last line that was cut short is left out."""
@@ -202,8 +231,9 @@ def _replacing(path: Path) -> Iterator[Path]:
     """A file to write that then replaces `path` whole, or goes: none is found half written."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        yield temporary
-        temporary.replace(path)
+        with stopping.undoing(temporary.unlink):
+            yield temporary
+            temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):  # replaced, or of a disk that allows nothing
             temporary.unlink()

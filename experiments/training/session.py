@@ -1,26 +1,33 @@
 """From options to finished runs: what the command lines of all experiments share."""
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import tyro
+from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from experiments.commands.command import UserError, require
+from experiments.commands import stopping
+from experiments.commands.command import UserError, require, require_known
+from experiments.commands.phases import phase
 from experiments.data import DATA_DIR, Dataset, load
 from experiments.data.decoding import MOST_PIXELS
+from experiments.training import finetuning
+from experiments.training.extend import check_epochs, extend
+from experiments.training.inputs import Inputs
 from experiments.training.loop import Monitoring, fit
 from experiments.training.mesh import make_mesh
 from experiments.training.processes import is_first, say, start_processes
 from experiments.training.programs import Programs
 from experiments.training.recipe import Recipe, check_unchanged, from_config
 from experiments.training.runs import Run, new_folder
-from experiments.training.zoo import has_remat, make_model
+from experiments.training.zoo import CLASSIFIERS, SEGMENTERS, has_remat, make_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +50,8 @@ class Session(Place):
     repeat: int = 1
     """Runs, with the seeds `seed`, `seed` + 1, ...; their mean and standard deviation are told."""
     resume: Path | None = None
-    """Run folder to go on with; its own recipe holds, but for --nonfinite where that is given."""
+    """Run folder to go on with; its own recipe holds, but for --nonfinite and, to train it for
+    longer, --epochs, where they are given."""
     monitoring: tyro.conf.OmitArgPrefixes[Monitoring] = Monitoring()
 
     def __post_init__(self):
@@ -92,6 +100,7 @@ def config(subject: Subject, recipe: Recipe) -> dict[str, Any]:
 def saved_subject(folder: Path) -> tuple[Subject, Recipe]:
     """What a run learns, and how."""
     saved = Run(folder).config()
+    saved.pop("extended", None)  # what its epochs were before, for whoever repeats the run
     try:
         subject = {field.name: saved.pop(field.name) for field in dataclasses.fields(Subject)}
         return from_config(Subject, subject), from_config(Recipe, saved)
@@ -100,7 +109,7 @@ def saved_subject(folder: Path) -> tuple[Subject, Recipe]:
 
 
 def train(
-    session: Session, subject: Subject, recipe: Recipe, *, name: str
+    session: Session, subject: Subject, recipe: Recipe, *, name: str, again: str = ""
 ) -> list[dict[str, float]]:
     """Trains one run a seed, or finishes the one to be resumed.
 
@@ -109,46 +118,81 @@ def train(
       subject: what to learn; of a run to be resumed, its own.
       recipe: as the options say; of a run to be resumed, its own but for `nonfinite`.
       name: of the experiment, `python -m experiments.<name>`.
+      again: what is told of how to go on after a stop; when empty, the `--resume` of `name`.
     Returns:
       The test of each run, see `fit`.
     """
     start_processes()
+    resume = f"python -m experiments.{name} --resume"
+    stopping.tell(advice=f"go on with: {resume} {session.resume}" if session.resume else "")
     recipes = [dataclasses.replace(recipe, seed=recipe.seed + i) for i in range(session.repeat)]
     if session.resume:
         subject, kept = saved_subject(session.resume)
         check_unchanged(session, subject)
-        check_unchanged(recipe, dataclasses.replace(kept, nonfinite=recipe.nonfinite))
+        may_change = {"nonfinite": recipe.nonfinite, "epochs": recipe.epochs}
+        check_unchanged(recipe, dataclasses.replace(kept, **may_change))
+        check_epochs(Run(session.resume), recipe.epochs)
         if is_first():
             with Run(session.resume).locked():  # refused here, and not after compiling
                 pass
     programs = make_programs(subject, recipes[0], session)
     runs = [Run(session.resume)] if session.resume else _make_runs(session, name, subject, recipes)
-    programs.compile()
-    say(f"compile time {programs.compile_seconds:.1f} s")
+    if not session.resume:
+        stopping.tell(advice=f"begin with: {again or f'{resume} {runs[0].folder}'}")
+    inputs = Inputs.of(programs.dataset, programs.image_shape)
     tests = []
-    for recipe, run in zip(recipes, runs, strict=True):
-        say(f"seed {recipe.seed}, run folder {run.folder}")
-        again = f"python -m experiments.{name} --resume {run.folder}"
-        options = {"resume": bool(session.resume), "monitoring": session.monitoring}
-        tests.append(fit(programs, run, seed=recipe.seed, again=again, **options)[1])
+    with _discarded_unless_begun(runs):
+        programs.compile()
+        if session.resume and is_first():
+            extend(runs[0], kept, recipe, programs.batches.steps, say)
+        for recipe, run in zip(recipes, runs, strict=True):
+            say(f"seed {recipe.seed}, run folder {run.folder}")
+            command = again or f"{resume} {run.folder}"
+            stopping.tell(advice=f"go on with: {command}")
+            options = {"resume": bool(session.resume), "monitoring": session.monitoring}
+            if is_first() and not session.resume:
+                inputs.save(run)
+            tests.append(fit(programs, run, seed=recipe.seed, again=command, **options)[1])
+    stopping.tell(advice="")
     _report(tests, programs.dataset)
     return tests
 
 
+@contextlib.contextmanager
+def _discarded_unless_begun(runs: list[Run]) -> Iterator[None]:
+    """Leaves no folder of a run that failed, or was stopped, before its training began."""
+    try:
+        yield
+    except BaseException:
+        for run in reversed(runs):  # the first made the folder that holds all
+            run.discard()
+        raise
+
+
 def make_programs(subject: Subject, recipe: Recipe, session: Place, **options: Any) -> Programs:
     """The programs of a subject, not compiled yet."""
-    dataset = load(subject.data, data_dir=session.data_dir, say=say)
+    require_known("model", subject.model, [*CLASSIFIERS, *SEGMENTERS])  # before data are prepared
+    with phase("data", f"reading {subject.data}"):
+        dataset = load(subject.data, data_dir=session.data_dir, say=say)
     images, tested = len(dataset.train), len(dataset.test)
-    say(f"data: {dataset.name}, {images:,} images to train on and {tested:,} to test with")
-    return Programs(
-        make_model(subject.model, dataset, recipe, dataset.shape_at(subject.image_size)),
-        dataset,
-        recipe,
-        mesh=_mesh(session.mesh, recipe),
-        image_size=subject.image_size,
-        remat=recipe.remat and not has_remat(subject.model),
-        **options,
-    )
+    kind = "signals" if len(dataset.image_shape) == 2 else "images"
+    say(f"data: {dataset.name}, {images:,} {kind} to train on and {tested:,} to test with")
+    make = make_model(subject.model, dataset, recipe, dataset.shape_at(subject.image_size))
+    mesh = _mesh(session.mesh, recipe)
+    with phase("build", f"building {subject.model}"):
+        programs = Programs(
+            make,
+            dataset,
+            recipe,
+            mesh=mesh,
+            image_size=subject.image_size,
+            remat=recipe.remat and not has_remat(subject.model),
+            **options,
+        )
+        if recipe.weights and not getattr(session, "resume", None):  # refused before compiling
+            report = finetuning.load(make(nnx.Rngs(recipe.seed)), recipe.weights)
+            say(finetuning.told(report, recipe.weights))
+    return programs
 
 
 def _mesh(spec: str, recipe: Recipe) -> Mesh:
@@ -175,11 +219,13 @@ def _make_runs(session: Session, name: str, subject: Subject, recipes: list[Reci
     folders = [folder]
     if len(recipes) > 1:
         folders = [folder.with_name(f"{folder.name}-seed{recipe.seed}") for recipe in recipes]
-    if is_first():
-        for each, recipe in zip(folders, recipes, strict=True):
-            Run.create(each, config(subject, recipe))
-    multihost_utils.sync_global_devices("run folders")
-    return [Run(each) for each in folders]
+    made = []
+    with _discarded_unless_begun(made):
+        if is_first():
+            for each, recipe in zip(folders, recipes, strict=True):
+                made.append(Run.create(each, config(subject, recipe)))
+        multihost_utils.sync_global_devices("run folders")
+    return made or [Run(each) for each in folders]
 
 
 def _report(tests: list[Mapping[str, float]], dataset: Dataset) -> None:

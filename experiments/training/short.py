@@ -1,4 +1,4 @@
-"""Short trainings in one `lax.scan`, watched at every step; for what needs no run to be resumed."""
+"""Short trainings by `lax.scan`, watched at every step; for what needs no run to be resumed."""
 
 import functools
 from collections.abc import Callable
@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from flax import nnx
 
+from experiments.commands.phases import phase
 from experiments.training.network import Network, arrays, scale
 from jaxcnn import functional
 
@@ -31,6 +32,7 @@ def learn(
     steps: int,
     batch_size: int,
     seed: int = 0,
+    title: str = "",
     loss: Loss = cross_entropy,
     watch: Callable[[nnx.Module, jax.Array], Any] = lambda network, images: (),
 ) -> tuple[nnx.Module, np.ndarray, Any]:
@@ -44,12 +46,16 @@ def learn(
       steps: how many.
       batch_size: images in each.
       seed: of the parameters and the batches.
+      title: of the network, said while it is trained.
       loss: of the network in training.
       watch: `(network, images)` before each step to arrays that are kept.
     Returns:
       The trained network, to be used; the loss of each step; what `watch` gave, stacked.
     """
-    network = Network(make)
+    title = f": {title}" if title else ""
+    with phase("build", f"building the network{title}"):
+        network = Network(make)
+        model = network.initial(seed)
 
     def step(data, state, chosen):
         model, moments = state
@@ -69,20 +75,40 @@ def learn(
         return ({"params": params, "stats": stats}, moments), (cost, watched)
 
     @jax.jit
-    def run(model, *data):
-        rows = jax.random.randint(jax.random.key(seed + 1), (steps, batch_size), 0, len(images))
-        state = model, optimizer.init(model["params"])
+    def run(state, rows, *data):
         return jax.lax.scan(functools.partial(step, data), state, rows)
 
-    (model, _), (losses, watched) = run(network.initial(seed), images, targets)
+    @jax.jit
+    def begin(model):
+        rows = jax.random.randint(jax.random.key(seed + 1), (steps, batch_size), 0, len(images))
+        return (model, optimizer.init(model["params"])), rows.reshape(_parts(steps), -1, batch_size)
+
+    with phase("compile", f"compiling{title}"):
+        state, rows = begin(model)
+        data = jax.device_put((images, targets))
+        compiled = run.lower(state, rows[0], *data).compile()
+    found, size = [], rows.shape[1]
+    with phase("training", f"training{title}, {steps:,} steps", total=steps) as shown:
+        for number, part in enumerate(rows, 1):
+            state, new = compiled(state, part, *data)
+            found.append(jax.device_get(new))
+            shown.move(number * size, f"training{title}, {number * size:,} of {steps:,} steps")
+    model, _ = state
+    losses, watched = jax.tree.map(lambda *parts: np.concatenate(parts), *found)
     trained = network.join(model)
     trained.eval()
-    return trained, np.asarray(losses), jax.tree.map(np.asarray, watched)
+    return trained, losses, watched
+
+
+def _parts(steps: int) -> int:
+    """Of equal length, between which is told how far it is: 10 or somewhat more."""
+    return next(parts for parts in range(min(10, steps), steps + 1) if steps % parts == 0)
 
 
 def accuracy(network: nnx.Module, images: np.ndarray, labels: np.ndarray) -> float:
     """Share of the images that it classifies correctly."""
-    return float((np.asarray(_classified(network, images)) == labels).mean())
+    with phase("test", f"testing with {len(labels):,} images"):
+        return float((np.asarray(_classified(network, images)) == labels).mean())
 
 
 @nnx.jit

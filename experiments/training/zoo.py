@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from experiments.commands.command import require
+from experiments.commands.command import require, require_known
 from experiments.data import Dataset
 from experiments.training.network import scale
 from experiments.training.recipe import Recipe
@@ -24,19 +24,35 @@ CLASSIFIERS = {
     "cifar-resnet110": (models.CifarResNet, {"depth": 110}),
     "cifar-speed-net": (models.CifarSpeedNet, {}),
     "convnext-tiny": (models.ConvNeXtTiny, {}),
+    "convnext-small": (models.ConvNeXtTiny, {"depths": (3, 3, 27, 3)}),
+    "convnext-base": (
+        models.ConvNeXtTiny,
+        {"depths": (3, 3, 27, 3), "widths": (128, 256, 512, 1024)},
+    ),
+    "densenet121": (models.DenseNet, {}),
+    "efficientnet-b0": (models.EfficientNetB0, {}),
+    "googlenet": (models.GoogLeNet, {}),
     "lenet5": (models.LeNet5, {}),
     "lenet5-classic": (models.LeNet5Classic, {}),
     "mobilenet-v2": (models.MobileNetV2, {}),
     "pattern-cnn": (models.PatternCNN, {}),
+    "regnet-x-400mf": (models.RegNet, {"variant": "x_400mf"}),
+    "regnet-y-400mf": (models.RegNet, {"variant": "y_400mf"}),
     "resnet18": (models.ResNet, {"depth": 18}),
     "resnet34": (models.ResNet, {"depth": 34}),
     "resnet50": (models.ResNet, {"depth": 50}),
     "resnet101": (models.ResNet, {"depth": 101}),
+    "resnet152": (models.ResNet, {"depth": 152}),
+    "resnext50": (models.ResNet, {"depth": 50, "feature_group_count": 32, "group_features": 4}),
+    "wide-resnet50": (models.ResNet, {"depth": 50, "group_features": 128}),
     "simple-cnn": (models.SimpleCNN, {}),
+    "squeezenet": (models.SqueezeNet, {}),
     "vgg11": (models.VGG, {"depth": 11}),
     "vgg16": (models.VGG, {"depth": 16}),
     "vgg16-bn": (models.VGG, {"depth": 16, "batch_normalized": True}),
 }
+OF_SIGNALS = ("pattern-cnn",)
+"""Those of `CLASSIFIERS` that take one spatial axis; the others have two in every layer."""
 SEGMENTERS = {
     "dilated-context": (models.DilatedContext, {}),
     "dilated-context-small": (
@@ -61,9 +77,7 @@ def make_model(
     Raises:
       UserError: there is no network of that name for the task.
     """
-    known = SEGMENTERS if dataset.task == "segmentation" else CLASSIFIERS
-    rule = f"must be one of {', '.join(known)} for {dataset.task}"
-    require(name in known, "model", name, rule)
+    check_model(name, dataset)
     make = build(name, recipe, classes=len(dataset.classes), image_shape=image_shape)
     if name != "cifar-speed-net":
         return make
@@ -76,6 +90,24 @@ def make_model(
         return model
 
     return whitened
+
+
+def check_model(name: str, dataset: Dataset) -> None:
+    """Says which networks learn a data set, unless `name` is one of them.
+
+    Raises:
+      UserError: it is none.
+    """
+    require_known("model", name, [*CLASSIFIERS, *SEGMENTERS])
+    signals = len(dataset.image_shape) == 2
+    what = "signals" if signals else "images"
+    if dataset.task == "segmentation":
+        known, what = list(SEGMENTERS), "segmentation"
+    else:
+        known = list(OF_SIGNALS if signals else CLASSIFIERS)
+        what = f"classification of {what}"
+    rule = f"does not suit {dataset.name}: for {what} it must be one of {', '.join(known)}"
+    require(name in known, "model", name, rule)
 
 
 def build(
