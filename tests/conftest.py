@@ -3,12 +3,18 @@
 import gc
 import os
 import runpy
+import signal
 import sys
+import threading
 
 from tests import processes
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("XLA_FLAGS", processes.flags())
+os.environ["JAXCNN_COMPILE_CACHE"] = "0"  # the user's, which no test reads or fills
+if threading.current_thread() is threading.main_thread():
+    # A suite in a shell's background ignores Ctrl-C, and so would the programs that tests stop.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import jax
 import numpy as np
@@ -34,6 +40,7 @@ LONG = (
     "test_kill",
     "test_gallery",
     "test_conv_algorithms",
+    "test_compiled_for",
     "test_users_flags",
     "test_meshes",
     "test_symbolic_sizes",
@@ -43,6 +50,10 @@ LONG = (
     "test_train",
     "test_large_sets",
     "test_epochs",
+    "test_stopping",
+    "test_attribution",
+    "test_networks",
+    "test_other_platforms",
 )
 
 

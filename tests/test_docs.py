@@ -77,7 +77,7 @@ def test_readmes_have_examples():
         "README.md": 2,
         "experiments/README.md": 0,
         "experiments/benchmark/README.md": 0,
-        "jaxcnn/README.md": 1,
+        "jaxcnn/README.md": 2,
         "tests/README.md": 1,
     }
 

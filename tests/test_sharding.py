@@ -11,6 +11,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxcnn import functional as F
 from jaxcnn import nn, sharding
+from jaxcnn.testing import as_on
 from tests.functional.image_cases import CASES, IMAGES, expected, fitting, images_of, pulled
 
 pytestmark = pytest.mark.eight_devices
@@ -196,7 +197,8 @@ def test_integers_that_saturate(function, rng):
     assert same_as_alone(lambda x, k: function(x, k, padding=((2, 1), (1, 0))), images, kernel)
 
 
-def test_windows_of_nothing_but_infinity(rng):
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+def test_windows_of_nothing_but_infinity(platform, rng):
     """Their gradients go to pixels, and the indices name pixels."""
     images = np.where(rng.random((2, 9, 4, 2)) < 0.8, -np.inf, rng.normal(size=(2, 9, 4, 2)))
     element, options = np.zeros((3, 3, 2)), {"padding": ((2, 1), (1, 1))}
@@ -205,18 +207,16 @@ def test_windows_of_nothing_but_infinity(rng):
         maxima, indices = F.max_pool_with_indices(x, (3, 3), **options)
         dilated, pull = jax.vjp(lambda x, k: F.grey_dilation(x, k, **options), x, k)
         long = F.max_pool_with_indices(x, (8, 1), padding=((7, 7), (0, 0)))
-        return (
-            maxima,
-            indices,
-            dilated,
-            pull(jnp.cos(jnp.arange(dilated.size * 1.0)).reshape(dilated.shape)),
-            long,
-        )
+        cotangent = jnp.cos(jnp.arange(dilated.size * 1.0)).reshape(dilated.shape)
+        taken = jax.vjp(lambda x: F.max_pool(x, (3, 3), **options), x)[1](cotangent)
+        return maxima, indices, dilated, pull(cotangent), long, taken
 
-    assert same_as_alone(run, images, element)
+    with as_on(platform):
+        assert same_as_alone(run, images, element)
 
 
-def test_paddings_that_count_as_nothing(rng):
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+def test_paddings_that_count_as_nothing(platform, rng):
     """Zeros in their place would be the largest, or would be counted."""
     images = -3 - rng.random((4, 9, 4, 2))
 
@@ -233,7 +233,8 @@ def test_paddings_that_count_as_nothing(rng):
         outputs, pull = jax.vjp(pools, x)
         return outputs, pull(jax.tree.map(jnp.sin, outputs))
 
-    assert same_as_alone(run, images)
+    with as_on(platform):
+        assert same_as_alone(run, images)
 
 
 def test_the_expected_value_and_numbers_that_are_drawn(rng):

@@ -101,7 +101,7 @@ BELOW = {
     "_planning": {"geometry", "lowering", "_checks"},
     "sharding": {"lowering", "_checks"},
     "functional": {"geometry", "lowering", "_checks", "_planning"},
-    "_modules": {"geometry", "_checks"},
+    "_modules": {"geometry", "lowering", "_checks"},
     "nn": {*_PRIMITIVES, "_modules"},
     "models": _MODULES,
     "analysis": _MODULES,

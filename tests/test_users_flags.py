@@ -19,12 +19,12 @@ from jaxcnn import functional, nn, reference
 from jaxcnn.lowering import choose
 from jaxcnn.testing import primitives
 from tests.fuzz.checking import Checker
-from tests.fuzz.poison import memory, risky, rows
+from tests.fuzz.poison import allocator, memory, risky, rows
 from tests.fuzz.poison.repeated import Repeated
 
 pytestmark = pytest.mark.as_users_run
 
-memory.prepare()  # before JAX starts its threads
+allocator.prepare()  # before JAX starts its threads
 CALLS = 2 * len(memory.POISONS)  # with each poison in freed memory, and in memory given out
 # Every algorithm runs in the plainest primitive that has it: all others hand it the same problem.
 BY_ALGORITHM = {

@@ -1,12 +1,13 @@
 """Receptive fields by geometry are those that gradients and NaNs find."""
 
 import functools
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
+from flax import linen, nnx
 
 from jaxcnn import analysis, functional, models, nn
 
@@ -113,7 +114,7 @@ class WithFunctions(nn.Chain):
 
 
 class Own(nnx.Module):
-    """A user's own block, which says itself what it sees: two branches, one of blocks in a list."""
+    """A user's own block: two branches, one of blocks in a list."""
 
     def __init__(self, *, rngs):
         pools = [nn.AvgPool((2, 3), (2, 1)), nnx.Conv(2, 2, (1, 3), padding="VALID", rngs=rngs)]
@@ -130,19 +131,12 @@ class Own(nnx.Module):
         rows, columns = outputs.shape[-3:-1]
         return wide[..., :rows, :columns, :] + outputs
 
-    def receptive_field(self, field, after):
-        outputs = after(after(after(field, "blocks", 0), "blocks", 1), "up")
-        return after(field, "wide").cropped(outputs).union(outputs)
-
 
 class OwnWindows(nnx.Module):
     """A user's own layer of windows."""
 
     def __call__(self, inputs):
         return functional.sum_pool(inputs, (1, 5), padding=((0, 0), (2, 0)))
-
-    def receptive_field(self, field, after):
-        return field.windows((1, 5), padding=((0, 0), (2, 0)))
 
 
 BUILD = {
@@ -162,7 +156,7 @@ BUILD = {
 def test_geometry_finds_the_support_of_the_gradient(name, rng):
     build, shape = BUILD[name]
     module = positive(build)
-    field = analysis.receptive_field(module, shape[:-1])
+    field = analysis.receptive_field(module, (1, *shape))
     images = rng.uniform(1, 2, size=shape).astype(np.float32)
     graph, state = nnx.split(module)
 
@@ -205,7 +199,7 @@ NETWORKS = {
 def test_a_nan_in_a_row_reaches_what_sees_it(name):
     build, sizes, channels = NETWORKS[name]
     module = positive(build).features
-    field = analysis.receptive_field(module, sizes)
+    field = analysis.receptive_field(module, (1, *sizes, channels))
     rows = np.ones((sizes[0], *sizes, channels), np.float32)
     rows[np.arange(sizes[0]), np.arange(sizes[0])] = np.nan
     reached = np.isnan(np.asarray(run(module, rows))).any((2, 3))
@@ -215,27 +209,9 @@ def test_a_nan_in_a_row_reaches_what_sees_it(name):
         assert [where[0], where[-1] + 1] == expected(field, (unit, 0))[0]
 
 
-KNOWN = [
-    # as A. Araujo, W. Norris and J. Sim tabulate them; ResNet-50 in version 1.5
-    (functools.partial(models.AlexNet), (195, 32)),
-    (functools.partial(models.VGG, 16), (212, 32)),
-    (functools.partial(models.ResNet, 18), (435, 32)),
-    (functools.partial(models.ResNet, 50), (427, 32)),
-    (models.MobileNetV2, (491, 32)),
-]
-
-
-@pytest.mark.parametrize("build, known", KNOWN)
-def test_fields_of_the_networks(build, known):
-    model = nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0)))
-    field = analysis.receptive_field(model.features, (224, 224))
-    assert (field.size[0], field.strides[0]) == known
-    assert analysis.receptive_field(model, (224, 224)) is None
-
-
 def test_strides_are_fractions_where_units_are_more_than_pixels():
     layer = nnx.eval_shape(lambda: nn.ConvTranspose(3, 3, (2, 4), strides=2, rngs=nnx.Rngs(0)))
-    field = analysis.receptive_field(layer, (8, 5))
+    field = analysis.receptive_field(layer, (2, 8, 5, 3))
     assert str(field.strides) == "(Fraction(1, 2), Fraction(1, 2))"
     assert field.output_shape == (16, 10)
     assert [field.sees((unit, unit)) for unit in range(3)] == [
@@ -243,49 +219,145 @@ def test_strides_are_fractions_where_units_are_more_than_pixels():
     ]  # fmt: skip
 
 
-def test_what_has_no_field_is_refused():
-    for options in (dict(padding="CIRCULAR"), dict(strides=3)):  # with gaps
-        build = functools.partial(nn.ConvTranspose, 3, 3, (2, 2), **options)
-        layer = nnx.eval_shape(lambda build=build: build(rngs=nnx.Rngs(0)))
-        with pytest.raises(TypeError, match="receptive_field: `model` holds ConvTranspose, whose"):
-            analysis.receptive_field(layer, (8, 8))
-    gaps = nnx.eval_shape(lambda: nn.Conv(3, 3, (2, 2), input_dilation=3, rngs=nnx.Rngs(0)))
-    with pytest.raises(TypeError, match="receptive_field: `model` holds Conv, whose windows leave"):
-        analysis.receptive_field(gaps, (8, 8))
-    deform = nnx.eval_shape(lambda: nn.DeformConv(3, 3, (2, 2), rngs=nnx.Rngs(0)))
-    with pytest.raises(TypeError, match="holds DeformConv, whose windows move"):
-        analysis.receptive_field(deform, (8, 8))
-    pool = nn.AvgPool((9, 9))
-    with pytest.raises(TypeError, match="receptive_field: `input_shape` .=8. must be a tuple"):
-        analysis.receptive_field(pool, 8)
-    with pytest.raises(ValueError, match="AvgPool: `window_shape`.*spans 9 pixels"):
-        analysis.receptive_field(pool, (8, 8))
+class Plain(nnx.Module):
+    """A network of Flax's own layers and of functions, as somebody else writes it."""
 
-
-class Speechless(nnx.Module):
-    """Says nothing, raises or returns something else."""
+    def __init__(self, *, rngs):
+        self.conv1 = nnx.Conv(3, 4, (5, 5), strides=2, rngs=rngs)
+        self.norm = nnx.BatchNorm(4, rngs=rngs)
+        self.conv2 = nnx.Conv(4, 4, (3, 3), kernel_dilation=2, rngs=rngs)
+        self.drop = nnx.Dropout(0.5, rngs=rngs)
+        self.head = nnx.Linear(4, 5, rngs=rngs)
 
     def __call__(self, inputs):
-        return inputs
+        x = nnx.relu(self.norm(self.conv1(inputs)))
+        x = nnx.max_pool(x, (2, 2), strides=(2, 2))
+        x = x + self.drop(nnx.relu(self.conv2(x)))
+        up = jax.image.resize(x, (*x.shape[:1], 2 * x.shape[1], 2 * x.shape[2], 4), "nearest")
+        return self.head(up), self.head(x.mean((1, 2)))
 
 
-def test_what_a_module_does_not_say_is_unknown():
-    with pytest.raises(TypeError, match="holds Speechless, which has no method `receptive_field`;"):
-        analysis.receptive_field(nn.Chain(first=Speechless()), (8, 8))
+def test_a_network_of_flax_in_training():
+    model = nnx.eval_shape(lambda: Plain(rngs=nnx.Rngs(0)))
+    maps, pooled = analysis.receptive_field(model, (2, 32, 48, 3))
+    assert pooled is None and maps.output_shape == (16, 24) and maps.strides == (2, 2)
+    inner = analysis.receptive_field(model.conv2, (2, 8, 12, 4))
+    assert (inner.size, inner.start) == ((5, 5), (-2, -2))
+    # unit 4 before the resize: 2 to 6 of the pool, 4 to 13 of conv1, 2 * 4 - 1 to 2 * 13 + 3
+    assert maps.sees((8, 9)) == ((7, 30), (7, 30))
 
-    class Refusing(Speechless):
-        def receptive_field(self, field, after):
-            raise NotImplementedError("whose windows are drawn at random")
 
-    with pytest.raises(TypeError, match="holds Refusing, whose windows are drawn at random;"):
-        analysis.receptive_field(nn.Chain(first=Refusing()), (8, 8))
+class Linen(linen.Module):
+    @linen.compact
+    def __call__(self, inputs):
+        x = linen.relu(linen.Conv(4, (3, 3), strides=2)(inputs))
+        return linen.avg_pool(linen.Conv(4, (3, 3))(x), (2, 2), strides=(2, 2))
 
-    class Wrong(Speechless):
-        def receptive_field(self, field, after):
-            return field.size
 
-    with pytest.raises(TypeError, match="Wrong, whose `receptive_field` returns tuple in place of"):
-        analysis.receptive_field(nn.Chain(first=Wrong()), (8, 8))
-    # Behind what sees every pixel, a layer sees every pixel too, whatever it is.
-    chain = nn.Chain(pool=nn.GlobalAvgPool(keepdims=True), first=Speechless(), second=Refusing())
-    assert analysis.receptive_field(chain, (8, 8)) is None
+def test_a_network_of_linen_by_its_bridge_and_by_function():
+    module, images = Linen(), np.ones((1, 16, 16, 3), np.float32)
+    variables = module.init(jax.random.key(0), images)
+    bridged = nnx.bridge.ToNNX(module, rngs=nnx.Rngs(0)).lazy_init(images)
+    for model in (bridged, functools.partial(module.apply, variables)):
+        field = analysis.receptive_field(model, images)
+        assert (field.size, field.strides) == ((9, 9), (4, 4))
+        table = analysis.summary(model, images, show=False)
+        assert table.multiply_adds == 64 * 27 * 4 + 64 * 36 * 4
+        assert [row.sees for row in table.rows] == ["3", "7"]  # and the pools after each
+    with pytest.raises(TypeError, match="`model` is a Linen module, Linen, without its variables"):
+        analysis.summary(module, images)
+
+
+ARTICLE = {
+    # (window, stride) of the layers on the longest way, the field and the stride in its table
+    "AlexNet-v2": (
+        [(11, 4), (3, 2), (5, 1), (3, 2), (3, 1), (3, 1), (3, 1), (3, 2)], 195, 32,
+    ),
+    "VGG-16": (
+        [(3, 1)] * 2 + [(2, 2)] + [(3, 1)] * 2 + [(2, 2)] + 3 * ([(3, 1)] * 3 + [(2, 2)]), 212, 32,
+    ),
+    "MobileNet-v1": (
+        [(3, 2), (3, 1)] + [(3, 2), (3, 1)] * 2 + [(3, 2)] + [(3, 1)] * 5 + [(3, 2), (3, 1)],
+        315, 32,
+    ),
+    "ResNet-v1-50": (
+        [(7, 2), (3, 2)] + [(3, 1)] * 2 + [(3, 2)] + [(3, 1)] * 3 + [(3, 2)] + [(3, 1)] * 5
+        + [(3, 2)] + [(3, 1)] * 3,
+        483, 32,
+    ),
+    "ResNet-v1-101": (
+        [(7, 2), (3, 2)] + [(3, 1)] * 2 + [(3, 2)] + [(3, 1)] * 3 + [(3, 2)] + [(3, 1)] * 22
+        + [(3, 2)] + [(3, 1)] * 3,
+        1027, 32,
+    ),
+    "ResNet-v1-152": (
+        [(7, 2), (3, 2)] + [(3, 1)] * 2 + [(3, 2)] + [(3, 1)] * 7 + [(3, 2)] + [(3, 1)] * 35
+        + [(3, 2)] + [(3, 1)] * 3,
+        1507, 32,
+    ),
+    "Inception-v2": (
+        [(7, 2), (3, 2), (3, 1), (3, 2)] + [(3, 1)] * 5 + [(3, 2)] + [(3, 1)] * 9 + [(3, 2)]
+        + [(3, 1)] * 4,
+        699, 32,
+    ),
+    "Inception-v3": (
+        [(3, 2)] + [(3, 1)] * 2 + [(3, 2), (3, 1), (3, 2)] + [(3, 1)] * 7 + [(3, 2)]
+        + [(7, 1)] * 9 + [(3, 2)] + [(3, 1)] * 4,
+        1311, 32,
+    ),
+    "Inception-v4": (
+        [(3, 2)] + [(3, 1)] * 2 + [(3, 2), (7, 1), (3, 1), (3, 2)] + [(3, 1)] * 9 + [(3, 2)]
+        + [(7, 1)] * 15 + [(3, 2)] + [(3, 1)] * 6,
+        2071, 32,
+    ),
+    "Inception-ResNet-v2": (
+        [(3, 2)] + [(3, 1)] * 2 + [(3, 2), (3, 1), (3, 2)] + [(3, 1)] * 23 + [(3, 2)]
+        + [(7, 1)] * 20 + [(3, 1), (3, 2)] + [(3, 1)] * 10,
+        3039, 32,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ARTICLE)
+def test_fields_of_the_article(name):
+    layers, expected, stride = ARTICLE[name]
+
+    def network(x):
+        for window, step in layers:
+            x = nnx.avg_pool(x, (window, window), (step, step), padding="SAME")
+        return x
+
+    field = analysis.receptive_field(network, (1, 224, 224, 1))
+    formula = 1 + sum(
+        (window - 1) * int(np.prod([step for _, step in layers[:number]], dtype=int))
+        for number, (window, _) in enumerate(layers)
+    )
+    assert field.size == (expected, expected) == (formula, formula)
+    assert field.strides == (stride, stride)
+
+
+def test_gaps_are_seen_as_nothing():
+    layer = nnx.eval_shape(lambda: nn.ConvTranspose(3, 3, (2, 2), strides=3, rngs=nnx.Rngs(0)))
+    field = analysis.receptive_field(layer, (1, 4, 4, 3))
+    found = [field.sees((unit, 0))[0] for unit in range(5)]
+    assert found == [(0, 1), (0, 1), (0, 0), (1, 2), (1, 2)]
+    assert field.strides == (Fraction(1, 3), Fraction(1, 3))
+
+
+def test_bad_arguments_are_refused():
+    pool, conv = nn.AvgPool((9, 9)), nnx.Conv(3, 4, (3, 3), rngs=nnx.Rngs(0))
+    with pytest.raises(TypeError, match=r"receptive_field: `inputs` must be arrays.*received 8$"):
+        analysis.receptive_field(pool, 8)
+    with pytest.raises(ValueError, match=r"receptive_field: `inputs` must have batch.*\(8, 8\)"):
+        analysis.receptive_field(pool, (8, 8))
+    with pytest.raises(ValueError, match="avg_pool: `window_shape`.*spans 9 pixels"):
+        analysis.receptive_field(pool, (1, 8, 8, 1))
+    for look in (analysis.receptive_field, analysis.summary):
+        with pytest.raises(ValueError, match=r"read as .* spatial axes \(8, 8\) and 2 channels"):
+            look(conv, (1, 8, 8, 2))
+    with pytest.raises(TypeError, match="receptive_field: `model` .=3. must be a layer or a func"):
+        analysis.receptive_field(3, (1, 8, 8, 1))
+    with pytest.raises(ValueError, match="`model` must give what depends on its inputs"):
+        analysis.receptive_field(jnp.zeros_like, (1, 8, 8, 1))
+    with pytest.raises(TypeError, match="`model` does `pure_callback`, of which is unknown what"):
+        analysis.receptive_field(lambda x: jax.pure_callback(abs, x, x), (1, 8, 8, 1))

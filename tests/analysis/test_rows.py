@@ -162,3 +162,13 @@ def test_a_chain_of_functions_alone_is_counted_once():
     assert [(r.layer, r.kind, r.multiply_adds, r.memory) for r in table.rows] == [
         ("conv", "<lambda>", 20 * 54, 240), ("relu", "relu", 0, 240),
     ]  # fmt: skip
+
+
+def test_a_function_is_one_row():
+    def smooth(x):
+        return F.conv(F.max_pool(x, (2, 2)), jnp.ones((3, 3, 2, 3), x.dtype))
+
+    table = summary(smooth, (1, 5, 6, 2), time=True)
+    (row,) = table.rows
+    assert (row.layer, row.kind, row.sees, row.share) == ("(model)", "smooth", "4", 1)
+    assert (table.model, table.multiply_adds, table.parameters) == ("smooth", 4 * 5 * 54, 0)

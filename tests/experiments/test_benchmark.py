@@ -1,5 +1,6 @@
 """The benchmark's own machinery, on rows so small that no time is worth looking at."""
 
+import dataclasses
 import functools
 import importlib
 import json
@@ -31,6 +32,7 @@ from experiments.benchmark.programs import BOTH, EPOCH, FORWARD, SCAN, STEP
 from experiments.benchmark.results import Figures, Result
 from experiments.commands.command import UserError
 from jaxcnn import functional, models, nn
+from tests.models.networks import NETWORKS
 
 selection.load_rows("primitives")
 ALL = dict(registry.ROWS)
@@ -101,8 +103,11 @@ def test_prints_writes_draws_and_saves(run, tmp_path, capsys):
     assert run(*options, "--json", str(files[0]), "--picture", str(files[1]), "--save") == 0
     out = capsys.readouterr().out
     lines = out.splitlines()
+    while not lines[0].startswith("row "):  # what it is at
+        assert lines.pop(0).startswith(("Measures this library beside", "measuring"))
     assert lines[0].split()[:7] == ["row", "mode", "jaxcnn", "ms", "lax", "ms", "x"]
     assert [line.split("  ")[0] for line in lines[1:9:4]] == ["max 2x2", "conv"]
+    assert "compiling with the gradient: " in out and "; target 2, missed by " in out
     assert "forward + backward: " in out and "in a scan: lax takes " in out and "ceiling: " in out
     head, found = results.read(files[0])
     assert [result.mode for result in found] == 2 * [FORWARD, BOTH, STEP, SCAN]
@@ -114,6 +119,8 @@ def test_prints_writes_draws_and_saves(run, tmp_path, capsys):
             figures = result.figures[name]
             assert figures.seconds > 0 and figures.compile_seconds > 0 and figures.samples >= 3
             assert figures.temp_bytes is not None and not figures.wrong
+        seconds = [result.figures[name].compile_seconds for name in ("jaxcnn", "lax")]
+        assert result.compile_ratio == pytest.approx(seconds[0] / seconds[1], rel=1e-3)
         # up to 64 steps of float32 in a scan, whose products are added up in another order
         assert result.figures["lax"].difference < 1e-5 and result.speedup("lax") > 0
     assert imread(files[1]).shape[1] > 500
@@ -220,22 +227,26 @@ def test_training_steps_of_a_network(run, tmp_path):
     assert [result.mode for result in found] == [STEP, SCAN, EPOCH]
     assert all(result.figures["flax"].difference < 1e-5 for result in found)
     assert {row.name for row in selection.select("models", "")} == {"step", "epoch"}
-    with pytest.raises(ValueError, match="plain: AvgPool at block1.pool has no plain form"):
-        plain = plain_flax.plain(lambda rngs: nn.Chain(block1=nn.Chain(pool=nn.AvgPool((2,)))))
+    with pytest.raises(ValueError, match="plain: MinPool at block1.pool has no plain form"):
+        plain = plain_flax.plain(lambda rngs: nn.Chain(block1=nn.Chain(pool=nn.MinPool((2,)))))
         rows_models.model("pooled", (5, 6, 8, 1), plain)
 
 
-def test_a_plain_network_has_no_layer_of_ours_and_the_same_parameters():
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_plain_network_has_no_layer_of_ours_and_the_same_parameters(name):
     from experiments.benchmark import plain_flax
 
+    build, shape = NETWORKS[name]
+
     def make(rngs):
-        return models.CifarSpeedNet(widths=(4, 4, 4), rngs=rngs)
+        model = build(rngs=rngs)
+        model.eval()
+        return model
 
     ours, plain = make(nnx.Rngs(0)), plain_flax.plain(make)(nnx.Rngs(0))
     kinds = {type(module) for _, module in nnx.iter_modules(plain)}
-    assert nnx.Conv in kinds and plain_flax.MaxPool in kinds
-    assert not kinds & set(plain_flax.REPLACED)
-    images = jax.random.normal(jax.random.key(0), (2, 32, 32, 3))
+    assert nnx.Conv in kinds and not kinds & set(plain_flax.REPLACED)
+    images = jax.random.normal(jax.random.key(0), (2, *shape))
     logits = nnx.jit(lambda one, other, x: (one(x), other(x)))(ours, plain, images)
     np.testing.assert_allclose(*logits, rtol=1e-4, atol=1e-4)
     paths = [[path for path, _ in nnx.to_flat_state(nnx.state(m))] for m in (ours, plain)]
@@ -312,7 +323,7 @@ def _thin_resnet(widths, rngs):
         (("--filter", "nothing"), r"--filter 'nothing' fits no row of primitives; .* max pools"),
         (("--dtype", "int8"), r"--dtype \(=int8\) must be one of: float64, float32"),
         (("--dtype", "tf32"), r"--dtype \(=tf32\) goes with --platform gpu alone"),
-        (("--platform", "gpu"), r"--platform gpu is not there for JAX; .*jaxcnn\[cuda\]"),
+        (("--platform", "gpu"), r"--platform gpu is not there for JAX; .*\[cuda\]"),
         (("--peers", "lax,keras"), r"--peers \(=lax,keras\) must be names out of: lax, flax"),
         (("--repeats", "0"), r"--repeats \(=0\) must be at least 1"),
         (("--quick", "--save"), r"--save \(=True\) does not go with --quick"),
@@ -440,6 +451,11 @@ def test_regressions_and_averages_of_known_numbers():
     assert "forward: 1.41 x as fast as lax, geometric mean of 2 rows; least 1.00 x (conv)" in said
     assert said[-1] == "in a scan: lax takes 10.00 x as long as outside; most 10.00 x (max)"
     assert results.merged(before[:1], before[:2]) == before[:2]
+    new = dataclasses.replace(before[0], name="another of its family")
+    whole = results.merged(before, [new])
+    place = whole.index(new)
+    assert whole[:place] + whole[place + 1 :] == before
+    assert whole[place - 1].family == new.family not in [r.family for r in whole[place + 1 :]]
     drawn = picture.draw(before, "title").axes[0]
     assert [label.get_text() for label in drawn.get_yticklabels()] == [
         "max", "conv", "net", "net, epoch",

@@ -24,7 +24,7 @@ def test_only_the_field_differs():
     model = nnx.eval_shape(lambda: made["dilated"](nnx.Rngs(0)))
     images = np.zeros((2, 64, 64, 3), np.float32)
     assert nnx.eval_shape(lambda m: m(jnp.asarray(images)), model).shape == (2, 64, 64, 5)
-    assert analysis.receptive_field(model, (64, 64)).output_shape == (64, 64)
+    assert analysis.receptive_field(model, images).output_shape == (64, 64)
 
 
 def test_curves_are_drawn_over_the_seeds():

@@ -21,6 +21,7 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
+from PIL import Image
 
 from experiments import lenet, train
 from experiments.commands import command
@@ -29,13 +30,15 @@ from experiments.data import load
 from experiments.data.split import Layout
 from experiments.data.tables import read_table
 from experiments.training import epochs
+from experiments.training import predict as prediction
 from experiments.training.checkpoints import Checkpoints
 from experiments.training.restore import restore
 from experiments.training.runs import Run
 from experiments.training.session import Subject, config
 from jaxcnn import models
+from tests.experiments.hostile import inputs
 from tests.experiments.hostile.corpus import FILES
-from tests.experiments.hostile.makers import TABLE, WEIGHTS, image
+from tests.experiments.hostile.makers import TABLE, WEIGHTS
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
 
@@ -66,6 +69,7 @@ def whole(tmp_path_factory):
     """What the makers damage: a run folder with a checkpoint, a prepared data set, weights."""
     folder = tmp_path_factory.mktemp("whole")
     run = Run.create(folder / "run", config(Subject("digits8x8", "lenet5"), lenet.RECIPE))
+    run.save_json("inputs", inputs.INPUTS)
     run.add_metrics(1, loss=1.0)
     params = {"bias": np.zeros(2, np.float32), "kernel": np.zeros((3, 2), np.float32)}
     state = {"model": {"params": jax.device_put(params), "stats": {}}}
@@ -196,7 +200,7 @@ def test_refused(name, folder, capsys, monkeypatch):
     case = FILES[name]
     monkeypatch.chdir(folder)
     if case.reader == "predict":  # the network comes first, and is as good as any
-        monkeypatch.setattr(lenet, "restore", lambda *arguments: linear)
+        monkeypatch.setattr(prediction, "restore", lambda *arguments: linear)
     given = case.make(folder)
     read = functools.partial(READERS.get(case.reader, lambda _: decode(given)), folder)
     before = listing(folder)
@@ -220,16 +224,17 @@ def test_what_is_whole_is_read(folder):
 
 
 def test_names_of_files_do_not_reach_the_terminal(folder, capsys, monkeypatch):
-    monkeypatch.setattr(lenet, "restore", lambda *arguments: lambda images: np.ones((1, 10)))
+    one = jax.nn.one_hot(np.array([0]), 10) * 9
+    monkeypatch.setattr(prediction, "restore", lambda *arguments: lambda images: one)
     names = (b"\x1b[31m\n0: 7 (99 %)", b"\xff", b"a" * 300)
     paths = [folder / os.fsdecode(name) for name in names]
     for path in paths[:2]:
-        path.write_bytes(image("png"))
+        Image.fromarray(np.uint8(255 * np.eye(9))).save(path, "png")
     lenet.predict(lenet.Predict((*paths, folder / "no\x07where"), run=folder / "run"))
     output, errors = capsys.readouterr()
     hostile, other = output.splitlines()
-    assert hostile == rf"{folder}/\x1b[31m\n0: 7 (99 %): 0 (10.00%)"
-    assert other == rf"{folder}/\udcff: 0 (10.00%)"
+    assert hostile == rf"{folder}/\x1b[31m\n0: 7 (99 %): 0 (99.89%), or 9 (0.01%)"
+    assert other == rf"{folder}/\udcff: 0 (99.89%), or 9 (0.01%)"
     long, absent = errors.splitlines()
     assert "the image cannot be read" in long and "File name too long" in long
     assert r"no\x07where: no such file" in absent

@@ -5,16 +5,20 @@ import sys
 
 import pytest
 
-HEAVY = "flax grain jax matplotlib orbax PIL tensorflow_datasets tyro".split()
+HEAVY = "flax grain jax matplotlib orbax PIL scipy.ndimage tensorflow_datasets tyro".split()
 # Module -> those of them that it may bring in.
 USED = {
     "commands.command": "",
+    "compiled_for.description": "",
+    "compiled_for.schedules": "",
+    "compiled_for.workers": "",
     "data": "PIL",
     "training.augment": "jax",
     "training.mesh": "jax",
     "training.short": "flax jax",
     "training.programs": "flax jax PIL tyro",
     "training.restore": "flax jax orbax",
+    "lenet": "flax jax orbax PIL tyro",
 }
 
 

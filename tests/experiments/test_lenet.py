@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -123,33 +124,54 @@ def runs(few_digits_as_users_run, tmp_path_factory):
         results["whole"] = here(*options, parent / "lenet-whole")
         patch.setattr(pictures, "draw", lambda *arguments: None)
         options = ("--resume", stopped, "--data-dir", data_dir)
-        return parent, results | {"resumed": here(*options)}
+        results["resumed"] = here(*options)
+        options = ("--resume", parent / "lenet-whole", "--data-dir", data_dir, "--quiet")
+        return parent, results | {"quiet": here(*options)}
 
 
 def parameters(folder):
     model = lenet.trained(lenet.Run(folder))
-    return lenet.jax.tree.leaves(nnx.state(model, nnx.Param))
+    return jax.tree.leaves(nnx.state(model, nnx.Param))
 
 
 def test_output(runs):
     _, results = runs
     code, output, errors = results["whole"]
     assert (code, errors) == (0, "")
-    assert output[0] == "data: mnist5k, 200 images to train on and 200 to test with"
-    assert output[1].startswith("compile time ") and output[1].endswith(" s")
-    assert len(output) == 5 and output[3].startswith("training time ")
-    accuracy = output[4].removeprefix("test accuracy ").removesuffix(" %")
-    assert output[4] == f"test accuracy {float(accuracy):.2f} %" and float(accuracy) > 20
+    lines = [line for line in output if not re.search(r"\d+ s$|left$|^epoch [123]/", line)]
+    data, images, build, compiling, folder, drawing, training, last, pictures, test, *took = lines
+    assert (data, build, compiling) == ("reading mnist5k", "building lenet5", "compiling")
+    assert images == "data: mnist5k, 200 images to train on and 200 to test with"
+    assert folder.startswith("seed 0, run folder ")
+    assert (drawing, training) == ("drawing the parameters", "training")
+    assert re.match(r"epoch 4/4  loss \d\.\d{4}  test accuracy \d\d\.\d\d%  [\d,]+ images/s$", last)
+    assert pictures == "drawing the pictures"
+    accuracy = test.removeprefix("test accuracy ").removesuffix(" %")
+    assert test == f"test accuracy {float(accuracy):.2f} %" and float(accuracy) > 20
+    assert [line.split()[0] for line in took] == ["s", "clock", "CPU"]
+    for name in ("data", "build", "training", "test", "saving", "pictures", "all"):
+        assert name in took[0].split()  # what took no 0.05 s is not told
+
+
+def test_quiet(runs):
+    """What was found is printed, and nothing of how it went."""
+    code, output, errors = runs[1]["quiet"]
+    assert (code, errors) == (0, "")
+    folder, again, test = output
+    assert folder.startswith("seed 0, run folder ")
+    assert again == f"goes on after epoch {EPOCHS} of {EPOCHS}"
+    assert test == next(line for line in runs[1]["whole"][1] if line.startswith("test accuracy"))
 
 
 def test_stopped_and_resumed_run_ends_with_the_same_bits(runs):
     parent, results = runs
     code, output, errors = results["stopped"]
-    assert (code, errors) == (0, "")
-    assert f"go on with: python -m experiments.lenet --resume {parent}" in output[-1]
+    assert (code, errors.count("\n")) == (0, 1)
+    assert f"go on with: python -m experiments.lenet --resume {parent}" in errors
     code, output, errors = results["resumed"]
     assert (code, errors) == (0, "")
-    assert output[-1] == results["whole"][1][-1]
+    (test,) = [line for line in results["whole"][1] if line.startswith("test accuracy")]
+    assert test in output
     ended, whole = (parameters(parent / f"lenet-{name}") for name in ("stopped", "whole"))
     assert sum(leaf.size for leaf in ended) == 61_706
     for one, other in zip(ended, whole, strict=True):
@@ -164,7 +186,7 @@ def test_a_run_whose_output_nobody_reads(runs, data_dir):
     environment = {**os.environ, **as_environment(cache(parent))}
     with open("/dev/full", "w") as full:
         program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=full, env=environment)
-    assert program.stdout.readline().startswith(b"data: mnist5k")
+    assert program.stdout.readline().startswith(b"Trains LeNet-5")
     program.stdout.close()
     assert program.wait(240) == 0
     ended, whole = (parameters(parent / name) for name in ("unread", "lenet-whole"))
@@ -183,9 +205,11 @@ def test_run_folder(runs):
         "config.json",
         "confusion.png",
         "environment.json",
+        "inputs.json",
         "learning_curves.png",
         "metrics.jsonl",
         "misread.png",
+        "times.json",
     }
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == EPOCHS
 
@@ -203,10 +227,10 @@ def test_predict(runs, data_dir, tmp_path, monkeypatch, capsys):
     assert command.run("lenet", COMMANDS, ["predict", *files]) == 2
     output, errors = capsys.readouterr()
     one, other = output.splitlines()
-    assert one.startswith(f"{files[0]}: ") and one.endswith("%)")
+    assert one.startswith(f"{files[0]}: ") and "%), or " in one
     assert other.startswith(f"{files[2]}: ")
     assert one[len(files[0]) :][:4] == other[len(files[2]) :][:4]  # ": 7 "
-    assert errors.startswith(f"error: {files[1]}: no PNG or JPEG image")
+    assert errors.startswith(f"error: {files[1]}: no image that Pillow reads")
 
 
 def refusal(arguments, capsys):
@@ -233,7 +257,7 @@ def refusal(arguments, capsys):
         (["--resume", "a", "--repeat", "2"], "--repeat (=2) does not go with --resume"),
         (["--resume", "a", "--run", "b"], "--run (=b) does not go with --resume"),
         (["--resume", "absent"], "absent is no run folder"),
-        (["predict"], "--files (=) must name at least one image"),
+        (["predict"], "predict: no file to look at; name some"),
         (["predict", "a.png", "--run", "absent"], "absent is no run folder"),
     ],
 )
@@ -261,9 +285,14 @@ def test_unwritable_run_folder(few_digits, tmp_path, capsys):
 
 
 def test_resume_keeps_the_recipe(runs, capsys):
-    options = ["--resume", runs[0] / "lenet-whole", "--epochs", "9"]
+    options = ["--resume", runs[0] / "lenet-whole", "--batch-size", "9"]
     message = refusal(options, capsys)
-    assert "--epochs (=9) cannot be changed in a run that is resumed, where it is 4" in message
+    assert "--batch-size (=9) cannot be changed in a run that is resumed, where it is 50" in message
+
+
+def test_no_fewer_epochs_than_were_done(runs, capsys):
+    options = ["--resume", runs[0] / "lenet-whole", "--epochs", EPOCHS - 1]
+    assert "--epochs (=3) must be 4 or more: " in refusal(options, capsys)
 
 
 def test_a_run_is_used_in_the_precision_it_was_trained_in(tmp_path, monkeypatch):
@@ -284,6 +313,5 @@ def test_missing_extra():
     code, output, errors = there(script='import runpy, sys; sys.modules["tyro"] = None\n')
     assert (code, output) == (2, [])
     assert errors == (
-        "error: the package `tyro` is not installed; "
-        "get it with: pip install 'jaxcnn[experiments]'\n"
+        "error: the package `tyro` is not installed; get it with: pip install -e '.[experiments]'\n"
     )

@@ -1,5 +1,6 @@
 """`python -m experiments.train`: any network on any data set, its options and the rate finder."""
 
+import contextlib
 import dataclasses
 import json
 
@@ -12,13 +13,18 @@ from experiments.commands.command import UserError
 from experiments.data import Split, load, scenes, signals
 from experiments.training import session, zoo
 from experiments.training.augment import Augmentation
+from experiments.training.programs import Programs
 from experiments.training.recipe import Recipe
 from experiments.training.runs import Run
 from jaxcnn import models
 
 pytestmark = pytest.mark.usefixtures("plain_jax")
 
-COMMANDS = {"train": (train.Train, train.main), "find": (train.Find, train.find)}
+COMMANDS = {
+    "train": (train.Train, train.main),
+    "find": (train.Find, train.find),
+    "predict": (train.Predict, train.predict),
+}
 QUICK = ("--batch-size", 20, "--test-batch-size", 30)
 
 
@@ -67,9 +73,9 @@ def test_segments_scenes(data_dir, tmp_path, monkeypatch, capsys):
     options = ("--data", "scenes", "--model", "unet-small", "--epochs", 1, "--data-dir", data_dir)
     assert run(*options, *QUICK, "--flip", "random", "--remat", "--run", folder) == 0
     output = capsys.readouterr().out.splitlines()
-    assert output[0] == "data: scenes, 60 images to train on and 60 to test with"
-    assert output[-2].startswith("test accuracy of pixels ")
-    assert output[-1].startswith("test intersection over union ")
+    assert "data: scenes, 60 images to train on and 60 to test with" in output
+    found = [line.split(" 0.")[0].rstrip("0123456789.% ") for line in output if line[:5] == "test "]
+    assert found == ["test accuracy of pixels", "test intersection over union"]
     (line,) = Run(folder).metrics()
     assert 0 < line["test_iou"] < line["test_accuracy"] < 1
     assert sorted(path.name for path in folder.glob("*.png")) == [
@@ -86,7 +92,7 @@ SPEED = session.Subject("mock:cifar10", "cifar-speed-net")
 RESIDUAL = session.Subject("mock:imagenet2012", "resnet18", (64, 48))
 UNET = session.Subject("scenes", "unet-small", (32, 48))
 RESUMED = [
-    (train, UNET, ["--epochs", "30"], "--epochs (=30)", "7"),
+    (train, UNET, ["--batch-size", "64"], "--batch-size (=64)", "20"),
     (train, UNET, ["--shift", "0"], "--shift (=0)", "2"),
     (train, UNET, ["--no-remat"], "--remat (=False)", "True"),
     (train, UNET, ["--precision=float32"], "--precision (=float32)", "bfloat16"),
@@ -146,6 +152,12 @@ def test_what_may_be_typed_on_resuming(resume, tmp_path):
     assert str(options.data_dir) == "/data" and options.monitoring.tensorboard
 
 
+@pytest.mark.parametrize("epochs", [9, 7, 30])  # one of them the default
+def test_epochs_may_be_typed_on_resuming(epochs, resume):
+    _, recipe, _ = resume(train, UNET, "--epochs", str(epochs))
+    assert recipe == dataclasses.replace(KEPT, epochs=epochs)
+
+
 def test_nonfinite_may_be_typed_on_resuming(resume):
     """At its default too."""
     _, recipe, _ = resume(imagenet, RESIDUAL, "--nonfinite", "stop", "--mesh", "")
@@ -195,8 +207,11 @@ def test_finder(data_dir, tmp_path, monkeypatch, capsys):
         (["find", "--steps", "2"], "--steps (=2) must be 10 or more"),
         (["--resume", "absent"], "absent is no run folder"),
         (["--data", "mnist6k"], "mnist6k"),
-        (["--model", "lenet6"], "--model (=lenet6) must be one of alexnet, "),
-        (["--data", "scenes", "--model", "lenet5"], "must be one of dilated-context, "),
+        (["--model", "lenet6"], "--model (=lenet6) is unknown, perhaps lenet5"),
+        (["--data", "scenes", "--model", "lenet5"], "segmentation it must be one of dilated-c"),
+        (["--data", "signals", "--model", "simple-cnn"], "signals it must be one of pattern-cnn"),
+        (["--data", "signals", "--model", "resnet18"], "signals it must be one of pattern-cnn"),
+        (["predit"], "'predit' is no command of train, perhaps predict; it has train, find, pre"),
         (["--data", "scenes", "--model", "unet", "--mixup", "0.2"], "does not go with masks"),
         (["--data", "signals", "--views", "flip", "--model", "pattern-cnn"], "is for images"),
         (["--mesh", "data=99"], "--mesh (=data=99) takes 99 devices"),
@@ -207,6 +222,27 @@ def test_finder(data_dir, tmp_path, monkeypatch, capsys):
 def test_bad_options(arguments, message, data_dir, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert message in refusal(capsys, *arguments, "--data-dir", data_dir)
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_lists_data_sets_and_networks(capsys):
+    with pytest.raises(SystemExit):
+        run("--help")
+    shown = capsys.readouterr().out
+    for name in ("signals", *zoo.CLASSIFIERS, *zoo.SEGMENTERS):
+        assert name in shown
+
+
+@pytest.mark.parametrize("error", [UserError("no memory"), KeyboardInterrupt()])
+def test_failed_start_leaves_no_folder(error, data_dir, tmp_path, capsys, monkeypatch):
+    def fail(self):
+        assert (tmp_path / "runs/new-seed1/config.json").exists()
+        raise error
+
+    monkeypatch.setattr(Programs, "compile", fail)
+    options = ("--data", "digits8x8", "--model", "pattern-cnn", "--data-dir", data_dir)
+    with pytest.raises(SystemExit) if isinstance(error, UserError) else contextlib.nullcontext():
+        assert run(*options, "--repeat", 2, "--run", tmp_path / "runs/new") == 130
     assert not list(tmp_path.iterdir())
 
 

@@ -37,7 +37,7 @@ def test_every_call_of_the_tables(name, monkeypatch):
     cases = primitives()[name].cases.values()
     for case in cases:
         call = checked if case.fn.func is function else case.fn.func
-        options = {key: in_jax(value) for key, value in case.fn.keywords.items()}
+        options = {key: in_jax(value) for key, value in case.options.items()}
         arrays = [draw(np.random.default_rng(0), np.dtype(np.float32)) for draw in case.draws]
         jax.eval_shape(functools.partial(call, **options), *arrays)
     assert len(calls) == len(cases)

@@ -6,11 +6,14 @@ import pytest
 from jax.experimental.jet import jet
 
 from jaxcnn import functional as F
+from jaxcnn.testing import as_on
 
 TAKEN = {
     "conv": lambda x, k: F.conv(x, k, strides=2, algorithm="direct"),
     "conv of one tap": lambda x, k: F.conv(x, k[:1, :1], algorithm="matmul"),
     "chosen by platform": lambda x, k: F.conv(x, k[:1, :1], strides=2),
+    "conv_transpose": lambda x, k: F.conv_transpose(x, k, strides=2, algorithm="direct"),
+    "as on a TPU": lambda x, k: F.conv_transpose(x, k, strides=(2, 1)),
     "avg_pool": lambda x, k: F.avg_pool(x, (2, 2), padding="SAME", algorithm="window"),
     "lp_pool": lambda x, k: F.lp_pool(x, 2, (2, 3), algorithm="window"),
     "unfold of a conv": lambda x, k: F.unfold(F.conv(x, k, algorithm="direct") ** 2, (2, 2)),
@@ -19,7 +22,7 @@ TAKEN = {
 
 @pytest.mark.parametrize("name", TAKEN)
 def test_series(name, rng):
-    function = TAKEN[name]
+    function, platform = TAKEN[name], "tpu" if "TPU" in name else None
     x, k = rng.standard_normal((2, 6, 5, 3)), rng.standard_normal((3, 2, 3, 4))
     dx, dk = rng.standard_normal(x.shape), rng.standard_normal(k.shape)
 
@@ -32,7 +35,8 @@ def test_series(name, rng):
 
         return series, jax.jvp(slope, (0.0,), (1.0,))
 
-    found, expected = both(x, k, dx, dk)
+    with as_on(platform):
+        found, expected = both(x, k, dx, dk)
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
 

@@ -107,8 +107,8 @@ def test_a_plan_tells_shapes_padding_and_the_algorithm_of_each_platform():
     assert plan.outputs == jax.ShapeDtypeStruct((8, 17, 16, 8), jnp.float32)
     assert {platform: name for platform, (name, _) in plan.algorithms.items()} == {
         "cpu": "shift",
-        "cuda": "direct",
-        "tpu": "direct",
+        "cuda": "slices",
+        "tpu": "repeat",
     }
     rows = dict(line.strip().split("  ", 1) for line in str(plan).splitlines()[1:])
     told = {name: text.strip() for name, text in rows.items()}
@@ -124,6 +124,8 @@ def test_a_plan_tells_shapes_padding_and_the_algorithm_of_each_platform():
 def test_every_function_can_be_planned():
     functions = set(F.__all__) - {"plan"}
     assert all(hasattr(getattr(F, name), "prepare") for name in functions)
+    transposed = str(F.plan("conv_transpose", INPUTS, KERNEL, strides=2, precision="highest"))
+    assert "convolution  3x2, strides 1x1" in transposed and "precision    HIGHEST" in transposed
     assert "samples" not in str(F.plan("stochastic_pool", INPUTS, (2, 2), key=jax.random.key(0)))
     assert F.plan("pool", INPUTS, 0.0, jnp.add, (2, 2)).outputs.shape == (2, 8, 6, 4)
 

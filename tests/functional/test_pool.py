@@ -49,7 +49,8 @@ CASES = {
     "2d large": ((40, 36), (3, 2), dict(strides=2, padding="SAME")),
 }
 NAMES = ("max_pool", "min_pool", "avg_pool", "sum_pool")
-ALGORITHMS = ("auto", "window", "shift", "tree")
+ALGORITHMS = ("auto", "window", "shift", "tree", "at_once", "native")
+EXTREMES = ("max_pool", "min_pool")
 FEW = ("1d causal", "2d tiles with a rest", "2d apart", "2d interleaved", "2d ceil, dilated")
 FEW += ("2d circular ceil", "2d large")
 
@@ -111,11 +112,20 @@ def test_agree_with_the_reference_in_value_and_gradient(case):
 
 @pytest.mark.parametrize(
     "algorithm, names",
-    [("window", NAMES), ("shift", ("max_pool", "min_pool")), ("tree", ("max_pool", "min_pool"))],
+    [("window", NAMES), ("shift", EXTREMES), ("tree", EXTREMES), ("at_once", EXTREMES)],
 )
 @pytest.mark.parametrize("case", FEW)
 def test_every_algorithm_agrees_with_the_reference(case, algorithm, names):
     agree(case, names, algorithm=algorithm)
+
+
+@pytest.mark.parametrize("case", ["2d tiles with a rest", "2d apart", "2d ceil", "3d", "2d long"])
+def test_built_in_maxima_agree_with_the_reference(case):
+    agree(case, EXTREMES, algorithm="native")
+
+
+def test_sums_in_stages_agree_with_the_reference():
+    agree("2d long", ("avg_pool", "sum_pool"), algorithm="stages")
 
 
 @pytest.mark.parametrize("case", ["2d tiles with a rest", "2d apart"])
@@ -161,7 +171,13 @@ def test_any_number_of_batch_axes(batch):
 
 
 @pytest.mark.parametrize(
-    "name, algorithm", [("max_pool", "shift"), ("max_pool", "tree"), ("avg_pool", "shift")]
+    "name, algorithm",
+    [
+        ("max_pool", "shift"),
+        ("max_pool", "tree"),
+        ("max_pool", "at_once"),
+        ("avg_pool", "shift"),
+    ],
 )
 def test_first_and_second_derivatives_under_every_transformation(name, algorithm):
     inputs, window_shape, options, _ = case_inputs("2d ceil, dilated", (1,))

@@ -28,7 +28,7 @@ def values_and_gradients(pools, *inputs):
     return [tuple(map(np.asarray, pair)) for pair in run(inputs)]
 
 
-every = pytest.mark.parametrize("algorithm", ["shift", "tree", "window"])
+every = pytest.mark.parametrize("algorithm", ["shift", "tree", "window", "at_once", "native"])
 
 
 @every

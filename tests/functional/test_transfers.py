@@ -18,7 +18,7 @@ def test_nothing_is_moved(name):
     case = next(iter(primitives()[name].cases.values()))
     rng = np.random.default_rng(8)
     arrays = [on_device(draw(rng, np.dtype(np.float64))) for draw in case.draws]
-    options = {name: on_device(value) for name, value in case.fn.keywords.items()}
+    options = {name: on_device(value) for name, value in case.options.items()}
     places = [i for i, array in enumerate(arrays) if array.dtype.kind == "f"]
 
     def first(*moved):

@@ -10,3 +10,13 @@ A failure is printed as a line of Python, which makes the same call again:
     from tests.fuzz.replay import *
     replay('dilate', {'inputs': Values(shape=(2, 3, 1), dtype='float32', seed=7), 'rate': (2,)})
 """
+
+import sys
+
+if sys.argv[:1] == ["-m"]:  # it is being started, and nothing is imported yet
+    if "poison" in sys.orig_argv:
+        from tests.fuzz.poison import allocator
+
+        allocator.prepare()
+
+    import experiments  # noqa: F401  so that Ctrl-C and SIGTERM end it with a line

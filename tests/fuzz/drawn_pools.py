@@ -207,8 +207,8 @@ def wanted_shape(c: Choices, plan: Plan):
     )  # fmt: skip
 
 
-extreme = {"algorithm": seldom(4, choice("shift", "tree", "window"), "auto")}
-adding = {"algorithm": seldom(4, choice("shift", "window"), "auto")}
+extreme = {"algorithm": seldom(4, choice("shift", "tree", "window", "at_once"), "auto")}
+adding = {"algorithm": seldom(4, choice("shift", "window", "stages"), "auto")}
 EXTREME_OPTIONS = ("padding_mode", "ceil_mode", "algorithm")
 ints = {"strides": steps}
 WHERE = {"windows": laid, "pads": pads}
@@ -235,8 +235,8 @@ register(
               pooled("lp_pool", *EXTREME_OPTIONS, "norm_order"), fits, **WHERE,
               kinds=("normal", "ties"), smooth=("normal", "ties")),
     Primitive("logsumexp_pool", {**PLACE, "dtype": REAL, **MODES, **CEIL,
-              "algorithm": choice("auto", "shift")}, pooled("logsumexp_pool", *EXTREME_OPTIONS),
-              fits, **WHERE, kinds=EVERY_KIND,
+              "algorithm": choice("auto", "shift", "at_once")},
+              pooled("logsumexp_pool", *EXTREME_OPTIONS), fits, **WHERE, kinds=EVERY_KIND,
               smooth=("normal", "ties", "minus infinity", "subnormal", "large")),
     Primitive("pool", {**PLACE, "dtype": choice(*FLOATS), "reduce_fn": choice(*REDUCERS)},
               any_reducer, fits, **WHERE,

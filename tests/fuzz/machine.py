@@ -63,10 +63,18 @@ class Session:
         *,
         names: list[str] | None = None,
         torch: bool = False,
-        on_draw: Callable[["Session"], None] | None = None,
+        on_draw: Callable[["Session", str], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
     ):
-        """Draws `draws` calls of `names`, all primitives when None."""
+        """Draws `draws` calls of `names`, all primitives when None.
+
+        Args:
+          draws: how many.
+          names: of primitives.
+          torch: whether they are held against PyTorch too.
+          on_draw: called after each with this and the primitive's name.
+          on_failure: called with each failure.
+        """
         self.draws = draws
         self.names = sorted(PRIMITIVES) if names is None else names
         self.torch = torch
@@ -76,19 +84,23 @@ class Session:
         self.checker = Checker()
         self.made = 0
         self.seconds = 0.0
+        self._until = draws
         self._cleared = 0
 
     @property
     def done(self) -> bool:
-        """Whether as many calls were drawn as were asked for."""
-        return self.made >= self.draws
+        """Whether as many calls were drawn as were asked for, or as this round may draw."""
+        return self.made >= self._until
 
     def run(self, seed: int) -> None:
         """Draws from `seed` until all are made."""
         start = time.process_time()
         settings = _settings(self.draws // len(self.names))
-        round_ = 0
-        while not self.done:
+        round_, count = 0, len(self.names)
+        while self.made < self.draws:
+            # In the first pass each leaves the others their share, so that none is missed.
+            share = (self.draws - self.made) // max(count - round_, 1)
+            self._until = self.made + max(share, 1)
             make = functools.partial(Machine, self, self.names[round_ % len(self.names)])
 
             def machine(make=make) -> Machine:
@@ -141,7 +153,7 @@ class Session:
         self.made += 1
         self.counts[call.primitive, kind] += 1
         if self.on_draw:
-            self.on_draw(self)
+            self.on_draw(self, call.primitive)
 
     def _failed(self, call: Call, kind: str, wrong: Disagreement) -> None:
         self.counts[call.primitive, "failures"] += 1

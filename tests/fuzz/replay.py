@@ -22,7 +22,7 @@ from tests.fuzz import (  # noqa: F401  these register what is drawn
 )
 from tests.fuzz.calls import Call, Traced, Values
 from tests.fuzz.checking import Checker, Disagreement, refusal
-from tests.fuzz.poison import memory
+from tests.fuzz.poison import allocator
 from tests.fuzz.poison.repeated import Repeated
 
 __all__ = ["Traced", "Values", "inf", "nan", "poisoned", "replay"]
@@ -65,6 +65,6 @@ def poisoned(primitive: str, arguments: Mapping[str, Any], **expected: Any) -> s
     Raises:
       Disagreement: its bits change with what lies around it, or it differs from the reference.
     """
-    memory.prepare()
+    allocator.prepare()
     Checker(Repeated).agree(Call(primitive, arguments, **expected))
     return "valid: the same bits in poisoned memory, as the reference says"

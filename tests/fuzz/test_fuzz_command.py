@@ -45,7 +45,8 @@ def test_failures_are_collected(run, tmp_path, capsys, monkeypatch):
     [
         (("--draws", "0"), "--draws (=0) must be at least 1"),
         (("--seed", "-1"), "--seed (=-1) must be at least 0"),
-        (("--primitive", "relu"), "--primitive (=relu) must be part of one of adaptive_avg_pool"),
+        (("--primitive", "relu"), "--primitive (=relu) is in no name; it must be part of one of "),
+        (("--primitive", "convv"), "--primitive (=convv) is in no name, perhaps conv"),
     ],
 )
 def test_bad_options(run, arguments, message, capsys):
@@ -62,4 +63,4 @@ def test_without_torch(run, monkeypatch, capsys):
 def test_without_hypothesis(run, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "hypothesis", None)
     assert run("--draws", "1") == 2
-    assert "pip install 'jaxcnn[test]'" in capsys.readouterr().err
+    assert "pip install -e '.[test]'" in capsys.readouterr().err

@@ -86,7 +86,7 @@ def test_a_seed_draws_valid_calls_of_32_bits_and_of_risky_geometry():
 
 def test_one_row_of_each_primitive_and_algorithm():
     chosen = [
-        (c.primitive, c.fn.keywords.get("algorithm", "auto")) for c in rows.cases("one", "x_pool")
+        (c.primitive, c.options.get("algorithm", "auto")) for c in rows.cases("one", "x_pool")
     ]
     assert len(chosen) == len(set(chosen))
     assert {("max_pool", name) for name in ("auto", "shift", "tree", "window")} <= set(chosen)
@@ -114,7 +114,10 @@ def test_a_wrong_row_and_a_wrong_call_are_reported(monkeypatch):
 
 def test_the_command(run, capsys):
     assert run("--rows", "one", "--draws", "2", "--primitive", "unfold", "--calls", "3") == 0
-    assert capsys.readouterr().out.startswith("1 rows and 2 drawn calls, each 3 times; 0 refused")
+    first, doing, found, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("Runs programs again and again") and " this took " in first
+    assert doing == "running programs in poisoned memory"
+    assert found.startswith("1 rows and 2 drawn calls, each 3 times; 0 refused")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +126,7 @@ def test_the_command(run, capsys):
         (("--draws", "-1"), "--draws (=-1) must be at least 0"),
         (("--seed", "-1"), "--seed (=-1) must be at least 0"),
         (("--calls", "1"), "--calls (=1) must be at least 2"),
-        (("--primitive", "relu"), "--primitive (=relu) must be part of one of adaptive_avg_pool"),
+        (("--primitive", "relu"), "it must be part of one of adaptive_avg_pool"),
     ],
 )
 def test_bad_options(run, arguments, message, capsys):

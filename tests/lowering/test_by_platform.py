@@ -14,10 +14,11 @@ from jax.experimental.jet import jet
 from jax.sharding import AxisType, PartitionSpec
 
 from jaxcnn import functional, geometry
-from jaxcnn.lowering import choose
+from jaxcnn.lowering import choices
 from jaxcnn.lowering.by_platform import by_platform
 from jaxcnn.lowering.per_platform import OTHER, PLATFORMS, PerPlatform
 from jaxcnn.lowering.problem import ConvProblem
+from jaxcnn.testing import as_on
 
 
 def on_cpu(x, y, places):
@@ -255,16 +256,18 @@ def test_convolutions(case, platform):
     conv, arrays = convolved(case)
     cotangent = jax.eval_shape(conv, *arrays)
     expected = (of_value, of_gradients) if platform == "cpu" else (1, 2)
+    if case == "depthwise" and platform in ("cuda", "rocm"):
+        expected = (0, 1)  # slices, but for the kernel's gradient
     value = lowered(conv, *arrays, platform=platform)
-    assert (
-        convolutions(value),
-        convolutions(lowered(gradients(conv), cotangent, *arrays, platform=platform)),
-    ) == expected
+    backward = lowered(gradients(conv), cotangent, *arrays, platform=platform)
+    assert (convolutions(value), convolutions(backward)) == expected
     groups = set(map(int, re.findall(r"feature_group_count = (\d+)", value)))
     asked = options.get("feature_group_count", 1)
-    assert groups == (
-        {1} if platform == "cpu" and of_value else set() if platform == "cpu" else {asked}
-    )
+    if case == "depthwise" and platform == "tpu":
+        assert "feature_group_count = 8" in backward  # a channel for each feature
+    if platform == "cpu":
+        asked = 1
+    assert groups == ({asked} if expected[0] else set())
 
     def moved(*arrays):
         return jax.jvp(gradients(conv), arrays, arrays)[1]
@@ -317,7 +320,7 @@ def test_an_export_for_all_platforms_with_its_gradient_and_any_batch(rng):
 
 
 def test_axes_in_another_order():
-    """Channels first are transposed for a CPU alone."""
+    """Channels first are transposed for a CPU, for a TPU never."""
 
     def conv(lhs, rhs):
         return functional.conv_general_dilated(
@@ -328,7 +331,7 @@ def test_axes_in_another_order():
         jax.ShapeDtypeStruct((2, 4, 7, 6), np.float32),
         jax.ShapeDtypeStruct((6, 2, 3, 3), np.float32),
     )
-    here, there = (lowered(conv, *structs, platform=platform) for platform in ("cpu", "cuda"))
+    here, there = (lowered(conv, *structs, platform=platform) for platform in ("cpu", "tpu"))
     assert "[b, f, 0, 1]x[o, i, 0, 1]->[b, f, 0, 1]" in there and "lhs_dilate = [1, 2]" in there
     assert "[b, f, 0, 1]" not in here
 
@@ -357,18 +360,83 @@ def test_a_choice_says_why(case):
     )
     problem = ConvProblem(windows, options.get("feature_group_count", 1))
     structs = [jax.ShapeDtypeStruct(shape, np.float32) for shape in (inputs, kernel)]
-    choices = {p: choose.conv_choice(p, *structs, problem) for p in (*PLATFORMS, OTHER)}
-    assert choices["cpu"].algorithm == name
-    assert {choices[p].algorithm for p in choices if p != "cpu"} == {"direct"}
-    assert all(len(choice.why.split()) > 2 for choice in choices.values())
+    chosen = {p: choices.conv_choice(p, *structs, problem) for p in (*PLATFORMS, OTHER)}
+    assert chosen["cpu"].algorithm == name
+    assert chosen["tpu"].algorithm == ("repeat" if case == "depthwise" else "direct")
+    assert chosen[OTHER].algorithm == "direct"
+    assert chosen["rocm"] == chosen["cuda"]
+    assert all(len(choice.why.split()) > 2 for choice in chosen.values())
+
+
+@pytest.mark.parametrize(
+    "sizes, channels, kernel, groups, options, gpu, tpu",
+    [
+        ((8, 8), 4, (3, 3, 4, 6), 1, dict(input_dilation=2), "adjoint", "direct"),
+        ((8, 8), 4, (3, 3, 2, 6), 2, dict(input_dilation=2), "adjoint", "adjoint"),
+        ((8, 8), 4, (3, 3, 4, 6), 1, dict(input_dilation=2, dilation=2), "direct", "direct"),
+        ((8, 8), 4, (3, 3, 1, 8), 4, dict(strides=2), "slices", "repeat"),
+        ((8, 8), 4, (7, 7, 1, 4), 4, {}, "slices", "direct"),
+        ((256, 256), 4, (7, 7, 1, 4), 4, {}, "direct", "direct"),  # more loads than are hidden
+        ((8, 8), 1, (5, 5, 1, 6), 1, {}, "direct", "direct"),  # six copies of 25 taps
+        ((16,), 4, (3, 4, 6), 1, dict(dilation=4), "fold", "direct"),
+        ((15,), 4, (3, 4, 6), 1, dict(dilation=4), "spread", "direct"),
+        ((8, 8), 4, (3, 3, 4, 6), 1, dict(dilation=2, strides=2), "spread", "direct"),
+        ((8, 8), 4, (3, 3, 4, 6), 1, dict(strides=2), "direct", "direct"),
+        ((8, 8), 64, (1, 1, 32, 6), 2, {}, "direct", "groups"),
+    ],
+)
+def test_what_accelerators_take(sizes, channels, kernel, groups, options, gpu, tpu):
+    windows = geometry.windows(sizes, kernel[:-2], padding="SAME", **options)
+    inputs, weights = (
+        jax.ShapeDtypeStruct(shape, np.float32) for shape in ((4, *sizes, channels), kernel)
+    )
+    for platform, name in (("cuda", gpu), ("tpu", tpu)):
+        choice = choices.conv_choice(platform, inputs, weights, ConvProblem(windows, groups))
+        assert choice.algorithm == name
 
 
 def test_pools_are_chosen_for_likewise():
     def windows(shape, strides):
         return geometry.windows((40, 30), shape, strides=strides)
 
-    for platform in (*PLATFORMS, OTHER):
-        assert choose.max_pool_choice(platform, windows((2, 3), (1, 1))).algorithm == "shift"
-        assert choose.max_pool_choice(platform, windows((2, 25), (1, 1))).algorithm == "tree"
-        assert choose.sum_pool_choice(platform, windows((2, 3), (2, 2))).algorithm == "shift"
-        assert choose.sum_pool_choice(platform, windows((2, 2), (2, 2))).algorithm == "window"
+    many, few = (jax.ShapeDtypeStruct((n, 40, 30, 64), np.float32) for n in (64, 8))
+    chosen = {
+        platform: [
+            choices.max_pool_choice(platform, windows((2, 3), (1, 1)), many).algorithm,
+            choices.max_pool_choice(platform, windows((2, 25), (1, 1)), few).algorithm,
+            choices.sum_pool_choice(platform, windows((2, 3), (2, 2))).algorithm,
+            choices.sum_pool_choice(platform, windows((2, 2), (2, 2))).algorithm,
+            choices.sum_pool_choice(platform, windows((9, 9), (2, 2))).algorithm,
+        ]
+        for platform in (*PLATFORMS, OTHER)
+    }
+    assert chosen["cpu"] == ["shift", "tree", "shift", "window", "shift"]
+    assert chosen["tpu"] == chosen[OTHER] == chosen["cpu"]
+    assert chosen["cuda"] == chosen["rocm"] == ["at_once", "at_once", "window", "window", "stages"]
+    row = geometry.windows((40,), (4,), strides=4)
+    assert choices.max_pool_choice("tpu", row, many).algorithm == "native"
+    # on a TPU by what fits on its chip
+    assert choices.max_pool_choice("tpu", windows((2, 3), (2, 2)), few).algorithm == "native"
+    assert choices.max_pool_choice("tpu", windows((2, 2), (2, 2)), few).algorithm == "shift"
+
+
+def test_the_forms_of_another_platform_can_be_run_here(arrays):
+    x, y, places = arrays
+    pull = jax.jit(jax.grad(lambda x: made(x, y, places)[0].sum()))
+    here = [*made(x, y, places), pull(x)]
+    with as_on("tpu"):
+        there = [*made(x, y, places), pull(x)]
+        nested = jax.jit(lambda x: made(x, y, places)[0])(x)
+    again = [*made(x, y, places), pull(x)]
+    for found, wanted in zip(here, again, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_allclose(there[0], np.tan(x) - y, rtol=1e-6)
+    np.testing.assert_allclose(there[-1], 1 / np.cos(x) ** 2, rtol=1e-5)
+    np.testing.assert_array_equal(nested, there[0])
+    np.testing.assert_allclose(here[0], np.sin(x) * y**2, rtol=1e-6)
+
+
+def test_forms_of_an_unknown_platform_are_refused():
+    with pytest.raises(ValueError, match=r"as_on: `platform` \(='gpu'\) must be one of 'cpu', "):
+        with as_on("gpu"):
+            pass

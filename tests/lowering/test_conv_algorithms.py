@@ -34,6 +34,16 @@ CASES = {
         1,
         dict(input_dilation=(3, 1), strides=2, padding=((0, 0), (0, 2))),
     ),
+    "grouped, input dilated": (
+        (4, 3),
+        4,
+        6,
+        (4, 2),
+        2,
+        dict(input_dilation=(2, 3), padding=((4, 3), (-1, 2)), dilation=(1, 2)),
+    ),
+    "1d dilated by 4": ((16,), 3, 4, (3,), 1, dict(dilation=4, padding=(4,))),
+    "2d dilated by 4": ((8, 9), 4, 6, (2, 3), 2, dict(dilation=(4, 3), padding=((0, 4), 3))),
     "1x1": ((6, 5), 3, 4, (1, 1), 1, dict()),
     "1x1 strided, padded": ((6, 5), 3, 4, (1, 1), 1, dict(strides=3, padding=((1, 0), (2, 1)))),
     "1x1 input dilated": ((3, 4), 3, 4, (1, 1), 1, dict(input_dilation=2, padding=((-1, 1), 0))),
@@ -195,6 +205,45 @@ def test_gradient_under_scan_and_checkpoint(case):
     np.testing.assert_allclose(scanned, expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "case, algorithm",
+    [
+        ("2d input dilated", "adjoint"),
+        ("depthwise", "slices"),
+        ("depthwise", "repeat"),
+        ("2d dilated", "spread"),
+        ("1d dilated by 4", "fold"),
+    ],
+)
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, np.float32])
+def test_what_accelerators_run_in_other_dtypes(case, algorithm, dtype):
+    problem, *arrays = problem_and_arrays(case)
+    found, _ = compute(*(a.astype(dtype) for a in arrays), problem, algorithm, in_full=False)
+    for ours, right in zip(jax.tree.leaves(found), jax.tree.leaves(by_hand(case)[0]), strict=True):
+        assert ours.dtype == dtype
+        tolerance = 32 * float(jnp.finfo(dtype).eps) * np.abs(right).max()
+        np.testing.assert_allclose(np.asarray(ours, float), right, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    "case, algorithm",
+    [
+        ("2d dilated", "spread"),
+        ("2d dilated by 4", "spread"),
+        ("2d mixed", "spread"),
+        ("2d input dilated", "adjoint"),
+        ("depthwise", "slices"),
+    ],
+)
+def test_a_cotangent_without_a_number_reaches_the_pixels_of_its_windows_alone(case, algorithm):
+    problem, inputs, kernel, cotangent = problem_and_arrays(case)
+    seen = jax.vjp(lambda x: choose.conv(x, jnp.ones_like(kernel), problem, "direct"), inputs)[1]
+    (pixels,) = seen(jnp.zeros_like(cotangent).at[0, 1].set(1))
+    _, pull = jax.vjp(lambda x: choose.conv(x, kernel, problem, algorithm), inputs)
+    (gradient,) = pull(cotangent.at[0, 1].set(jnp.nan))
+    np.testing.assert_array_equal(np.isnan(gradient), pixels != 0)
+
+
 REFUSED = {
     "canonical": ("3d", "takes one or two spatial axes, not 3"),
     "matmul": ("2d", r"takes kernels of one tap, not \(3, 2\)"),
@@ -203,6 +252,11 @@ REFUSED = {
     "blocks": ("2d", "takes two groups of channels or more, not 1"),
     "planes": ("2d", "takes three spatial axes or more, not 2"),
     "shift": ("2d", "needs a group for each input channel"),
+    "slices": ("2d", "needs a group for each input channel"),
+    "repeat": ("depthwise, 8x7", "needs several channels with two features each or more"),
+    "adjoint": ("2d", "needs an input dilation"),
+    "spread": ("2d", "needs a kernel dilation above 1"),
+    "fold": ("1d", "needs a kernel dilation above 1"),
 }
 
 

@@ -37,7 +37,7 @@ def ways(name):
         found.setdefault(case.name if EVERY_CASE else "", case)
         if EVERY_CASE or name in BY_ALGORITHM:
             for way in by_algorithm(case, arrays):
-                found.setdefault(way.name if EVERY_CASE else way.fn.keywords["algorithm"], way)
+                found.setdefault(way.name if EVERY_CASE else way.options["algorithm"], way)
     return found
 
 
@@ -69,4 +69,4 @@ def test_every_primitive_and_algorithm_is_run():
     cases = [case for of_one in found.values() for case in of_one.values()]
     print(f"{len(cases)} cases, algorithms counted apart")
     assert all(found.values())
-    assert {case.fn.keywords.get("algorithm", "") for case in cases} == {"", *ALGORITHMS}
+    assert {case.options.get("algorithm", "") for case in cases} == {"", *ALGORITHMS}

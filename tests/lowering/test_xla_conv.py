@@ -1,7 +1,8 @@
-"""XLA's convolution is never given a negative padding, with which it reads memory of others."""
+"""On a CPU XLA is never given a negative padding, with which it reads memory of others."""
 
 import ast
 import functools
+import itertools
 import pathlib
 import re
 
@@ -38,28 +39,35 @@ CASES = {
 }  # fmt: skip
 
 
-def equations(jaxpr):
-    """All equations, those of programs within equations and of every platform included."""
+def equations(jaxpr, seen):
+    """All equations that a CPU may run: of programs within equations, of every platform's forms.
+
+    `seen` are the forms that were looked at, of which none is traced twice.
+    """
     for equation in jaxpr.eqns:
         yield equation
         if equation.primitive.name == "by_platform":
-            avals = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars]
-            for platform in per_platform.PLATFORMS:
-                compute = equation.params["computation"].on(platform)
-                yield from equations(jax.make_jaxpr(compute)(*avals).jaxpr)
+            avals = tuple((v.aval.shape, v.aval.dtype) for v in equation.invars)
+            computation = equation.params["computation"]
+            for platform in ("cpu",) if computation.of_the_device else per_platform.PLATFORMS:
+                if (form := (computation, platform, avals)) not in seen:
+                    seen.add(form)
+                    shapes = itertools.starmap(jax.ShapeDtypeStruct, avals)
+                    made = jax.make_jaxpr(computation.on(platform))(*shapes)
+                    yield from equations(made.jaxpr, seen)
         for value in jax.tree.leaves(
             list(equation.params.values()), is_leaf=lambda leaf: hasattr(leaf, "eqns")
         ):
             inner = getattr(value, "jaxpr", value)
             if hasattr(inner, "eqns"):
-                yield from equations(inner)
+                yield from equations(inner, seen)
 
 
 def amounts(function, *arrays):
     """The padding of each convolution that `function` asks XLA for."""
     return [
         tuple(map(tuple, equation.params["padding"]))
-        for equation in equations(jax.make_jaxpr(function)(*arrays).jaxpr)
+        for equation in equations(jax.make_jaxpr(function)(*arrays).jaxpr, set())
         if equation.primitive.name == "conv_general_dilated"
     ]
 
@@ -154,6 +162,15 @@ def test_one_place_asks_for_convolutions():
         and node.func.attr != "conv_dimension_numbers"
     ]
     assert asking == ["xla_conv.py"]
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_other_platforms_get_the_amounts_as_they_are_asked_for(platform):
+    """cuDNN takes equal amounts on both sides alone: (1, 0) would cost a pass over the input."""
+    conv = functools.partial(functional.conv, strides=2, padding=1, algorithm="direct")
+    shapes = [jax.ShapeDtypeStruct(s, np.float32) for s in ((2, 8, 6, 3), (3, 3, 3, 4))]
+    exported = jax.export.export(jax.jit(conv), platforms=[platform])(*shapes)
+    assert "pad = [[1, 1], [1, 1]]" in exported.mlir_module()
 
 
 @pytest.mark.parametrize("case", ["one output", "padding alone", "inputs dilated, cropped"])

@@ -107,11 +107,21 @@ def test_the_speed_network_whitens_and_leaves_its_kernel_alone(filled, rng):
     kernel = model.features.whitening.kernel
     np.testing.assert_allclose(kernel[...], whitening_kernel(images), atol=1e-6)
     assert not isinstance(kernel, nnx.Param)
+    assert float(abs(model.features.whitening(images).mean((0, 1, 2))).max()) < 1e-5
     drawn = np.asarray(dirac_init(jax.random.key(0), (3, 3, 2, 5), jnp.float32))
     same = np.zeros((3, 3, 2, 2))
     same[1, 1] = np.eye(2)
     np.testing.assert_array_equal(drawn[..., :2], same)
     assert np.all(drawn[..., 2:] != 0) and np.abs(drawn).max() <= 1
+
+
+def test_gradients_of_the_speed_network_are_moderate_on_noise_of_bytes(rng):
+    """Off the origin a channel lay where its GELU is constant, and gradients grew to 1e27."""
+    images = rng.uniform(size=(8, 16, 16, 3)).astype(np.float32)
+    model = CifarSpeedNet(widths=(24, 24, 24), rngs=nnx.Rngs(0))
+    model.whiten(images)
+    gradients = nnx.grad(lambda model: jnp.sin(model(images)).mean())(model)
+    assert max(float(abs(leaf).max()) for leaf in jax.tree.leaves(gradients)) < 10
 
 
 BAD = [

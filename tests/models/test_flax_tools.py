@@ -15,7 +15,7 @@ from tests.models.networks import NETWORKS, REMAT
 
 def test_the_table_holds_every_network():
     kinds = {name for name in models.__all__ if inspect.isclass(getattr(models, name))}
-    assert kinds == set(NETWORKS)
+    assert kinds - {"TorchReport"} == set(NETWORKS)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:treescope")  # of JAX, not of ours

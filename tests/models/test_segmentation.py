@@ -86,6 +86,17 @@ def test_dilated_context_lays_scores_over_their_pixels(filled, rng):
     np.testing.assert_allclose(logits, expected, atol=1e-6)
 
 
+def test_dilated_context_interpolates_without_products_of_matrices():
+    """XLA 0.10.2 for GPUs fails on those of `jax.image.resize`."""
+    build = functools.partial(DilatedContext, 3, widths=(2, 3, 4, 4, 4), hidden_features=5)
+    model = nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0)))
+    images = jax.ShapeDtypeStruct((2, 24, 40, 3), np.float32)
+    graph, state = nnx.split(model)
+    traced = jax.jit(lambda state, images: nnx.merge(graph, state)(images)).trace(state, images)
+    text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    assert "stablehlo.convolution" in text and "stablehlo.dot" not in text
+
+
 @pytest.mark.parametrize("network", [UNet, DilatedContext])
 def test_dtypes_and_names(network):
     model = nnx.eval_shape(lambda: network(4, dtype=jnp.bfloat16, rngs=nnx.Rngs(0)))

@@ -16,7 +16,10 @@ NETWORKS = {
     "CifarResNet": (functools.partial(models.CifarResNet, 20), "b, h, w, 3"),
     "CifarSpeedNet": (models.CifarSpeedNet, "b, 32, 32, 3"),
     "ConvNeXtTiny": (functools.partial(models.ConvNeXtTiny, depths=(1, 1, 1, 1)), "b, 64, 64, 3"),
+    "DenseNet": (SMALL["DenseNet"][0], "b, 64, 64, 3"),
     "DilatedContext": (models.DilatedContext, "b, 64, 64, 3"),
+    "EfficientNetB0": (SMALL["EfficientNetB0"][0], "b, 64, 64, 3"),
+    "GoogLeNet": (SMALL["GoogLeNet"][0], "b, 64, 64, 3"),
     "LeNet5": (models.LeNet5, "b, 28, 28, 1"),
     "LeNet5Classic": (models.LeNet5Classic, "b, 32, 32, 1"),
     "MobileNetV2": (models.MobileNetV2, "b, 64, 64, 3"),
@@ -24,8 +27,10 @@ NETWORKS = {
         functools.partial(models.PatternCNN, (8, 6, 2), 3, stages=1, features=2, hidden=0),
         "b, 8, 6, 2",
     ),
+    "RegNet": (SMALL["RegNet"][0], "b, 64, 64, 3"),
     "ResNet": (functools.partial(models.ResNet, 18), "b, h, w, 3"),
     "SimpleCNN": (models.SimpleCNN, "b, 28, 28, 1"),
+    "SqueezeNet": (SMALL["SqueezeNet"][0], "b, h, w, 3"),
     "UNet": (functools.partial(models.UNet, widths=(2, 4, 6)), "b, 4*h, 4*w, 3"),
     "VGG": (functools.partial(models.VGG, 11), "b, 224, 224, 3"),
 }
@@ -44,8 +49,8 @@ def test_batch_of_any_size(name):
 
 
 def test_every_network_is_tried():
-    networks = {name for name in models.__all__ if isinstance(getattr(models, name), type)}
-    assert networks == set(NETWORKS)
+    kinds = {name for name in models.__all__ if isinstance(getattr(models, name), type)}
+    assert kinds - {"TorchReport"} == set(NETWORKS)
 
 
 @pytest.mark.parametrize("name", SMALL)

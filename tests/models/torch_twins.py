@@ -213,6 +213,84 @@ def convnext(depths, widths, classes, timm=False):
     return Twin(features=nn.Sequential(*parts), avgpool=pool, classifier=classifier)
 
 
+def lenet(classes):
+    """With the names of most tutorials."""
+    net, pool = Twin(), nn.MaxPool2d(2)
+    for i, conv in enumerate((nn.Conv2d(1, 6, 5, padding=2), nn.Conv2d(6, 16, 5)), 1):
+        net.add_module(f"conv{i}", conv)
+        net.add_module(f"pool{i}", nn.Sequential(nn.ReLU(), pool))
+    sizes = (400, 120, 84, classes)
+    net.add_module("flatten", nn.Flatten())
+    for i in (1, 2, 3):
+        net.add_module(f"fc{i}", nn.Linear(sizes[i - 1], sizes[i]))
+        net.add_module(f"act{i}", nn.ReLU() if i < 3 else nn.Identity())
+    return net
+
+
+def simple_cnn(classes, widths, size):
+    """Layers by numbers alone."""
+    layers, inside = [], 1
+    for i, width in enumerate((*widths, classes)):
+        taps = size if i == 0 else 3
+        block = [nn.Conv2d(inside, width, taps, 2, taps // 2), nn.BatchNorm2d(width), nn.ReLU()]
+        layers, inside = [*layers, nn.Sequential(*block[: 3 if i < len(widths) else 2])], width
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def layers(classes, height, width):
+    """One of each kind, by numbers alone."""
+    convs = nn.Conv2d(6, 8, 3, groups=2), nn.Conv2d(8, 16, 3, groups=8)
+    up = nn.ConvTranspose2d(3, 4, (2, 3), 2), nn.ConvTranspose2d(4, 6, 3, 2)
+    norms = nn.GroupNorm(2, 6), nn.BatchNorm2d(16)
+    head = nn.Flatten(), nn.Linear(16 * height * width, classes)
+    return nn.Sequential(*up, norms[0], *convs, norms[1], *head)
+
+
+class UNetTwin(nn.Module):
+    """Three sizes, with names in which their order does not show."""
+
+    def __init__(self, inside, width, classes):
+        super().__init__()
+
+        def double(a):
+            convs = nn.Conv2d(a, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
+            return nn.Sequential(convs[0], nn.ReLU(), convs[1], nn.ReLU())
+
+        def grow():
+            return nn.ConvTranspose2d(width, width, 2, 2)
+
+        self.inc, self.down, self.floor = double(inside), double(width), double(width)
+        self.lift, self.up, self.raised = grow(), double(2 * width), grow()
+        self.top, self.outc = double(2 * width), nn.Conv2d(width, classes, 1)
+
+    def forward(self, x):
+        first = self.inc(x)
+        second = self.down(torch.max_pool2d(first, 2))
+        y = self.floor(torch.max_pool2d(second, 2))
+        y = self.up(torch.cat([second, self.lift(y)], 1))
+        y = self.top(torch.cat([first, self.raised(y)], 1))
+        return self.outc(y)
+
+
+def cifar_resnet(blocks, widths, classes):
+    """With shortcuts by convolutions, and a head of another name than torchvision's."""
+    conv, norm = nn.Conv2d(3, widths[0], 3, padding=1, bias=False), nn.BatchNorm2d(widths[0])
+    net = Twin(conv1=conv, bn1=norm, relu=nn.ReLU())
+    inside = widths[0]
+    for stage, width in enumerate(widths, 1):
+        steps = [2 if stage > 1 and i == 0 else 1 for i in range(blocks)]
+        parts = [
+            ResidualTwin(inside if i == 0 else width, width, step, False)
+            for i, step in enumerate(steps)
+        ]
+        net.add_module(f"layer{stage}", nn.Sequential(*parts))
+        inside = width
+    net.add_module("pool", nn.AdaptiveAvgPool2d(1))
+    net.add_module("flatten", nn.Flatten())
+    net.add_module("linear", nn.Linear(inside, classes))
+    return net
+
+
 def drawn(build):
     """The network with all parameters random, and statistics and factors far from 0 and 1."""
     torch.manual_seed(0)

@@ -193,6 +193,47 @@ def test_wrong_pullback_is_caught_although_forward_mode_is_missing(rng):
         check_gradients(wrong_pullback, (x,), modes=("rev",))
 
 
+@jax.custom_vjp
+def right_pullback(x):
+    return jnp.sin(x)
+
+
+right_pullback.defvjp(lambda x: (jnp.sin(x), x), lambda x, c: (c * jnp.cos(x),))
+
+
+def test_forward_mode_is_skipped_where_there_is_none(rng):
+    x = jax.device_put(rng.standard_normal(6))
+    report = check_gradients(
+        lambda x: 2 * right_pullback(x), (x,), vjp=lambda c, x: 2 * c * np.cos(x), order=2,
+        name="sine",
+    )  # fmt: skip
+    assert report.checks == ("rev", "second", "differences", "differences 2")
+    (reason,) = report.skipped
+    assert reason == "forward mode, which sine does not have: it calls a `jax.custom_vjp` function"
+    assert str(report).endswith(f"skipped: {reason}")
+    assert not check_gradients(jnp.sin, (x,)).skipped
+    with pytest.raises(GradientError, match=r"element \(3,\).*1 of 6 elements differ"):
+        check_gradients(wrong_pullback, (x,))
+    with pytest.raises(
+        TypeError, match=r"`modes` \(=\('fwd',\)\) asks for forward mode, which sin"
+    ):
+        check_gradients(right_pullback, (x,), modes=("fwd",), name="sine")
+
+
+def test_arguments_that_are_not_in_a_tuple(rng):
+    x = jax.device_put(rng.standard_normal(6))
+    for check in (check_gradients, check_transforms):
+        name = check.__name__
+        with pytest.raises(
+            TypeError, match=rf"{name}: `args` .* write {name}\(hypot, \(x0, x1\), .*"
+        ):
+            check(jnp.hypot, x, x)
+        with pytest.raises(
+            TypeError, match=rf"received 1 apart, .* {name}\(sin, \(x0,\), \.\.\.\)"
+        ):
+            check(jnp.sin, x)
+
+
 def test_wrong_transpose_is_caught_by_the_other_mode(rng):
     """Forward and reverse mode disagree in one element of a large argument, which is found."""
     scale = rng.standard_normal(100)

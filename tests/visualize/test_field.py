@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from matplotlib.patches import Rectangle
 
 from jaxcnn import functional as F
@@ -77,3 +78,36 @@ def test_errors(options, message):
 def test_a_unit_is_a_tuple():
     with pytest.raises(TypeError, match="receptive_field: `unit` .=3. must be a tuple"):
         visualize.receptive_field(lambda x: 2 * x, np.ones((1, 6, 6, 1)), unit=3)
+
+
+class Plain(nnx.Module):
+    """Plain Flax, whose compiled maximum drops a NaN."""
+
+    def __init__(self, rngs):
+        self.first = nnx.Conv(1, 2, (3, 3), rngs=rngs)
+        self.second = nnx.Conv(2, 2, (3, 3), rngs=rngs)
+
+    def __call__(self, x):
+        return self.second(nnx.max_pool(nnx.relu(self.first(x)), (2, 2), (2, 2))).mean((1, 2))
+
+
+def test_the_field_of_a_layer_of_plain_flax(rng):
+    images = rng.normal(size=(2, 16, 14, 1)).astype(np.float32)
+    figure = visualize.receptive_field(Plain(nnx.Rngs(0)), images, layer="second")
+    assert figure.axes[0].get_title().startswith("Receptive field, unit (4, 3): 8×8 pixels")
+    assert box(figure) == (5, 3, 8, 8)  # (3 - 1) * 2 + 4 pixels from 2 * (4 - 1) - 1 on
+
+
+def test_what_no_jaxpr_shows_is_found_by_a_nan():
+    @jax.custom_jvp
+    def unknown(x):
+        return jax.pure_callback(lambda x: x[:, 1:], x[:, 1:], x)
+
+    unknown.defjvp(lambda x, t: (unknown(*x), t[0][:, 1:]))
+    figure = visualize.receptive_field(unknown, np.ones((1, 4, 3, 1), np.float32), unit=(1, 2))
+    assert box(figure) == (2, 2, 1, 1)
+
+
+def test_a_layer_that_is_not_there():
+    with pytest.raises(ValueError, match="`layer` .='third'. must be the path .* first"):
+        visualize.receptive_field(Plain(nnx.Rngs(0)), np.ones((1, 8, 8, 1), "f4"), layer="third")

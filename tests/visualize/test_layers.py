@@ -31,9 +31,13 @@ def test_other_kernels_are_drawn_channel_by_channel(rng):
 
 def test_feature_maps_have_a_row_a_layer(rng):
     maps = {"conv": rng.normal(size=(6, 5, 3)), "pool": rng.normal(size=(3, 2, 9))}
+    maps = {**maps, "logits": rng.normal(size=(1, 4))}
     figure = visualize.feature_maps(maps, most=4)
     grids = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     np.testing.assert_array_equal(grids[1], maps["conv"][..., 1])
+    maps["conv"] = maps["conv"][None]
+    same = visualize.feature_maps(maps, most=4).axes[1].images[0].get_array()
+    np.testing.assert_array_equal(same, grids[1])
     assert [text.get_text() for axes in figure.axes for text in axes.texts] == [
         "conv\n6×5\n3 of 3",
         "pool\n3×2\n4 of 9",
@@ -47,9 +51,9 @@ def test_errors(rng):
     for argument in ("columns", "most"):
         with pytest.raises(ValueError, match=rf"kernels: `{argument}` \(=0\)"):
             visualize.kernels(np.ones((3, 3, 1, 1)), **{argument: 0})
-    with pytest.raises(ValueError, match=r"feature_maps: `a` must be .*\(1, 3, 3, 1\)"):
-        visualize.feature_maps({"a": np.ones((1, 3, 3, 1))})
+    with pytest.raises(ValueError, match=r"feature_maps: `a` must be .*\(2, 3, 3, 1\)"):
+        visualize.feature_maps({"a": np.ones((2, 3, 3, 1))})
     with pytest.raises(ValueError, match="feature_maps: `maps` must hold at least one"):
-        visualize.feature_maps({})
+        visualize.feature_maps({"logits": np.ones((1, 10))})
     with pytest.raises(ValueError, match=r"feature_maps: `most` \(=0\)"):
         visualize.feature_maps({"a": np.ones((3, 3, 1))}, most=0)

@@ -33,7 +33,7 @@ CASES = [
     ("conv_transpose", (3, 4), (3, 3), dict(padding=1, padding_mode="reflect")),
     ("conv_transpose", (3,), (4,), dict(padding=(2,), padding_mode="replicate", strides=2)),
     ("conv_transpose", (4,), (2,), dict(kernel_dilation=3, strides=1, output_padding=2, padding=0)),
-    ("max_pool", (5, 7), (2, 3), dict(strides=2, kernel_dilation=(2, 1))),
+    ("max_pool", (5, 7), (2, 3), dict(strides=2, window_dilation=(2, 1))),
     ("max_pool", (5, 6), (3, 3), dict(strides=2, padding="SAME")),
     ("max_pool", (6, 5), (3, 2), dict(strides=2, padding=1, ceil_mode=True)),
     ("max_pool", (4, 5), (3, 3), dict(padding=1, padding_mode="reflect")),
@@ -42,7 +42,7 @@ CASES = [
     ("avg_pool", (6, 7), (3, 3), dict(strides=2, padding=1, ceil_mode=True)),
     ("avg_pool", (5, 5), (3, 2), dict(padding="SAME", count_include_pad=False)),
     ("avg_pool", (5,), (4,), dict(padding=2, padding_mode="circular", strides=2)),
-    ("sum_pool", (5, 6), (2, 2), dict(kernel_dilation=(1, 3), padding=1)),
+    ("sum_pool", (5, 6), (2, 2), dict(window_dilation=(1, 3), padding=1)),
 ]
 
 
@@ -51,7 +51,6 @@ def primitive(op, kernel_size, kernel, options, library=F):
     options = dict(options)
     function = getattr(library, op)
     if op in POOLS:
-        options["window_dilation"] = options.pop("kernel_dilation", 1)
         return lambda x: function(x[..., None], kernel_size, **options)[..., 0]
     return lambda x: function(x[..., None], kernel[..., None, None], **options)[..., 0]
 
@@ -157,6 +156,8 @@ BAD = [
     (("conv", (4, 4), (2,)), {}, ValueError, "must both have one axis or both two"),
     (("conv", (4,) * 3, (2,) * 3), {}, ValueError, "must both have one axis or both two"),
     (("conv", 7, (2,)), {}, TypeError, r"`input_shape` \(=7\) must be a tuple"),
+    (("max_pool", (4,), (2,)), dict(kernel_dilation=2), ValueError, "goes with conv, conv_transp"),
+    (("conv", (4,), (2,)), dict(window_dilation=2), ValueError, "goes with max_pool, min_pool"),
     (("max_pool", (4,), (2,)), dict(input_dilation=2), ValueError, "goes with conv alone"),
     (("conv", (4,), (2,)), dict(output_padding=1), ValueError, "goes with conv_transpose alone"),
     (("conv", (4,), (2,)), dict(ceil_mode=True), ValueError, "`ceil_mode`.*goes with max_pool"),

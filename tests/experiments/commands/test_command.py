@@ -53,6 +53,28 @@ def test_commands(arguments, code, output, capsys):
     assert capsys.readouterr().out == output
 
 
+@dataclasses.dataclass(frozen=True)
+class Long:
+    """Measures what takes
+    long. It has an end."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        ([], "Measures what takes long; on two cores of an AMD EPYC this took 5 s\n"),
+        (["--quiet"], ""),
+        (["find"], "Measures what takes long; on two cores of an AMD EPYC this took 9 s\n"),
+        (["predict"], ""),  # a program reads it
+    ],
+)
+def test_the_first_line_says_what_it_will_do(arguments, output, capsys):
+    commands = dict.fromkeys(("long", "find", "predict"), (Long, lambda options: None))
+    took = {"long": "5 s", "find": "9 s", "predict": "1 s"}
+    assert command.run("program", commands, arguments, took=took) == 0
+    assert capsys.readouterr().out == output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -84,7 +106,13 @@ def test_missing_package_names_the_extra(capsys):
     assert exit.value.code == 2
     message = capsys.readouterr().err
     assert "`no_such_package` is not installed" in message
-    assert "pip install 'jaxcnn[experiments]'" in message
+    assert "pip install -e '.[experiments]'" in message
+
+
+def test_a_package_that_is_used_later_is_missed_at_once(capsys):
+    with pytest.raises(SystemExit), extra("experiments", "json", "no_such_package"):
+        pytest.fail("the imports began")
+    assert "`no_such_package` is not installed" in capsys.readouterr().err
 
 
 def test_extra_lets_other_errors_through():

@@ -76,10 +76,24 @@ def test_fills_the_box_and_is_centred(rng, shape):
     rows, columns = np.flatnonzero(digit.any(1)), np.flatnonzero(digit.any(0))
     height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
     assert max(height, width) == 20
-    assert abs(height / width - shape[0] / shape[1]) < 0.1 * shape[0] or min(height, width) == 1
+    line = min(height, width) <= 3  # which is drawn as wide as a pen's
+    assert abs(height / width - shape[0] / shape[1]) < 0.1 * shape[0] or line
     mass = digit / digit.sum()
     assert abs(mass.sum(1) @ np.arange(28) - 13.5) <= 0.51
     assert abs(mass.sum(0) @ np.arange(28) - 13.5) <= 0.51
+
+
+@pytest.mark.parametrize(
+    ("drawn", "least", "most"), [(3, 2, 3), (12, 1.6, 3), (40, 2, 4), (160, 2, 4)]
+)
+def test_strokes_are_drawn_as_wide_as_a_pens(drawn, least, most):
+    """A cross of that stroke on a page of 400: 20 pixels are left of 400."""
+    strokes = np.zeros((400, 400))
+    middle = slice(200 - drawn // 2, 200 + -(-drawn // 2))
+    strokes[middle, :] = strokes[:, middle] = 1
+    digit = centre(strokes)[..., 0] / 255
+    arm = digit[:, np.flatnonzero(digit.any(0))[1]]  # across the arm on the left
+    assert least <= arm.sum() <= most
 
 
 def test_ink_is_the_difference_from_the_paper():

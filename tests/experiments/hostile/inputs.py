@@ -36,7 +36,7 @@ from tests.experiments.hostile.makers import (
 )
 
 NOT_READ = r"digit\.png: the image cannot be read \({}\); save it anew"
-NO_IMAGE = r"digit\.png: no PNG or JPEG image; convert it"
+NO_IMAGE = r"digit\.png: no image that Pillow reads; convert it"
 BAD_DATA = r"the data set in .*digits8x8.* is damaged \({}\); delete that folder and prepare"
 BAD_EXAMPLE = r"the data set in folder is damaged \({}\); delete that folder and prepare"
 BAD_WEIGHTS = "`weights` .* is no whole safetensors file .*save_file"
@@ -96,10 +96,16 @@ WEIGHT_FILES = {
     "weights that are a queue": (queue(WEIGHTS), r"`weights` \(=.*\) is no file"),
     "weights without an end": (link(WEIGHTS, "/dev/zero"), r"`weights` \(=.*\) is no file"),
 }
+INPUTS = {
+    "task": "classification",
+    "form": "digit",
+    "image_shape": [28, 28, 1],
+    "classes": list("0123456789"),
+    "least_probability": 0.6,
+}
 IMAGES = {
     "image that is empty": (put("digit.png", b""), NO_IMAGE),
     "image that is text": (put("digit.png", "no image"), NO_IMAGE),
-    "image that is a GIF": (put("digit.png", image("gif")), NO_IMAGE),
     "image that is a program": (put("digit.png", EPS), NO_IMAGE),
     "image that is a pickle": (pickled("digit.png"), NO_IMAGE),
     "image cut short": (
@@ -132,6 +138,14 @@ IMAGES = {
     "image without an end": (
         link("digit.png", "/dev/zero"),
         NOT_READ.format("it is no plain file"),
+    ),
+    "inputs that are none": (
+        put("run/inputs.json", "[]"),
+        r"cannot read .*inputs\.json \(.*\); delete it",
+    ),
+    "inputs of enormous images": (
+        put("run/inputs.json", json.dumps({**INPUTS, "image_shape": [10**6, 10**6, 1]})),
+        r"cannot read .*inputs\.json \(it holds what no run writes\); delete it",
     ),
     "image that is absent": (link("digit.png", "nothing"), r"digit\.png: no such file"),
 }

@@ -102,7 +102,7 @@ CONFIGS = {
     "config of data with a long name": (config(data="a" * 9000), NO_NAME),
     "config of a network that is none": (
         config(model="../lenet5"),
-        r"--model \(=../lenet5\) must be one of",
+        r"--model \(=../lenet5\) is unknown, perhaps lenet5",
     ),
 }
 METRICS = {

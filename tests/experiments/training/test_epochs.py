@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("plain_jax")
 
 
 def test_stopped_within_an_epoch_a_stream_goes_on_with_the_same_bits(
-    tiny_stream, tmp_path, monkeypatch, capsys
+    tiny_stream, tmp_path, monkeypatch, capfd
 ):
     assert isinstance(tiny_stream.batches, epochs.Streamed)
     monkeypatch.setattr(pictures, "draw", lambda *arguments: None)
@@ -38,11 +38,11 @@ def test_stopped_within_an_epoch_a_stream_goes_on_with_the_same_bits(
         patch.setattr(tiny_stream.batches, "advance", advance_and_stop)
         fit(tiny_stream, run, seed=3, again="this", monitoring=Monitoring(save_seconds=1e-6))
     assert exit.value.code == 0
-    output = capsys.readouterr().out
-    assert "stopped after step 3 of 5 of epoch 3 of 5; go on with: this" in output
+    told = capfd.readouterr().err
+    assert told == "stopped after step 3 of 5 of epoch 3 of 5; go on with: this\n"
     assert {path.name for path in run.checkpoints.iterdir()} > {"11", "12", "13"}
     state, _ = fit(tiny_stream, run, seed=3, resume=True)
-    assert "goes on after step 3 of 5 of epoch 3 of 5" in capsys.readouterr().out
+    assert "goes on after step 3 of 5 of epoch 3 of 5" in capfd.readouterr().out
     jax.tree.map(np.testing.assert_array_equal, state, whole)
     names = ("epoch", "train_loss", "train_accuracy", "test_loss")
     lines = [[line[name] for name in names] for line in run.metrics()]

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 
+from experiments.commands import phases
 from experiments.commands.command import UserError
 from experiments.training import pictures
 from experiments.training.checkpoints import Checkpoints
@@ -80,10 +81,14 @@ def assert_same_bits(one, other):
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
-def test_learns_and_writes(train, restored, tmp_path, capsys):
+def test_learns_and_writes(train, restored, tmp_path):
+    phases.spent()
     assert train("run", draw=True, tensorboard=True, profile=True) >= 0.9
-    assert "training time" in capsys.readouterr().out
     folder = tmp_path / "run"
+    (took,) = json.loads((folder / "times.json").read_text())["programs"]
+    for kind in took.values():
+        assert min(kind["training"], kind["test"], kind["saving"], kind["pictures"]) >= 0
+        assert sum(kind.values()) == pytest.approx(2 * kind["all"], abs=0.01) and kind["all"] > 0
     assert [line["epoch"] for line in metrics(folder)] == [1, 2, 3, 4, 5]
     first, last = metrics(folder)[0], metrics(folder)[-1]
     assert last["train_loss"] < 0.7 * first["train_loss"] and last["test_accuracy"] >= 0.9
@@ -128,21 +133,22 @@ def test_seed_decides(train, restored, whole):
     [(signal.SIGTERM, 0, False), (signal.SIGTERM, 0, True), (signal.SIGINT, 130, False)],
 )
 def test_resumed_run_ends_with_the_same_bits(
-    train, restored, whole, tmp_path, monkeypatch, capsys, number, code, damage
+    train, restored, whole, tmp_path, monkeypatch, capfd, number, code, damage
 ):
     folder, accuracy = whole
     with monkeypatch.context() as patch, pytest.raises(SystemExit) as exit:
         stop_after(4, patch, number)
         train("stopped")
     assert exit.value.code == code
-    assert "stopped after epoch 4 of 5; go on with: again stopped" in capsys.readouterr().out
+    told = capfd.readouterr().err
+    assert told == "stopped after epoch 4 of 5; go on with: again stopped\n"
     assert restored("stopped")[0] == 4 * STEPS
     if damage:
         checkpoint = tmp_path / "stopped" / "checkpoints" / str(4 * STEPS)
         (path,) = (checkpoint / "model").glob("manifest.ocdbt")
         path.write_bytes(path.read_bytes()[:20])
     assert train("stopped", resume=True) == accuracy
-    output = capsys.readouterr().out
+    output = capfd.readouterr().out
     assert f"goes on after epoch {3 if damage else 4} of 5" in output
     assert (f"checkpoint {4 * STEPS} is damaged and passed over" in output) is damage
     assert_same_bits(restored("stopped"), restored(folder))
@@ -159,8 +165,22 @@ def test_resuming_a_finished_run_changes_nothing(train, restored, whole, tmp_pat
     assert train("run", resume=True, draw=True) == accuracy
 
 
-def test_resuming_before_the_first_checkpoint_starts_anew(train, restored, whole, tmp_path):
+def test_resuming_before_the_first_checkpoint_starts_anew(train, restored, whole, tmp_path, capsys):
     folder, accuracy = whole
     Run.create(tmp_path / "killed", {})
     assert train("killed", resume=True) == accuracy
+    told = capsys.readouterr().out
+    assert told.startswith("no checkpoint was saved before: begins with the first step\n")
     assert_same_bits(restored("killed"), restored(folder))
+
+
+def test_stopped_in_its_last_epoch_a_run_says_so(train, restored, whole, tmp_path, monkeypatch):
+    """All is trained and saved; what is left is drawn when it goes on."""
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as exit:
+        stop_after(EPOCHS, patch, signal.SIGINT)
+        train("stopped", draw=True)
+    assert exit.value.code == 130 and not list((tmp_path / "stopped").glob("*.png"))
+    assert train("stopped", resume=True, draw=True) == whole[1]
+    assert_same_bits(restored("stopped"), restored(whole[0]))
+    assert list((tmp_path / "stopped").glob("*.png"))
+    assert len(json.loads((tmp_path / "stopped" / "times.json").read_text())["programs"]) == 2

@@ -196,7 +196,7 @@ def test_may_be_chosen_anew_when_a_run_is_resumed(tmp_path, monkeypatch):
         with pytest.raises(Reached) as reached:
             resume(nonfinite=nonfinite)
         assert reached.value.args == (Recipe(epochs=3, nonfinite=nonfinite),)
-    with pytest.raises(UserError, match="--epochs .=4. cannot be changed"):
-        resume(epochs=4)
+    with pytest.raises(UserError, match="--batch-size .=4. cannot be changed"):
+        resume(batch_size=4)
     with run.locked(), pytest.raises(UserError, match="in use by another program"):
         resume()  # before anything is compiled

@@ -1,28 +1,47 @@
-"""Live progress."""
+"""What is said of an epoch, and what a terminal of 60, 80 and more columns shows of it."""
 
-import io
-
+import pytest
 from rich.console import Console
 
-from experiments.training.progress import EpochProgress
+from experiments.commands.live import Line
+from experiments.commands.phases import Phase
+from experiments.training import progress
 
 MEASURED = {"train_loss": 0.25, "test_accuracy": 0.975, "images_per_second": 12345.6}
 
 
-def draw(terminal):
-    file = io.StringIO()
-    console = Console(file=file, force_terminal=terminal, width=120)
-    with EpochProgress(5, 2, console) as progress:
-        progress.show(MEASURED)
-        progress.move(3.2)
-    return file.getvalue()
+def shown(width, **more):
+    """The line of a terminal after 12 of 30 epochs, in the middle of the next."""
+    this = Phase("training", 30, 10)
+    this.move(12, *progress.figures(12, 30, MEASURED | more))
+    this.begun -= 64
+    console = Console(width=width, force_terminal=True, color_system=None)
+    with console.capture() as captured:
+        console.print(Line(lambda: this, console))
+    return captured.get().rstrip("\n")
 
 
-def test_terminal_shows_the_figures():
-    output = draw(terminal=True)
-    for text in ("epoch 3/5", "loss 0.2500", "accuracy 97.50%", "12,346 images/s", "time left"):
-        assert text in output
+@pytest.mark.parametrize(
+    ("width", "told"),
+    [
+        (60, "12/30  loss 0.25  acc 97.5%  12,346/s"),
+        (80, "epoch 12/30  loss 0.250  acc 97.5%  12,346 img/s"),
+        (120, "epoch 12/30  loss 0.2500  test accuracy 97.50%  12,346 images/s"),
+    ],
+)
+def test_terminal_shows_the_figures(width, told):
+    line = shown(width)
+    assert told in line and line.rstrip().endswith("9:36 left")
+    assert len(line) <= width - 2  # room for ^C
+    assert ("━" in line) is (width > 60)
 
 
-def test_silence_elsewhere():
-    assert draw(terminal=False).strip() == ""
+def test_masks_and_skipped_updates():
+    line = shown(140, test_iou=0.329, skipped=3)
+    assert "test accuracy 97.50%  overlap 32.90%  12,346 images/s  3 skipped" in line
+    assert "loss 0.250  iou 32.9%" in shown(80, test_iou=0.329)
+
+
+def test_before_the_first_figures():
+    assert progress.before(0, 30) == "in epoch 1/30"
+    assert progress.before(4.2, 30) == "goes on in epoch 5/30"

@@ -40,3 +40,15 @@ def test_networks_suit_data_and_recipe(name, data_dir):
     assert logits.dtype == "bfloat16"
     params = jax.tree.leaves(nnx.state(model, nnx.Param))
     assert all(leaf.dtype == np.float32 for leaf in params)
+
+
+@pytest.mark.parametrize("name", ["pattern-cnn", "simple-cnn", "lenet5", "cifar-resnet20", "vgg11"])
+def test_which_networks_take_signals(name):
+    make = zoo.build(name, Recipe(), classes=5, image_shape=(128, 1))
+    signals = jax.ShapeDtypeStruct((2, 128, 1), np.float32)
+    try:
+        model = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
+        taken = nnx.eval_shape(lambda model, x: model(x), model, signals).shape == (2, 5)
+    except ValueError:
+        taken = False
+    assert taken is (name in zoo.OF_SIGNALS)

@@ -21,6 +21,8 @@ from collections.abc import Iterator, Sequence
 import jax
 import numpy as np
 
+from tests.fuzz.poison.allocator import LARGEST, M_PERTURB, libc
+
 # Bits of two 16-bit words, which mean the same in each float dtype of 16 and of 32 bits. "huge" is
 # NaN in float16, where nothing else is as large.
 POISONS = {
@@ -35,25 +37,6 @@ WALL = 1024  # bytes between two blocks that are freed
 COPIES = 3  # blocks of each size, for more than one array may have it
 ALIGNED = 64  # bytes, as XLA asks for them
 LEFT_OVER = 112  # bytes that an aligned block may need more
-LARGEST = 1 << 25  # bytes above which a block comes from the system, empty
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_PERTURB, M_ARENA_MAX = -1, -3, -6, -8  # of <malloc.h>
-
-_libc = ctypes.CDLL(None)
-_libc.malloc.restype, _libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
-_libc.free.restype, _libc.free.argtypes = None, [ctypes.c_void_p]
-
-
-def prepare() -> bool:
-    """Keeps freed blocks in one place for all threads; call it before JAX starts its own.
-
-    Returns:
-      Whether this is the GNU C library.
-    """
-    if not hasattr(_libc, "mallopt"):
-        return False
-    _libc.mallopt(M_ARENA_MAX, 1)
-    _libc.mallopt(M_TRIM_THRESHOLD, 1 << 30)
-    return bool(_libc.mallopt(M_MMAP_THRESHOLD, LARGEST))
 
 
 def surrounded(array: np.ndarray, poison: str) -> jax.Array:
@@ -83,7 +66,7 @@ def poisoned(sizes: Sequence[int], poison: str, filled_when_given: bool) -> Iter
             freed.append(_block(size + LEFT_OVER, poison))
             walls.append(_block(WALL, poison))
     for address in freed:
-        _libc.free(address)
+        libc.free(address)
     if filled_when_given:
         _perturb(0x80)  # the allocator takes the complement
     try:
@@ -91,7 +74,7 @@ def poisoned(sizes: Sequence[int], poison: str, filled_when_given: bool) -> Iter
     finally:
         _perturb(0)
         for address in walls:
-            _libc.free(address)
+            libc.free(address)
 
 
 def sizes_of(compiled: jax.stages.Compiled) -> list[int]:
@@ -105,12 +88,12 @@ def sizes_of(compiled: jax.stages.Compiled) -> list[int]:
 
 
 def _perturb(byte: int) -> None:
-    if hasattr(_libc, "mallopt"):
-        _libc.mallopt(M_PERTURB, byte)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(M_PERTURB, byte)
 
 
 def _block(size: int, poison: str) -> int:
-    address = _libc.malloc(size)
+    address = libc.malloc(size)
     _fill(np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address)), poison)
     return address
 

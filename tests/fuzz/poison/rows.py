@@ -34,7 +34,7 @@ def cases(part: str, name: str = "") -> Iterator[Case]:
             if part == "one" and any(seen >= {"auto", *family} for family in FAMILIES):
                 break  # tracing them all is a fifth of the time
             for way in (case, *by_algorithm(case, drawn(case))):
-                algorithm = way.fn.keywords.get("algorithm", "auto")
+                algorithm = way.options.get("algorithm", "auto")
                 if part == "all" or algorithm not in seen:
                     seen.add(algorithm)
                     yield way
@@ -42,10 +42,10 @@ def cases(part: str, name: str = "") -> Iterator[Case]:
 
 def risk(case: Case) -> tuple[bool, bool, int]:
     """Whether it crops, whether its padding is unequal, how many options it has."""
-    padding = case.fn.keywords.get("padding", 0)
+    padding = case.options.get("padding", 0)
     entries = padding if isinstance(padding, tuple) else ()
     pairs = [pair for pair in entries if isinstance(pair, tuple)]
-    return any(min(pair) < 0 for pair in pairs), any(map(_unequal, pairs)), len(case.fn.keywords)
+    return any(min(pair) < 0 for pair in pairs), any(map(_unequal, pairs)), len(case.options)
 
 
 def _unequal(pair: tuple[int, int]) -> bool:

@@ -24,12 +24,22 @@ class Run:
       failures: each a message and what makes the same call again.
     """
 
-    def __init__(self, calls: int, on_failure: Callable[[str], None]):
-        """Runs each program `calls` times."""
-        self.calls, self.on_failure = calls, on_failure
+    def __init__(
+        self,
+        calls: int,
+        on_failure: Callable[[str], None],
+        on_program: Callable[[str], None] = lambda name: None,
+    ):
+        """Runs each program `calls` times; `on_program` hears which one begins."""
+        self.calls, self.on_failure, self.on_program = calls, on_failure, on_program
         self.counts: Counter[str] = Counter()
         self.failures: list[str] = []
         self.seconds = 0.0
+
+    @property
+    def made(self) -> int:
+        """Programs so far."""
+        return sum(self.counts.values())
 
     def all(self, part: str, draws: int, seed: int, primitive: str = "") -> None:
         """Rows of the tables, the known calls, and `draws` calls shared by all primitives."""
@@ -38,6 +48,7 @@ class Run:
             check = functools.partial(
                 rows.agree, case, calls=self.calls, second_order=part == "all"
             )
+            self.on_program(case.primitive)
             self._check("rows", check, f"the row {case.primitive}: {case.name}")
         names = [name for name in sorted(PRIMITIVES) if primitive in name]
         for call in risky.KNOWN:
@@ -52,6 +63,7 @@ class Run:
     def _draw(self, call: Call) -> None:
         checker = Checker(functools.partial(Repeated, calls=self.calls))
         named = call.options.get("algorithm", "auto") != "auto"
+        self.on_program(call.primitive)
         again = "poisoned" + call.line().removeprefix("replay")
         self._check("drawn", lambda: checker.agree(call, may_refuse=named), again)
 
@@ -62,7 +74,7 @@ class Run:
             self._failed(kind, f"{wrong}\n    {again}")
         except Exception as error:  # the reference refuses it, or the check is wrong
             self._failed(kind, f"{type(error).__name__}: {error}\n    {again}")
-        if sum(self.counts.values()) % KEPT == 0:
+        if self.made % KEPT == 0:
             jax.clear_caches()
 
     def _failed(self, kind: str, message: str) -> None:
