@@ -15,8 +15,9 @@ By rows are split: `conv`, `depthwise_conv`, `separable_conv`, `conv_transpose`,
 `partial_conv`, `conv_general_dilated`, `max_pool`, `min_pool`, `avg_pool`, `sum_pool`, `lp_pool`,
 `logsumexp_pool`, `max_pool_with_indices`, `pool`, `stochastic_pool`, `blur_pool`, `grey_dilation`,
 `grey_erosion` and `unfold`, along the first spatial axis. Before that, what is laid around images
-by "reflect", "replicate" or "circular", and the resized image of `resize_conv`, is made with all
-rows on each device: paddings of zeros, or of nothing that counts, need less memory.
+by "reflect", "replicate" or "circular", and the resized image of `resize_conv` if its rows are no
+multiple, is made with all rows on each device: paddings of zeros, or of nothing that counts, need
+less memory.
 
 By images alone, with all rows on each device, are split: `adaptive_avg_pool`, `adaptive_max_pool`,
 `adaptive_max_pool_with_indices`, `conv_local`, `deform_conv`, `depth_to_space`, `dilate`, `fold`,

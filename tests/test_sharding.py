@@ -276,6 +276,24 @@ def test_paddings_that_show_pixels(mode, rng):
     assert same_as_alone(run, images, kernel)
 
 
+@pytest.mark.parametrize("method", ["nearest", "linear"])
+@pytest.mark.parametrize("rows, scale", [(8, 3), (5, 2), (2, 4)])
+def test_images_that_are_resized(method, rows, scale, rng):
+    """Where they lie: no row but the neighbours' next one comes to a device."""
+    images, kernel = rng.normal(size=(2, rows, 3, 2)), rng.normal(size=(3, 3, 2, 3))
+
+    def run(x, k):
+        resized = functools.partial(F.resize_conv, scale=(scale, 2), method=method)
+        outputs, pull = jax.vjp(resized, x, k)
+        return outputs, pull(jnp.sin(outputs))
+
+    assert same_as_alone(run, images, kernel)
+    if rows % 4 == 0:
+        with split(auto()):
+            laid = jax.device_put(images, NamedSharding(auto(), ROWS))
+            assert "all-gather" not in jax.jit(run).lower(laid, kernel).compile().as_text()
+
+
 def network(images, kernel):
     return F.max_pool(jax.nn.relu(F.conv(images, kernel)), (3, 3), 2, 1)
 

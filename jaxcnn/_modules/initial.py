@@ -28,6 +28,7 @@ from jaxtyping import Array
 BITS = 12  # a part has 2^12 numbers, which stay in a processor's first cache
 PARTS = 64  # that one call draws, at most: with a call a part half of the time went into calls
 AHEAD = 8  # calls that are begun before the first is waited for
+_CUT = 0.87962566103423978  # the deviation of a normal distribution that is cut off at -2 and 2
 
 Initialiser = Callable[..., Any]
 Shape = tuple[int, ...]
@@ -49,7 +50,7 @@ def variance_scaling(scale: float, mode: str, distribution: str) -> Initialiser:
             return _drawn(_even, words, shape, kind, _full(np.sqrt(kind(3) * variance)))
         if distribution == "normal":
             return _drawn(_normal, words, shape, kind, _full(np.sqrt(variance)))
-        deviation = np.sqrt(variance) / kind(0.87962566103423978)  # that between -2 and 2
+        deviation = np.sqrt(variance) / kind(_CUT)
         return _drawn(_truncated_normal, words, shape, kind, _full(deviation))
 
     plain = nnx.initializers.variance_scaling(scale, mode, distribution)  # type: ignore[arg-type]
@@ -63,6 +64,15 @@ def normal(stddev: float) -> Initialiser:
         return _drawn(_normal, words, shape, kind, _full(kind(stddev)))
 
     return _either(draw, nnx.initializers.normal(stddev))
+
+
+def truncated_normal(stddev: float) -> Initialiser:
+    """`nnx.initializers.truncated_normal`, cut off at two of its deviations."""
+
+    def draw(words: Array, shape: Shape, kind: Any) -> np.ndarray:
+        return _drawn(_truncated_normal, words, shape, kind, _full(kind(stddev) / kind(_CUT)))
+
+    return _either(draw, nnx.initializers.truncated_normal(stddev))
 
 
 def uniform(low: float, high: float) -> Initialiser:

@@ -3,6 +3,9 @@
 Output pixel i of m has its centre at u = (i + 1/2)*n/m - 1/2 in the coordinates of the n input
 pixels, and the ends go on as they are. Where n divides m, position and weights of i depend on i
 modulo m/n alone, and slices do: their transposes are slices too. Other ratios gather.
+
+Rows that many devices share are resized where they lie if n divides m: nearest neighbours need no
+others, and linear interpolation one row of each side, of the devices before and after.
 """
 
 import dataclasses
@@ -14,7 +17,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Num
 
-from jaxcnn.geometry import Size
+from jaxcnn import geometry
+from jaxcnn.geometry import Size, Windows
 from jaxcnn.lowering import halo
 from jaxcnn.lowering.by_platform import by_platform
 from jaxcnn.lowering.choices import resize_choice
@@ -32,10 +36,53 @@ def resize(
     16-bit floats are interpolated in float32 and rounded once.
     """
 
+    sizes, reach = inputs.shape[1:-1], REACH[method]
+    if halo.asked.value is not None and _whole_factor(sizes[0], resized_shape[0]):
+        others = (1,) * (len(sizes) - 1)
+        around = ((reach, reach), *[(0, 0)] * len(others))
+        windows = geometry.windows(sizes, (2 * reach + 1, *others), padding=around)
+        copies = resized_shape[0] // sizes[0]
+        outputs = _of_rows(inputs, windows, copies, resized_shape[1:], method)
+        return outputs.reshape((inputs.shape[0], *resized_shape, inputs.shape[-1]))
+
     def resized(inputs: Array) -> Array:
         return _resize(inputs, resized_shape, method)
 
     return halo.apart(resized, ("inputs",), {"inputs": inputs})
+
+
+def _whole_factor(size: Size, resized: Size) -> bool:
+    return geometry.are_known(size, resized) and resized % size == 0
+
+
+@halo.by_rows()
+def _of_rows(
+    inputs: Array,
+    windows: Windows,
+    copies: int,
+    others: tuple[int, ...],
+    method: str,
+    real: Array | None = None,
+) -> Array:
+    """`(n, rows, copies, *others, channels)`: what becomes of the row in each window's middle.
+
+    The rows around it that are not in the padding are resized too, and dropped.
+    """
+    if real is not None:
+        inputs = _ends_going_on(inputs, real)
+    rows, before = windows.output_shape[0], REACH[method] - windows.padding[0][0]
+    outputs = _resize(inputs, (inputs.shape[1] * copies, *others), method)
+    outputs = lax.slice_in_dim(outputs, before * copies, (before + rows) * copies, axis=1)
+    return outputs.reshape((inputs.shape[0], rows, copies, *outputs.shape[2:]))
+
+
+def _ends_going_on(inputs: Array, real: Array) -> Array:
+    """The first and the last real row once more beside them."""
+    along = (1, -1) + (1,) * (inputs.ndim - 2)
+    before_real = jnp.append(real[1:], False).reshape(along)
+    following = lax.concatenate([inputs[:, 1:], inputs[:, -1:]], 1)
+    previous = lax.concatenate([inputs[:, :1], inputs[:, :-1]], 1)
+    return jnp.where(real.reshape(along), inputs, jnp.where(before_real, following, previous))
 
 
 def _resize(inputs: Array, resized_shape: tuple[Size, ...], method: str) -> Array:
@@ -152,6 +199,7 @@ def _side_by_side(parts: list[Array], axis: int) -> Array:
 
 _AXIS = {"nearest": _nearest, "linear": _linear}
 METHODS = tuple(_AXIS)
+REACH = {"nearest": 0, "linear": 1}  # pixels on each side that a pixel's copies see
 RESIZE_ALGORITHMS = {
     "axes": _by_axes,
     "gather": _by_gathers,

@@ -154,7 +154,7 @@ def _resized(scores: Any, sizes: tuple[int, ...]) -> Array:
     matrices in `jax.image.resize`.
     """
     batch = scores.ndim - 3
-    return to_run(_interpolated, batch=batch, images=("scores",), by_rows=False, sizes=sizes)
+    return to_run(_interpolated, batch=batch, images=("scores",), sizes=sizes)
 
 
 def _interpolated(scores: Array, *, sizes: tuple[int, ...]) -> Array:

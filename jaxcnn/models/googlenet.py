@@ -12,6 +12,7 @@ from jaxtyping import Array, Inexact, Num
 from jaxcnn import nn
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named_module
+from jaxcnn._modules import initial
 from jaxcnn.models import _network
 
 # Channels of the branches of every module, as in the paper's table 1: one tap; three taps, reduced
@@ -30,7 +31,7 @@ MODULES = MappingProxyType(
     }
 )
 _COLUMNS = "one, reduce3, three, reduce5, five, pooled"
-INIT = nnx.initializers.truncated_normal(0.01)
+INIT = initial.truncated_normal(0.01)
 
 
 @named_module

@@ -19,6 +19,7 @@ OURS = {
     "he": initial.variance_scaling(2.0, "fan_out", "normal"),
     "even": initial.variance_scaling(1 / 3, "fan_in", "uniform"),
     "normal": initial.normal(0.02),
+    "cut": initial.truncated_normal(0.01),
     "bounds": initial.uniform(-0.3, 0.7),
     "ones": initial.ones,
 }
@@ -27,6 +28,7 @@ FLAX = {
     "he": nnx.initializers.variance_scaling(2.0, "fan_out", "normal"),
     "even": nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform"),
     "normal": nnx.initializers.normal(0.02),
+    "cut": nnx.initializers.truncated_normal(0.01),
     "bounds": lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, -0.3, 0.7),
     "ones": nnx.initializers.ones,
 }
