@@ -1,4 +1,4 @@
-"""A program in a process of its own, which prints as its last line how many seconds it took."""
+"""A program in a process of its own, which prints as its last line what seconds it took."""
 
 import os
 import subprocess
@@ -7,15 +7,15 @@ import sys
 from experiments.commands.command import UserError
 
 
-def seconds(script: str, *arguments: str, **environment: str) -> float:
-    """What the program printed; it finds no compile cache but one that it is given here.
+def seconds(script: str, *arguments: str, **environment: str) -> list[float]:
+    """The numbers that the program printed; it finds no compile cache but one that is given here.
 
     Args:
       script: in Python.
       *arguments: its `sys.argv[1:]`.
       **environment: variables beside those of this process.
     Raises:
-      UserError: it printed no number, and how it ended.
+      UserError: it printed no numbers, and how it ended.
     """
     kept = {k: v for k, v in os.environ.items() if not k.startswith("JAX_COMPILATION_CACHE")}
     done = subprocess.run(
@@ -23,6 +23,6 @@ def seconds(script: str, *arguments: str, **environment: str) -> float:
         env={**kept, **environment}, capture_output=True, text=True,
     )  # fmt: skip
     try:
-        return float(done.stdout.split("\n")[-2])
+        return [float(number) for number in done.stdout.split("\n")[-2].split()]
     except (IndexError, ValueError):
         raise UserError(f"a program ended with {done.returncode}: {done.stderr[-500:]}") from None

@@ -55,7 +55,8 @@ SCRIPT = """
 from experiments.benchmark import compiling
 print(compiling.compile_step(*sys.argv[1:]))
 """
-_BATCH, _CLASSES, _RATE = 8, 10, 0.01
+CLASSES = 10
+_BATCH, _RATE = 8, 0.01
 _KINDS = ("ours", "plain")
 
 
@@ -78,7 +79,7 @@ def compile_step(name: str, kind: str) -> float:
     """Seconds of CPU that a step of this network takes to be compiled, here and now."""
     size, channels = IMAGES[name]
     shape = (size, size, channels)
-    make = build(name, Recipe(), classes=_CLASSES, image_shape=shape)
+    make = build(name, Recipe(), classes=CLASSES, image_shape=shape)
     if kind == "plain":
         from experiments.benchmark.plain_flax import plain
 
@@ -119,7 +120,7 @@ def main(options: Options) -> None:
             for count in range(options.rounds * len(_KINDS)):
                 kind = _KINDS[count % len(_KINDS)]
                 shown.move(number * options.rounds * len(_KINDS) + count, f"{name}, {kind}")
-                seconds[kind].append(alone.seconds(SCRIPT, name, kind))
+                seconds[kind] += alone.seconds(SCRIPT, name, kind)
             ours, plain = (statistics.median(seconds[kind]) for kind in _KINDS)
             print(f"| {name} | {ours:.1f} | {plain:.1f} | {ours / plain:.2f} |", flush=True)
 

@@ -93,7 +93,7 @@ def _seconds(script: str, folder: Path, cached: bool, count: int) -> float:
     if cached and script == PLAIN:
         environment["JAX_COMPILATION_CACHE_DIR"] = str(folder)
         environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
-    return alone.seconds(script, str(folder / f"run{count}"), **environment)
+    return alone.seconds(script, str(folder / f"run{count}"), **environment)[0]
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ def _drawn(
     part: Callable[..., Array], words: Array, shape: Shape, kind: Any, *args: Any
 ) -> np.ndarray:
     """The numbers of an array, part by part."""
-    numbers = _aligned(math.prod(shape), np.dtype(kind))
+    numbers = aligned(math.prod(shape), np.dtype(kind))
     size, count = PARTS << BITS, -(-numbers.size >> BITS)
     firsts = range(0, count, PARTS)
     for start in range(0, len(firsts), AHEAD):
@@ -169,7 +169,7 @@ def _full(factor: Any) -> np.ndarray:
     return np.full(1 << BITS, factor)
 
 
-def _aligned(size: int, dtype: Any) -> np.ndarray:
+def aligned(size: int, dtype: Any) -> np.ndarray:
     """Room for numbers that a CPU's device takes as it is: where a cache line begins."""
     items = 64 // dtype.itemsize
     room = np.empty(size + items, dtype)
