@@ -28,7 +28,6 @@ from jaxtyping import Array
 BITS = 12  # a part has 2^12 numbers, which stay in a processor's first cache
 PARTS = 64  # that one call draws, at most: with a call a part half of the time went into calls
 AHEAD = 8  # calls that are begun before the first is waited for
-_CUT = 0.87962566103423978  # the deviation of a normal distribution that is cut off at -2 and 2
 
 Initialiser = Callable[..., Any]
 Shape = tuple[int, ...]
@@ -50,7 +49,7 @@ def variance_scaling(scale: float, mode: str, distribution: str) -> Initialiser:
             return _drawn(_even, words, shape, kind, _full(np.sqrt(kind(3) * variance)))
         if distribution == "normal":
             return _drawn(_normal, words, shape, kind, _full(np.sqrt(variance)))
-        deviation = np.sqrt(variance) / kind(_CUT)
+        deviation = np.sqrt(variance) / kind(0.87962566103423978)  # that between -2 and 2
         return _drawn(_truncated_normal, words, shape, kind, _full(deviation))
 
     plain = nnx.initializers.variance_scaling(scale, mode, distribution)  # type: ignore[arg-type]
@@ -67,10 +66,10 @@ def normal(stddev: float) -> Initialiser:
 
 
 def truncated_normal(stddev: float) -> Initialiser:
-    """`nnx.initializers.truncated_normal`, cut off at two of its deviations."""
+    """`nnx.initializers.truncated_normal`: cut off at twice `stddev`, which it had before."""
 
     def draw(words: Array, shape: Shape, kind: Any) -> np.ndarray:
-        return _drawn(_truncated_normal, words, shape, kind, _full(kind(stddev) / kind(_CUT)))
+        return _drawn(_truncated_normal, words, shape, kind, _full(kind(stddev)))
 
     return _either(draw, nnx.initializers.truncated_normal(stddev))
 
@@ -150,7 +149,7 @@ def _drawn(
     part: Callable[..., Array], words: Array, shape: Shape, kind: Any, *args: Any
 ) -> np.ndarray:
     """The numbers of an array, part by part."""
-    numbers = aligned(math.prod(shape), np.dtype(kind))
+    numbers = _aligned(math.prod(shape), np.dtype(kind))
     size, count = PARTS << BITS, -(-numbers.size >> BITS)
     firsts = range(0, count, PARTS)
     for start in range(0, len(firsts), AHEAD):
@@ -169,7 +168,7 @@ def _full(factor: Any) -> np.ndarray:
     return np.full(1 << BITS, factor)
 
 
-def aligned(size: int, dtype: Any) -> np.ndarray:
+def _aligned(size: int, dtype: Any) -> np.ndarray:
     """Room for numbers that a CPU's device takes as it is: where a cache line begins."""
     items = 64 // dtype.itemsize
     room = np.empty(size + items, dtype)
