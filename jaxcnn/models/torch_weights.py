@@ -41,9 +41,11 @@ def load_torch(
     Flax) or the numbers in their names; where neither tells, that is an error.
 
     Kernels OIHW become HWIO, matrices are transposed; a first fully connected layer takes its
-    inputs in our order, channels last. Arrays are cast to the dtypes of the parameters, and go to
-    the devices where these lie. On an error the model is left as it was. Nothing is ever unpickled:
-    of a `.pth` the error says how to convert it.
+    inputs in our order, channels last. A layer at several paths has each of its names, or one of
+    them, and layers whose parameters are stacked, by `nnx.vmap`, those of
+    `torch.func.stack_module_state`: the axis of the stack comes first. Arrays are cast to the
+    dtypes of the parameters, and go to the devices where these lie. On an error the model is left
+    as it was. Nothing is ever unpickled: of a `.pth` the error says how to convert it.
 
     Args:
       model: any module of these networks', Flax's and this library's layers; also one from
@@ -173,9 +175,10 @@ def save_torch(
     """
     if not isinstance(model, nnx.Module):
         raise TypeError(f"`model` must be a flax.nnx.Module, got {type(model).__name__}")
-    kinds, old = (*_kinds(model), OWN), {}
+    kinds, old = (*_kinds(model), OWN), dict[str, list[str]]()
     if isinstance(names, TorchReport):
-        old = {ours: theirs for theirs, ours in names.taken}
+        for theirs, ours in names.taken:
+            old.setdefault(ours, []).append(theirs)
         names = names.names if names.names in kinds else OWN
     names = kinds[0] if names is None else names
     if names not in kinds:
@@ -192,7 +195,11 @@ def save_torch(
             "gives shapes alone; build the model itself, or load weights first"
         )
     paths = _values.paths(model)
-    table = {old.get(paths[id(each.variable)], name): each for name, each in table.items()}
+    table = {
+        written: each
+        for name, each in table.items()
+        for written in old.get(paths[id(each.variable)], [name])
+    }
     arrays = {
         new: table[name].to_torch(np.asarray(table[name].variable[...]))
         for new, name in match.renamed(table, rename).items()

@@ -10,7 +10,11 @@ from jaxcnn.models import _values
 from jaxcnn.models._torch.layout import Entry
 from jaxcnn.models._torch.report import listed
 
-_FLOATS = ("F64", "F32", "F16", "BF16")  # as safetensors files call them
+# What safetensors files call numbers that are no integers.
+_FILED = {
+    **{"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"},
+    **{"C64": "complex64", "C128": "complex128"},
+}
 
 
 def values(model: nnx.Module, taken: Iterable[Entry]) -> None:
@@ -33,7 +37,11 @@ def misfit(entry: Entry, array: Any) -> str:
     """What is wrong with an array for an entry; nothing if it fits."""
     if tuple(array.shape) != entry.shape:
         return f"is {tuple(array.shape)} in place of {entry.shape}"
-    return "" if _is_float(array.dtype) else f"holds {array.dtype} in place of floats"
+    kind = jnp.complexfloating if _is(entry.variable.dtype, jnp.complexfloating) else jnp.floating
+    if _is(array.dtype, jnp.floating) or _is(array.dtype, kind):
+        return ""
+    told = "floats" if kind is jnp.floating else "complex numbers"
+    return f"holds {array.dtype} in place of {told}"
 
 
 def refuse(
@@ -76,5 +84,5 @@ def _hint(
     return ""
 
 
-def _is_float(dtype: Any) -> bool:
-    return dtype in _FLOATS if isinstance(dtype, str) else jnp.issubdtype(dtype, jnp.floating)
+def _is(dtype: Any, kind: Any) -> bool:
+    return jnp.issubdtype(_FILED.get(dtype, dtype) if isinstance(dtype, str) else dtype, kind)

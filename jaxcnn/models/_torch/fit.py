@@ -51,16 +51,22 @@ def fit(
     paths, skipped = _values.paths(model), _Skipped(skip)
     pairs: Pairs = []
     reasons, misfits, missing, unknown = {}, {}, [], []
+    there: dict[int, list[str]] = {}  # the names that a parameter has; several share some
     for name, entry in table.items():
-        source = sources.get(name)
+        there.setdefault(id(entry.variable), []).append(name)
+    filled: dict[int, str] = {}
+    for name, entry in table.items():
+        source, others = sources.get(name), there[id(entry.variable)]
         if skipped(name, paths[id(entry.variable)], source or name):
             if source is not None:
                 reasons[source] = _ASKED
         elif source is None:
-            missing.append(name)
+            if name == others[0] and not any(other in sources for other in others):
+                missing.append(name)
         else:
             array = _as_array(arrays[source])
-            if why := checks.misfit(entry, array):
+            first = filled.setdefault(id(entry.variable), source)
+            if why := checks.misfit(entry, array) or _apart(arrays, first, source):
                 misfits[source] = why
             else:
                 pairs.append((entry, array))
@@ -78,14 +84,24 @@ def fit(
         what = f"{type(model).__name__} under {whose} names"
         checks.refuse(what, missing, unknown, misfits, arrays)
     reasons |= misfits | dict.fromkeys(unknown, "not in the model")
-    filled = {id(entry.variable) for entry, _ in pairs}
-    there = [id(entry.variable) for entry in tables[OWN].values()]
+    taken = {id(entry.variable) for entry, _ in pairs}
+    all_of_them = dict.fromkeys(id(entry.variable) for entry in tables[OWN].values())
     return pairs, TorchReport(
         told,
         tuple((sources[entry.name], paths[id(entry.variable)]) for entry, _ in pairs),
         tuple(reasons.items()),
-        tuple(paths[variable] for variable in there if variable not in filled),
+        tuple(paths[variable] for variable in all_of_them if variable not in taken),
     )
+
+
+def _apart(arrays: Mapping[str, Any], first: str, source: str) -> str:
+    """What is wrong with two arrays for one parameter; nothing if they are the same."""
+    if first == source:
+        return ""
+    one, two = (np.asarray(_as_array(arrays[name])) for name in (first, source))
+    if np.array_equal(one, two, equal_nan=True):
+        return ""
+    return f"differs from {first}, and both are one parameter in the model"
 
 
 class _Skipped:
@@ -119,13 +135,21 @@ def _by_order(
     in_code_order: bool,
 ) -> dict[str, str]:
     """What is left of both, paired by shapes and order if all of it can be."""
-    rest = {name: entry for name, entry in table.items() if name not in named}
+    known = {id(table[name].variable) for name in named}
+    rest = {name: entry for name, entry in table.items() if id(entry.variable) not in known}
     taken = set(named.values())
     left = {new: getattr(arrays[origin[new]], "shape", None) for new in origin if new not in taken}
     if not rest or not left or None in left.values():
         return {}
     shapes = {new: tuple(shape) for new, shape in left.items() if shape is not None}
-    return match.by_order(rest, shapes, (own.keeps_order(model), in_code_order))
+    ordered = (own.keeps_order(model), in_code_order)
+    once = {id(entry.variable): name for name, entry in reversed(rest.items())}
+    # Weights name what layers share by each of their names, or once.
+    return match.by_order(rest, shapes, ordered) or match.by_order(
+        {name: rest[name] for name in rest if once[id(rest[name].variable)] == name},
+        shapes,
+        ordered,
+    )
 
 
 def _as_array(value: Any) -> Any:

@@ -11,9 +11,10 @@ from flax import nnx
 from jaxcnn import nn
 
 _HWIO = (nnx.Conv, nn.DeformConv, nn.PartialConv, nn.ResizeConv)
-_SCALED = (nnx.BatchNorm, nnx.LayerNorm, nnx.GroupNorm)
+_SCALED = (nnx.BatchNorm, nnx.LayerNorm, nnx.GroupNorm, nnx.InstanceNorm, nnx.RMSNorm)
 CONVOLUTIONS = (*_HWIO, nnx.ConvTranspose, nn.DepthwiseConv)
-LAYERS = (*CONVOLUTIONS, *_SCALED, nnx.Linear, nnx.Embed)
+LAYERS = (*CONVOLUTIONS, *_SCALED, nnx.Linear, nnx.LinearGeneral, nnx.Embed, nnx.PReLU)
+ARRAYS = ("kernel", "bias", "scale", "mean", "var", "embedding", "negative_slope")  # of these
 
 
 class Seen:
@@ -64,19 +65,12 @@ class Entry:
     def to_torch(self, array: np.ndarray) -> np.ndarray:
         """Our array in PyTorch's layout."""
         theirs = np.flip(array.reshape(self.split), self.turned).transpose(self.order)
-        return np.ascontiguousarray(theirs.reshape(self.shape))
+        return np.ascontiguousarray(theirs).reshape(self.shape)  # which makes an axis of none
 
 
 def entries(pairs: Iterable[tuple[str, Any]]) -> dict[str, Entry]:
-    """Every array of the layers by its PyTorch name; one that several share, by the first."""
-    known: set[int] = set()
-    table = {}
-    for prefix, layer in pairs:
-        for entry in _arrays(prefix, layer):
-            if id(entry.variable) not in known:
-                known.add(id(entry.variable))
-                table[entry.name] = entry
-    return table
+    """Every array of the layers by its PyTorch name; one that several share, by each of theirs."""
+    return {entry.name: entry for prefix, layer in pairs for entry in _arrays(prefix, layer)}
 
 
 def _arrays(prefix: str, layer: Any) -> Iterator[Entry]:
@@ -97,8 +91,16 @@ def _arrays(prefix: str, layer: Any) -> Iterator[Entry]:
             pairs |= {"running_mean": inner.mean, "running_var": inner.var}
     elif isinstance(inner, nnx.Embed):
         pairs["weight"] = inner.embedding
+    elif isinstance(inner, nnx.PReLU):
+        shape = (*inner.negative_slope.shape, 1)
+        yield Entry(f"{prefix}weight", inner.negative_slope, shape, tuple(range(len(shape))), shape)
+    elif isinstance(inner, nnx.LinearGeneral):
+        yield from _general(prefix, inner)
+        return
     else:
-        yield _kernel(f"{prefix}weight", layer, inner.kernel)
+        lead = inner.kernel.ndim - len(getattr(inner, "kernel_size", ())) - 2
+        shape = inner.kernel.shape[lead:]
+        yield _behind(lead, _kernel(f"{prefix}weight", layer, inner.kernel, shape))
     for name in ("weight", "bias", "running_mean", "running_var"):
         if pairs.get(name) is not None:
             yield _as_it_is(f"{prefix}{name}", pairs[name])
@@ -109,9 +111,39 @@ def _as_it_is(name: str, variable: Any) -> Entry:
     return Entry(name, variable, shape, tuple(range(len(shape))), shape)
 
 
-def _kernel(name: str, layer: Any, kernel: nnx.Variable) -> Entry:
+def _behind(lead: int, entry: Entry) -> Entry:
+    """The entry of one layer as that of several stacked along first axes, by `nnx.vmap`.
+
+    There they stay the first ones, as in `torch.func.stack_module_state`.
+    """
+    first = entry.variable.shape[:lead]
+    return Entry(
+        entry.name,
+        entry.variable,
+        (*first, *entry.split),
+        (*range(lead), *(axis + lead for axis in entry.order)),
+        (*first, *entry.shape),
+        tuple(axis + lead for axis in entry.turned),
+    )
+
+
+def _general(prefix: str, layer: nnx.LinearGeneral) -> Iterator[Entry]:
+    """A fully connected layer over several axes, which PyTorch knows as one."""
+    inside, outside = math.prod(layer.in_features), math.prod(layer.out_features)
+    for name, variable, sizes in (
+        ("weight", layer.kernel, (inside, outside)),
+        ("bias", layer.bias, (outside,)),
+    ):
+        if variable is not None:
+            axes = len(layer.out_features) + (name == "weight") * len(layer.in_features)
+            lead = variable.ndim - axes  # those of a batch too
+            order = tuple(reversed(range(len(sizes))))
+            one = Entry(f"{prefix}{name}", variable, sizes, order, sizes[::-1])
+            yield _behind(lead, one)
+
+
+def _kernel(name: str, layer: Any, kernel: nnx.Variable, shape: tuple[int, ...]) -> Entry:
     """Weights: HWIO or (in, out) here; OIHW, IOHW or (out, in) there."""
-    shape = kernel.shape
     *taps, inside, outside = shape
     rank = len(taps)
     places = tuple(range(rank))

@@ -26,7 +26,7 @@ def pairs(
       ValueError: the sizes suit no such layer, or those of a layer are needed and not known.
       TypeError: `flattened` is no mapping.
     """
-    known = list(_walk("", model, set()))
+    known = list(_walk("", model, ()))
     linear = {path: layer for path, layer in known if isinstance(layer, nnx.Linear)}
     sizes = {id(layer): size for layer, size in _said_by(model)}
     if flattened is not None and not isinstance(flattened, Mapping):
@@ -52,19 +52,20 @@ def pairs(
         yield path, layer
 
 
-def _walk(path: str, node: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Depth first; what is met twice comes once."""
-    if id(node) in seen:
+def _walk(path: str, node: Any, around: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
+    """Depth first; what lies at several paths comes at each of them."""
+    if id(node) in around:
         return
-    seen.add(id(node))
     if isinstance(node, nnx.Variable):
-        if not isinstance(node, _NO_WEIGHTS) and jnp.issubdtype(node.dtype, jnp.floating):
+        if not isinstance(node, _NO_WEIGHTS) and jnp.issubdtype(node.dtype, jnp.inexact):
             yield path, node
-    elif isinstance(node, layout.LAYERS):
+        return
+    held = children(node)
+    if isinstance(node, layout.LAYERS):
         yield path, node
-    else:
-        for name, child in children(node).items():
-            yield from _walk(f"{path}.{name}" if path else name, child, seen)
+        held = {name: child for name, child in held.items() if name not in layout.ARRAYS}
+    for name, child in held.items():
+        yield from _walk(f"{path}.{name}" if path else name, child, (*around, id(node)))
 
 
 def children(node: Any) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def children(node: Any) -> dict[str, Any]:
         return {str(index): child for index, child in enumerate(node)}
     if isinstance(node, Mapping):
         return {str(name): child for name, child in node.items()}
-    if not isinstance(node, nnx.Module):
+    if not isinstance(node, nnx.Pytree):
         return {}
     held = {name: child for name, child in vars(node).items() if not name.startswith("_pytree_")}
     if isinstance(node, nn.Chain):
