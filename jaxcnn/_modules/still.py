@@ -1,5 +1,6 @@
 """Runs a model without changing it: whoever looks at a model leaves it as it was."""
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import MethodType
@@ -49,18 +50,42 @@ def pure(model: nnx.Module, method: str = "__call__") -> Callable[..., Any]:
     """The function that a copy computes, each time from the state that the copy has now."""
     graph, state = nnx.split(model)
 
-    def run(*args: Any) -> Any:
+    def run(*args: Any, **options: Any) -> Any:
         with with_variables("model"):
-            return getattr(nnx.merge(graph, state, copy=True), method)(*args)
+            return getattr(nnx.merge(graph, state, copy=True), method)(*args, **options)
 
     return run
 
 
+def opened(function: Any) -> tuple[nnx.Module, Callable[[Any], Any]] | None:
+    """A module that can be called, and what gives a copy of it the arguments set beforehand.
+
+    It is a module itself, or one within a `functools.partial`, whose arguments hold no other: they
+    would be the caller's own. None for any other function.
+    """
+    if isinstance(function, nnx.Module) and callable(function):
+        return function, lambda twin: twin
+    if not isinstance(function, functools.partial) or not isinstance(function.func, nnx.Module):
+        return None
+    args, options = function.args, function.keywords
+    held = jax.tree.leaves((args, options), is_leaf=lambda leaf: isinstance(leaf, nnx.Pytree))
+    if any(isinstance(leaf, nnx.Pytree | nnx.Variable) for leaf in held):
+        return None
+    return function.func, lambda twin: functools.partial(twin, *args, **options)
+
+
 @contextmanager
 def with_variables(argument: str) -> Iterator[None]:
-    """Says what to do where a Linen module behind a bridge has no variables yet."""
+    """Says what to do where a Linen module has no variables yet, or a call lacks arguments."""
     try:
         yield
+    except TypeError as error:
+        if type(error) is not TypeError or "required" not in str(error) or error.__cause__:
+            raise
+        raise TypeError(
+            f"{error}; for arguments besides the inputs write functools.partial({argument}, "
+            "name=value)"
+        ) from error
     except (ScopeCollectionNotFound, ScopeParamNotFoundError) as error:
         raise TypeError(
             f"`{argument}` holds a Linen module without its variables; give it some first, with "
@@ -76,7 +101,8 @@ def still(argument: str, function: Any) -> Callable[..., Any]:
 
     Args:
       argument: what it calls `function`.
-      function: a module, a method of one, or any function.
+      function: a module, with arguments set by `functools.partial` or not, a method of one, or any
+        function.
     Raises:
       TypeError: `function` can't be called; or, once called, that it changes a module.
     """
@@ -85,8 +111,10 @@ def still(argument: str, function: Any) -> Callable[..., Any]:
             f"`{argument}` (={function!r}) must be a layer or a function, got "
             f"{type(function).__name__}"
         )
-    if isinstance(function, nnx.Module):
-        return pure(evaluating(function))
+    found = opened(function)
+    if found is not None:
+        module, call = found
+        return call(pure(evaluating(module)))
     if hasattr(function, "apply") and hasattr(function, "lazy_init"):
         raise TypeError(
             f"`{argument}` is a Linen module, {type(function).__name__}, without its variables; "
@@ -117,6 +145,8 @@ def name_of(layer: Any) -> str:
     if isinstance(layer, nnx.Module):
         return type(layer).__name__
     inner = getattr(layer, "func", layer)  # of functools.partial
+    if isinstance(inner, nnx.Module):
+        return name_of(inner)
     owner = getattr(inner, "__self__", None)
     if isinstance(owner, linen.Module):  # `apply` of one
         return type(owner).__name__

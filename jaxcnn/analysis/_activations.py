@@ -39,6 +39,10 @@ class Look:
             again = sum(each.split(":")[0] == name for each in self.calls)
             self.calls[f"{name}:{again}" if again else name] = number
 
+    def found(self, number: int) -> Any:
+        """The shape of the first output of a call, with the axes of loops; None if it has none."""
+        return self._found.get(_products.output(number, 0))
+
     def maps(self, layer: str) -> Any:
         """The shape of the first output of a layer, with the axes of the loops that it is in.
 
@@ -46,7 +50,7 @@ class Look:
           ValueError: there is no such layer, or it gives no array.
         """
         given = self.call(layer).outputs
-        found = self._found.get(_products.output(self.calls[layer], 0))
+        found = self.found(self.calls[layer])
         if found is None or not hasattr(given, "shape"):
             raise ValueError(
                 f"`layer` (={layer!r}) must give one array; it gives {type(given).__name__}"

@@ -11,7 +11,7 @@ from flax import linen, nnx
 from jax.ad_checkpoint import checkpoint_name
 
 from jaxcnn import nn
-from jaxcnn._modules.still import evaluating, name_of, still, with_variables
+from jaxcnn._modules.still import evaluating, name_of, opened, still, with_variables
 from jaxcnn._planning.plan import program_name
 from jaxcnn.analysis import _formulas, _products
 from jaxcnn.analysis._inputs import refused
@@ -50,7 +50,7 @@ class Recording:
       calls: of its modules by numbers, in the order of their ends.
       jaxpr: of everything: a function of the arrays of the state, then of the inputs.
       state: those arrays, or their shapes.
-      inputs: what the model is called with.
+      inputs: the arrays that the model is called with.
       outputs: shapes of what it gives.
       marks: sizes and products of the calls, by which `costs` counts.
     """
@@ -63,9 +63,18 @@ class Recording:
     marks: tuple[dict[int, int], dict[int, int]]
 
     @property
+    def _image(self) -> int:
+        return next((n for n, array in enumerate(self.inputs) if len(array.shape) > 2), 0)
+
+    @property
+    def image(self) -> Any:
+        """The first of the inputs that has spatial axes, or the first."""
+        return self.inputs[self._image]
+
+    @property
     def first(self) -> int:
-        """The place of the first input among the Jaxpr's."""
-        return len(self.state)
+        """The place of the image among the Jaxpr's inputs."""
+        return len(self.state) + self._image
 
     def costs(self) -> _products.Costs:
         """What each call costs."""
@@ -76,7 +85,8 @@ def record(model: Any, *inputs: Any) -> Recording:
     """Runs a model on shapes, in evaluation.
 
     The model itself is left alone: a copy runs, each of its modules under a class of its own whose
-    call is written down. A function that is no module is one call. So is every call of a Linen
+    call is written down. A function that is no module, nor one with arguments set by
+    `functools.partial`, is one call. So is every call of a Linen
     module that runs inside, by a bridge or in a function: its path goes on from there.
 
     Raises:
@@ -84,14 +94,14 @@ def record(model: Any, *inputs: Any) -> Recording:
       TypeError: it can't be called, or a Linen module has no variables.
     """
     record = _Record()
-    if isinstance(model, nnx.Module) and callable(model):
-        twin = evaluating(model)
-    else:
+    found, call = opened(model), lambda twin: twin
+    if found is None:
         twin = _Function(still("model", model))
+    else:
+        twin, call = evaluating(found[0]), found[1]
     for path, module in list(nnx.iter_modules(twin)):
         chain = isinstance(module, nn.Chain)
-        children = [child for _, child in nnx.iter_module_children(module)]
-        leaf = not (chain or any(isinstance(child, nnx.Module) for child in children))
+        leaf = not chain and len(list(nnx.iter_modules(module))) == 1
         if chain:
             for name, layer in zip(module.names, module.layers, strict=True):
                 if not isinstance(layer, nnx.Module):
@@ -102,8 +112,7 @@ def record(model: Any, *inputs: Any) -> Recording:
     graph, state = nnx.split(twin)
 
     def run(state: Any, *inputs: Any) -> Any:
-        network: Any = nnx.merge(graph, state, copy=True)
-        return network(*inputs)
+        return call(nnx.merge(graph, state, copy=True))(*inputs)
 
     try:
         with (
@@ -117,7 +126,8 @@ def record(model: Any, *inputs: Any) -> Recording:
             raise
         raise type(error)(refused(inputs, error)) from error
     marks = record.sizes(), record.known()
-    return Recording(record.calls, jaxpr, jax.tree.leaves(state), inputs, outputs, marks)
+    arrays = tuple(jax.tree.leaves(inputs))
+    return Recording(record.calls, jaxpr, jax.tree.leaves(state), arrays, outputs, marks)
 
 
 class _Function(nnx.Module):

@@ -1,6 +1,6 @@
 """Which number of a network's outputs is looked at, one for each image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -18,7 +18,13 @@ def images_of(inputs: Any) -> jax.Array:
 
     Raises:
       ValueError: they are no floats `(n, *spatial, channels)`.
+      TypeError: they are several arrays.
     """
+    if isinstance(inputs, Mapping | tuple):
+        raise TypeError(
+            f"`inputs` must be one array of images, got {type(inputs).__name__}; other arguments "
+            "are set by functools.partial(model, name=value)"
+        )
     images = jnp.asarray(inputs)
     if images.ndim < 3 or not images.size or not jnp.issubdtype(images.dtype, jnp.floating):
         raise ValueError(

@@ -10,7 +10,10 @@ from flax import nnx
 from jaxtyping import Array, ArrayLike, Int
 
 from jaxcnn._checks.naming import named
+from jaxcnn._modules.still import opened
 from jaxcnn.analysis._activations import Look
+from jaxcnn.analysis._calls import Call
+from jaxcnn.analysis._inputs import arrays_of
 from jaxcnn.analysis._share import part
 
 
@@ -26,9 +29,10 @@ def feature_maps(
     branches run is left out, and so are functions that are no modules, unless in an `nn.Chain`.
 
     Args:
-      model: a `flax.nnx.Module`, or a function, which is one layer; modules of Linen that run in
-        it, by `nnx.bridge.ToNNX` or `apply`, are layers too.
-      *inputs: what it is called with, batch included.
+      model: a `flax.nnx.Module`, also with arguments set by `functools.partial`, as in
+        `partial(model, train=False)`, or a function, which is one layer; modules of Linen that run
+        in it, by `nnx.bridge.ToNNX` or `apply`, are layers too.
+      *inputs: what it is called with, batch included: arrays, or dictionaries of them.
       layers: paths of those that are wanted, such as "features.stage1"; None for all that have no
         layers inside them.
     Returns:
@@ -53,7 +57,7 @@ def feature_maps(
       >>> {name: array.shape for name, array in maps.items()}
       {'conv': (2, 8, 8, 4), 'again': (2, 8, 8, 4), 'again:1': (2, 8, 8, 4)}
     """
-    look = Look(model, *map(jnp.asarray, inputs))
+    look = Look(model, *arrays_of(inputs))
     if layers is None:
         names = [name for name, n in look.calls.items() if look.recording.calls[n].leaf]
     else:
@@ -81,6 +85,7 @@ def activation_histograms(
       model: as in `feature_maps`.
       *inputs: as in `feature_maps`.
       edges: of the bins, `(bins + 1,)`, rising; what lies outside is counted in the outermost bins.
+        Complex activations are counted by their magnitudes.
       layers: as in `feature_maps`.
     Returns:
       Path of the layer to its counts, which add up to the number of its activations.
@@ -101,6 +106,7 @@ def activation_histograms(
         raise ValueError(f"`edges` must be rising, (bins + 1,); received {limits.tolist()}")
 
     def counted(values: Array) -> Array:
+        values = jnp.abs(values) if jnp.iscomplexobj(values) else values
         inside = jnp.clip(values.astype(jnp.float32).ravel(), limits[0], limits[-1])
         return jnp.histogram(inside, limits)[0].astype(jnp.int32)
 
@@ -118,7 +124,8 @@ def first_kernel(model: nnx.Module, *inputs: Any) -> tuple[str, Array]:
       model: a `flax.nnx.Module`.
       *inputs: what it is called with.
     Returns:
-      The path of the layer, and its kernel `(*kernel_size, in_features, out_features)`.
+      The path of the layer, and its kernel `(*kernel_size, in_features, out_features)`; of layers
+      whose parameters are stacked the first one's.
     Raises:
       ValueError: no layer has a kernel with a window.
 
@@ -132,13 +139,26 @@ def first_kernel(model: nnx.Module, *inputs: Any) -> tuple[str, Array]:
       >>> path, kernel.shape
       ('features.conv1', (5, 5, 1, 6))
     """
-    look = Look(model, *map(jnp.asarray, inputs))
+    look, found = Look(model, *arrays_of(inputs)), opened(model)
     for name, number in look.calls.items():
-        layer = part(model, look.recording.calls[number].path)
+        call = look.recording.calls[number]
+        layer = part(model if found is None else found[0], call.path)
         kernel = layer.get("kernel") if isinstance(layer, dict) else getattr(layer, "kernel", None)
-        if kernel is not None and kernel.ndim > 2:
-            return name, kernel[...]
+        flat = isinstance(layer, nnx.LinearGeneral | nnx.Einsum) or call.kind == "DenseGeneral"
+        if kernel is None or flat:
+            continue
+        stacks = _stacks(call, kernel)
+        if kernel.ndim - stacks > 2:
+            return name, kernel[(0,) * stacks if stacks else ...]
     raise ValueError(
         f"`model` must have a layer with a kernel of a window; {type(model).__name__} calls "
         f"{', '.join(look.calls)}"
     )
+
+
+def _stacks(call: Call, kernel: Any) -> int:
+    """Along how many first axes the kernels of several layers are stacked."""
+    if "kernel" in call.state:
+        return kernel.ndim - len(call.state["kernel"].shape)
+    given = next(leaf for leaf in jax.tree.leaves(call.inputs) if hasattr(leaf, "shape"))
+    return max(kernel.ndim - len(given.shape), 0)

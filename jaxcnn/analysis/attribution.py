@@ -29,7 +29,7 @@ def saliency(model: Model, inputs: ArrayLike, *, target: Any = None) -> Images:
         out[n, i, j, c] = d y[n] / d x[n, i, j, c]
 
     Args:
-      model: any module or function of images.
+      model: any module or function of images; `functools.partial` sets other arguments of a module.
       inputs: `(n, *spatial, channels)`, floats, scaled as the model takes them.
       target: y, one number for each image. None for its largest logit; a class for all images; a
         list or an array of one class for each; a tuple, such as (row, column, class), for a place

@@ -33,7 +33,7 @@ def grad_cam(
         w[n, c] = mean over i, j of d y[n] / d A[n, i, j, c]
 
     enlarged to the image by linear interpolation, and not scaled: `heat_map(cam, channels=None)`
-    gives what pytorch-grad-cam gives.
+    gives what pytorch-grad-cam gives. Of complex maps it is the real part of the sum.
 
     Args:
       model: a `flax.nnx.Module`; its `layer` is found by its path, and the model left as it is.
@@ -82,7 +82,7 @@ def grad_cam(
 
         gradient, found = jax.grad(value, has_aux=True)(jnp.zeros(maps.shape, maps.dtype))
         axes = tuple(range(1, images.ndim - 1))
-        cam = (found * gradient.mean(axes, keepdims=True)).sum(-1)
+        cam = (found * gradient.mean(axes, keepdims=True)).sum(-1).real
         cam = jnp.maximum(cam, 0) if negative == "cut" else cam
         return jax.image.resize(cam, images.shape[:-1], "linear")
 
@@ -94,8 +94,9 @@ def _last(look: Look, rank: int) -> str:
     if "features" in look.calls:
         return "features"
     for name, number in reversed(look.calls.items()):
-        shape = getattr(look.recording.calls[number].outputs, "shape", ())
-        if len(shape) == rank and max(shape[1:-1], default=1) > 1:
+        single = hasattr(look.recording.calls[number].outputs, "shape")
+        shape = look.found(number).shape
+        if single and len(shape) == rank and max(shape[1:-1], default=1) > 1:
             return name
     raise ValueError(
         "`layer` must be the path of a layer that gives maps; the model's layers are "

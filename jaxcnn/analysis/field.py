@@ -32,7 +32,8 @@ def receptive_field(model: nnx.Module | Callable[..., Any], *inputs: Any) -> Any
     Args:
       model: a layer, a network or any function of arrays.
       *inputs: what it is called with: arrays, `jax.ShapeDtypeStruct`, or shapes
-        `(batch, *spatial, channels)`, which stand for float32. The first is the image.
+        `(batch, *spatial, channels)`, which stand for float32; or dictionaries of such. The first
+        with spatial axes is the image.
     Returns:
       The field; None where every unit sees all pixels, as after a flattening. For several outputs
       the same tree of fields.
@@ -57,13 +58,14 @@ def receptive_field(model: nnx.Module | Callable[..., Any], *inputs: Any) -> Any
       A. Araujo, W. Norris and J. Sim, Computing receptive fields of convolutional neural networks,
       Distill, 2019.
     """
-    images, *rest = shapes_of(inputs)
-    if len(images.shape) < 3:
+    given = shapes_of(inputs)
+    shapes = [array.shape for array in jax.tree.leaves(given)]
+    if all(len(shape) < 3 for shape in shapes):
         raise ValueError(
             "`inputs` must have batch, spatial axes and channels, such as (1, 224, 224, 3); "
-            f"received {images.shape}"
+            f"received {', '.join(map(str, shapes))}"
         )
-    recording = record(model, images, *rest)
+    recording = record(model, *given)
     try:
         seen = followed(recording)
     except Unknown as unknown:
@@ -71,7 +73,7 @@ def receptive_field(model: nnx.Module | Callable[..., Any], *inputs: Any) -> Any
             f"`model` does {unknown}, of which is unknown what it sees; "
             "`visualize.receptive_field` measures the field of any function"
         ) from None
-    found = [to_field(each, images.shape) for each in seen]
+    found = [to_field(each, recording.image.shape) for each in seen]
     return jax.tree.unflatten(jax.tree.structure(recording.outputs), found)
 
 
@@ -82,7 +84,7 @@ def followed(recording: Recording, note: Any = None) -> list[Seen]:
       ValueError: one does not depend on the image.
       Unknown: by a primitive that nobody here knows.
     """
-    shape = recording.inputs[0].shape
+    shape = recording.image.shape
     given: list[Seen | None] = [None] * len(recording.jaxpr.jaxpr.invars)
     given[recording.first] = of_image(shape, range(1, len(shape) - 1))
     numbers = None if note is None else lambda equation, seen: note(equation.params["name"], seen)

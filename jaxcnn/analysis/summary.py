@@ -14,7 +14,7 @@ from jaxcnn import geometry
 from jaxcnn._checks import modules as checks
 from jaxcnn._checks.naming import named
 from jaxcnn._modules.follow import Unknown
-from jaxcnn._modules.still import name_of
+from jaxcnn._modules.still import name_of, opened
 from jaxcnn.analysis import _calls, _products, _share
 from jaxcnn.analysis._inputs import shapes_of
 from jaxcnn.analysis.field import followed, to_field
@@ -126,10 +126,11 @@ def summary(
     multiplied in a `while_loop`, in a kernel of another language or on the host is unknown.
 
     Args:
-      model: a network or a layer, also one from `nnx.eval_shape`; or a function, which is one row.
+      model: a network or a layer, also one from `nnx.eval_shape`, or with arguments set by
+        `functools.partial`, as in `partial(model, train=False)`; or a function, which is one row.
         Modules of Linen that run in it, by `nnx.bridge.ToNNX` or `apply`, have rows of their own.
       *inputs: what it is called with: arrays, `jax.ShapeDtypeStruct`, or shapes
-        `(batch, *spatial, channels)`, which stand for float32.
+        `(batch, *spatial, channels)`, which stand for float32; or dictionaries of such.
       depth: names in a path; what lies deeper is added up in one row. None for every layer.
       time: whether to run forward and backward pass of each row by itself, on random inputs, and
         show its share of their sum; the model must hold values then, and each row is compiled.
@@ -160,9 +161,10 @@ def summary(
     checks.flag("show", show)
     recording = _calls.record(model, *shapes_of(inputs))
     calls, costs, outputs = recording.calls, recording.costs(), recording.outputs
-    parameters: Any = ()
-    if isinstance(model, nnx.Module):
-        parameters = nnx.to_flat_state(nnx.state(model, nnx.Param))
+    parameters, found, name = (), opened(model), name_of(model)
+    if found is not None:
+        model = found[0]
+        parameters: Any = nnx.to_flat_state(nnx.state(model, nnx.Param))
     called = {call.path for call in calls.values()}
     holders = {_start(path, called) for path, _ in parameters}
     groups: dict[tuple[Any, ...], list[int]] = {}
@@ -194,7 +196,7 @@ def summary(
         )
         rows.append(row)
     table = Summary(
-        name_of(model),
+        name,
         tuple(rows),
         jax.tree.map(lambda leaf: leaf.shape, outputs),
         learnt.total(),
@@ -208,7 +210,7 @@ def summary(
 
 def _fields(recording: _calls.Recording) -> dict[Any, Any]:
     """The field after every call, by its path, as far as it is known; the last of several."""
-    shape = recording.inputs[0].shape
+    shape = recording.image.shape
     found: dict[Any, Any] = {}
 
     def note(name: str, seen: Any) -> None:
