@@ -16,7 +16,7 @@ from jax.extend import core
 
 from jaxcnn._modules.interpret import loop_parts
 from jaxcnn._modules.seen import Atom, Seen, plain
-from jaxcnn._modules.seen_moves import everything, united
+from jaxcnn._modules.seen_moves import everything, matrices, only, united, unstack
 from jaxcnn._modules.seen_rules import RULES
 from jaxcnn.geometry.sight import Sight
 from jaxcnn.lowering.by_platform import form
@@ -26,6 +26,10 @@ from jaxcnn.lowering.fill import Padded
 _CALLS = {
     *("jit", "pjit", "closed_call", "core_call", "checkpoint", "remat", "remat2"),
     *("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr", "custom_lin"),
+}
+# Primitives that take matrices, or batches of them, as the last two axes.
+_MATRICES = {
+    *("cholesky", "eigh", "geqrf", "householder_product", "lu", "qr", "svd", "triangular_solve"),
 }
 _MOST = 1 << 22  # elements of an array whose numbers are looked at
 
@@ -115,6 +119,10 @@ class _Follow:
             return [told for _ in equation.outvars]
         if kind == "split":
             return self._split(equation, given)
+        if kind == "unstack":
+            return [*unstack(only(given), equation.params["axis"])]
+        if kind in _MATRICES:
+            return [matrices(given, variable.aval.shape) for variable in equation.outvars]
         if kind == "top_k":
             return [seen and seen.mixed([len(seen.axes) - 1]) for seen in given] * 2
         if kind in ("optimization_barrier", "shard_map_barrier"):

@@ -65,6 +65,18 @@ def dynamic_slice(equation: Any, given: Given, numbers: Numbers) -> Seen:
     return _beside(rest.with_axes(axes), given[1:], sizes)
 
 
+def dynamic_update_slice(equation: Any, given: Given, numbers: Numbers) -> Seen:
+    """What is written lies where numbers say, if they are known."""
+    (into, written, *places), shape = given, equation.outvars[0].aval.shape
+    starts = [numbers(place) for place in range(2, len(given))]
+    at = [int(start) for start in starts if start is not None]
+    if written is None or any(places) or len(at) < len(shape):
+        return scatter(equation, given, numbers)
+    for axis, (start, have, size) in enumerate(zip(at, written.shape(), shape, strict=True)):
+        written = written.windows(axis, [-max(0, min(start, size - have))], 1, size)
+    return united([into, written], shape)
+
+
 def _beside(seen: Seen, others: Given, shape: Sequence[int]) -> Seen:
     """The same, with what all of others see."""
     return united([seen, everything(others, shape)], shape) if any(others) else seen
@@ -204,3 +216,43 @@ def rev(equation: Any, given: Given, numbers: Numbers) -> Seen:
             sight = seen.sees[number].chosen([[unit] for unit in reversed(units)])
             seen = seen.with_sight(number, sight)
     return seen
+
+
+def tile(equation: Any, given: Given, numbers: Numbers) -> Seen:
+    """Copies one after another along all axes."""
+    seen, times = only(given), equation.params["reps"]
+    return seen.with_axes(
+        (*plain(count), *axis) if count > 1 else axis
+        for count, axis in zip(times, seen.axes, strict=True)
+    )
+
+
+def unstack(seen: Seen, axis: int) -> list[Seen]:
+    """The slices along an axis, without it."""
+    slices = (seen.windows(axis, [unit], 1, 1) for unit in range(seen.shape()[axis]))
+    return [each.with_axes((*each.axes[:axis], *each.axes[axis + 1 :])) for each in slices]
+
+
+def matrices(given: Given, shape: Sequence[int]) -> Seen:
+    """What a decomposition or a solution sees: whole matrices, each of a batch by itself."""
+    parts = []
+    for seen in given:
+        if seen is not None:
+            batch = len(seen.axes) - 2
+            reduced = seen.reduced(range(batch, batch + 2))
+            rest = map(plain, shape[batch:])
+            parts.append(reduced.with_axes((*reduced.axes[:batch], *rest)))
+    return united(parts, shape)
+
+
+def solution(equation: Any, given: Given, numbers: Numbers) -> Seen:
+    """Of systems of equations: each of a batch by itself, where all that it is made of has one."""
+    shape = equation.outvars[0].aval.shape
+    batch = shape[:-2]
+    if any(seen and seen.shape()[: len(batch)] != batch for seen in given):
+        return everything(given, shape)
+    parts = []
+    for seen in filter(None, given):
+        reduced = seen.reduced(range(len(batch), len(seen.axes)))
+        parts.append(reduced.with_axes((*reduced.axes[: len(batch)], *map(plain, shape[-2:]))))
+    return united(parts, shape)

@@ -163,12 +163,13 @@ def _weighted(seen: Seen, axis: int, weights: np.ndarray) -> tuple[Seen, Axis]:
 
 _NAMES = """
     abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e bitcast_convert
-    bitcast_convert_type cbrt ceil clamp complex conj convert_element_type copy copy_p cos cosh
-    digamma div eq erf erf_inv erfc exp exp2 expm1 floor ge gt igamma igammac imag integer_pow
-    is_finite le lgamma log log1p logistic lt max min mul name ne neg nextafter not or polygamma
-    pow pvary real reduce_precision regularized_incomplete_beta rem round rsqrt select_n
-    sharding_constraint shift_left shift_right_arithmetic shift_right_logical sign sin sinh sqrt
-    square stop_gradient sub tan tanh xor zeta
+    bitcast_convert_type cbrt ceil clamp clz complex conj convert_element_type copy copy_p cos cosh
+    digamma div eq eq_to erf erf_inv erfc exp exp2 expm1 floor ge gt igamma igamma_grad_a igammac
+    imag integer_pow is_finite le le_to lgamma log log1p log2 logistic lt lt_to max min mul mulhi
+    name ne neg nextafter not one_minus_square or polygamma polynomial population_count pow pvary
+    real reduce_precision regularized_incomplete_beta rem round rsqrt select_n sharding_constraint
+    shift_left shift_right_arithmetic shift_right_logical sign sin sinh sqrt square stop_gradient
+    sub tan tanh xor zeta
 """
 _CUMULATIVE = ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp")
 _REDUCTIONS = [f"reduce_{name}" for name in ("sum", "max", "min", "prod", "and", "or", "xor")]
@@ -178,11 +179,11 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys((*_REDUCTIONS, "reduce", "argmax", "argmin"), _reduce),
     **dict.fromkeys([f"reduce_window{n}" for n in ("", "_max", "_min", "_sum")], _reduce_window),
     **dict.fromkeys(
-        [f"scatter{n}" for n in ("", "_add", "_mul", "_min", "_max", "_sub")], seen_moves.scatter
+        [f"scatter{n}" for n in ("", "-add", "-mul", "-min", "-max", "-sub")], seen_moves.scatter
     ),
     **dict.fromkeys(("reshape", "squeeze"), _reshape),
-    "scatter-add": seen_moves.scatter,
-    "dynamic_update_slice": seen_moves.scatter,
+    "custom_linear_solve": seen_moves.solution,
+    "dynamic_update_slice": seen_moves.dynamic_update_slice,
     "broadcast_in_dim": _broadcast,
     "concatenate": seen_moves.concatenate,
     "conv_general_dilated": _conv,
@@ -195,5 +196,6 @@ RULES: dict[str, Rule] = {
     "slice": _slice,
     "sort": along("dimension"),
     "stack": seen_moves.stack,
+    "tile": seen_moves.tile,
     "transpose": _transpose,
 }

@@ -51,7 +51,7 @@ def pure(model: nnx.Module, method: str = "__call__") -> Callable[..., Any]:
     graph, state = nnx.split(model)
 
     def run(*args: Any, **options: Any) -> Any:
-        with with_variables("model"):
+        with with_variables("model", model):
             return getattr(nnx.merge(graph, state, copy=True), method)(*args, **options)
 
     return run
@@ -75,12 +75,13 @@ def opened(function: Any) -> tuple[nnx.Module, Callable[[Any], Any]] | None:
 
 
 @contextmanager
-def with_variables(argument: str) -> Iterator[None]:
-    """Says what to do where a Linen module has no variables yet, or a call lacks arguments."""
+def with_variables(argument: str, model: Any = None) -> Iterator[None]:
+    """Says what to do where a Linen module has no variables yet, or `model` lacks arguments."""
     try:
         yield
     except TypeError as error:
-        if type(error) is not TypeError or "required" not in str(error) or error.__cause__:
+        call = getattr(type(model).__call__, "__qualname__", "")
+        if not str(error).startswith(f"{call}() missing"):
             raise
         raise TypeError(
             f"{error}; for arguments besides the inputs write functools.partial({argument}, "

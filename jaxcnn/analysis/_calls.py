@@ -118,7 +118,7 @@ def record(model: Any, *inputs: Any) -> Recording:
         with (
             program_name(_formulas.name_program),
             linen.intercept_methods(record.linen),
-            with_variables("model"),
+            with_variables("model", found and found[0]),
         ):
             jaxpr, outputs = jax.make_jaxpr(run, return_shape=True)(state, *inputs)
     except (TypeError, ValueError) as error:

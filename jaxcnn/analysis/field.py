@@ -12,6 +12,7 @@ from jaxcnn._modules.seen import Seen
 from jaxcnn.analysis._calls import Recording, record
 from jaxcnn.analysis._inputs import shapes_of
 from jaxcnn.geometry.field import Field
+from jaxcnn.geometry.sight import Sight
 
 
 @named
@@ -101,6 +102,12 @@ def to_field(seen: Seen, shape: tuple[int, ...]) -> Field | None:
     for axis, atoms in enumerate(seen.axes):
         if len({atom.number for atom in atoms}) > 1:  # pixels among channels, as in a flattening
             seen = seen.reduced([axis])
+    if len(seen.axes) == len(shape):
+        for number, sight in enumerate(seen.sees):  # all units of an axis see the same
+            alone = not seen.atoms(number) and not seen.numbers([number + 1])
+            units = seen.shape()[number + 1]
+            if alone and len(sight.real) == 1 < units:
+                seen = seen.with_sight(number, Sight(sight.phases[:1], 0, sight.real * units))
     everything = zip(seen.sees, shape[1:-1], strict=True)
     if all(set(sight.real) == {(0, size)} and sight.step == 0 for sight, size in everything):
         return None

@@ -1,6 +1,7 @@
 """What functions see, read in their Jaxprs, held against where their Jacobians are not zero."""
 
 import functools
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -83,6 +84,7 @@ def test_functions_of_windows_have_theirs(function, expected):
 
 RNG = np.random.default_rng(0)
 KERNELS = {c: RNG.uniform(0.5, 1, size=(3, 3, c, 2)).astype(np.float32) for c in (2, 8)}
+SPACE = np.zeros((1, 16, 15, 2), np.float32)
 conv = functools.partial(functional.conv, kernel=KERNELS[2])
 
 
@@ -102,6 +104,10 @@ def in_windows(function, size):
 def attention(x):
     scores = jax.nn.softmax(jnp.einsum("nic,njc->nij", x, x))
     return jnp.einsum("njc,nij->nic", x, scores)
+
+
+def outer(x):
+    return jnp.einsum("...i,...j->...ij", x, x) + np.eye(2, dtype=np.float32)[None, None, None]
 
 
 def patches(x):
@@ -143,6 +149,15 @@ EXACT = {
         (1, 2, 1, 1), (1, 3, 2, 1),
     ),
     "taken": lambda x: x[:, 2:9].at[:, 1:3].add(1.0)[:, np.array([5, 0, 0, 3])],
+    "tiled": lambda x: conv(jnp.tile(x, (1, 2, 1, 1)))[:, :8],
+    "multiplied": lambda x: conv(x).at[:, 1:3].multiply(2.0).at[:, 4].max(0.5).at[:, 5].min(9.5),
+    "unstacked": lambda x: jnp.stack([a + b for a, b in pairwise(jnp.unstack(x, axis=1))], 1),
+    "written": lambda x: lax.dynamic_update_slice(SPACE, conv(x), (0, 3, 2, 0)),
+    "sums of columns": lambda x: jnp.broadcast_to(jnp.cumsum(x, 2)[:, :, 11:], (1, 12, 7, 2)),
+    "by whole columns": lambda x: x * conv(x).sum(1, keepdims=True),
+    "of a loop": lambda x: lax.map(lambda row: row * x.sum(1), x.swapaxes(0, 1)).swapaxes(0, 1),
+    "matrices of pixels": lambda x: jnp.linalg.det(outer(x))[..., None],
+    "solutions of pixels": lambda x: jnp.linalg.inv(outer(x)).sum(-1),
     "sliced": lambda x: lax.dynamic_slice(x, (0, 3, 2, 0), (1, 5, 4, 2)),
 }  # fmt: skip
 
