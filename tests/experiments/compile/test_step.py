@@ -15,6 +15,7 @@ from experiments.training.recipe import Recipe
 H100 = description.load("h100")
 NEEDED = pytest.mark.skipif(bool(H100.missing), reason=H100.missing)
 EIGHT, IN_PARTS, MANY, BY_ROWS = "8", "8, in parts", "64", "8, by rows"
+SEGMENTS = "4, by rows, a network that gives each pixel a class"
 BATCH = 8  # of each device along `data`
 
 
@@ -26,9 +27,11 @@ def found():
         IN_PARTS: step(8, accumulate=4),
         MANY: step(64),
         BY_ROWS: dataclasses.replace(step(4), mesh="data=4,space=2", devices=8),
+        SEGMENTS: Step("dilated-context-small", "scenes", devices=4, mesh="data=2,space=2",
+                       recipe=Recipe(batch_size=2 * BATCH)),
         "refused": dataclasses.replace(step(3), devices=4, mesh="data=3"),
         "divided": dataclasses.replace(step(3), devices=5),
-    }
+    }  # fmt: skip
     tasks = [
         {"name": name, "step": json.loads(json.dumps(dataclasses.asdict(each))), "text": True}
         for name, each in steps.items()
@@ -70,6 +73,11 @@ def test_rows_apart_ask_neighbours_and_add_up(found):
     # The last maps of five rows are laid end to end, 6 x 5 x 16 of each image.
     maps = 4 * BATCH * 6 * 5 * 16
     assert told["all-reduce"]["bytes"] <= 4 * (61_706 + 10) + maps
+
+
+@NEEDED
+def test_scores_are_interpolated_where_their_rows_lie(found):
+    assert set(exchanges(found[SEGMENTS])) == {"all-reduce", "collective-permute"}
 
 
 @NEEDED
