@@ -176,7 +176,7 @@ def make_programs(subject: Subject, recipe: Recipe, session: Place, **options: A
         dataset = load(subject.data, data_dir=session.data_dir, say=say)
     images, tested = len(dataset.train), len(dataset.test)
     kind = "signals" if len(dataset.image_shape) == 2 else "images"
-    say(f"data: {dataset.name}, {images:,} {kind} to train on and {tested:,} to test with")
+    say(f"data: {dataset.name}, {images:,} {kind} to train on, {tested:,} to test with")
     make = make_model(subject.model, dataset, recipe, dataset.shape_at(subject.image_size))
     mesh = _mesh(session.mesh, recipe)
     with phase("build", f"building {subject.model}"):

@@ -141,7 +141,7 @@ def test_output(runs):
     lines = [line for line in output if not re.search(r"\d+ s$|left$|^epoch [123]/", line)]
     data, images, build, compiling, folder, drawing, training, last, pictures, test, *took = lines
     assert (data, build, compiling) == ("reading mnist5k", "building lenet5", "compiling")
-    assert images == "data: mnist5k, 200 images to train on and 200 to test with"
+    assert images == "data: mnist5k, 200 images to train on, 200 to test with"
     assert folder.startswith("seed 0, run folder ")
     assert (drawing, training) == ("drawing the parameters", "training")
     assert re.match(r"epoch 4/4  loss \d\.\d{4}  test accuracy \d\d\.\d\d%  [\d,]+ images/s$", last)
