@@ -50,6 +50,13 @@ class Options:
         if not self.trained:
             require(self.run is None, "run", self.run, "does not go with --no-trained")
 
+    def begins(self) -> tuple[str, str]:
+        """What the first line says."""
+        if self.readme:
+            return "Draws the pictures of the READMEs anew", ""
+        what = "Draws every picture into a folder, with one page that explains them"
+        return what, "77 s" if self.trained else "30 s of CPU"
+
 
 def main(options: Options) -> None:
     """Draws what the options ask for."""
@@ -68,7 +75,7 @@ def main(options: Options) -> None:
     told, count, total = {}, 0, sum(len(section.pictures) for section in sections)
     with phase("pictures", "drawing the pictures", total=total) as shown:
         for section in sections:
-            shown.move(count, f"pictures {count + 1} to {count + len(section.pictures)} of {total}")
+            shown.move(count, f"drawing {section.title}", f"{count} of {total} pictures")
             told |= draw(section, folder, names)
             count += len(section.pictures)
             print(f"{section.title}: {len(section.items)} pictures and examples")
@@ -141,4 +148,4 @@ def draw_readme(folder: Path) -> None:
 
 if __name__ == "__main__":
     commands = {"draw": (Options, main)}
-    sys.exit(command.run("python -m experiments.gallery", commands, took="77 s"))
+    sys.exit(command.run("python -m experiments.gallery", commands))

@@ -75,6 +75,49 @@ def test_the_first_line_says_what_it_will_do(arguments, output, capsys):
     assert capsys.readouterr().out == output
 
 
+@dataclasses.dataclass(frozen=True)
+class Ways:
+    """Measures."""
+
+    compile: bool = False
+    """Compiles."""
+
+    def begins(self):
+        return ("Compiles", "") if self.compile else ("Measures", "5 s")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        ([], "Measures; on two cores of an AMD EPYC this took 5 s\n"),
+        (["--compile"], "Compiles\n"),
+        (["--quiet"], ""),
+    ],
+)
+def test_the_first_line_is_of_the_way_that_is_gone(arguments, output, capsys):
+    assert command.run("program", {"way": (Ways, lambda options: None)}, arguments) == 0
+    assert capsys.readouterr().out == output
+
+
+def test_help_names_the_other_commands(capsys):
+    with pytest.raises(SystemExit):
+        command.run("program", COMMANDS, ["leave", "--help"])
+    assert "Other commands, each with its own --help: say, stop." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "begun"),
+    [("experiments.train", True), ("experiments.benchmark.calls", True),
+     ("experiments.compile.worker", False), ("experiments.device.exact_worker", False)],
+)  # fmt: skip
+def test_all_but_workers_say_that_they_import(name, begun, monkeypatch):
+    said = []
+    monkeypatch.setattr(command.phases, "start", lambda **options: said.append(options))
+    monkeypatch.setattr(command.sys, "orig_argv", ["python", "-m", name])
+    command.begin()
+    assert bool(said) is begun
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
