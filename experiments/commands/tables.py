@@ -48,6 +48,7 @@ def show(table: Table, target: Console, *, named: int) -> None:
     ]
     titles = list(_titles(columns[: named - 1])) if named > 1 else []
     labels, figures = columns[named - 1], columns[named:]
+    figures.sort(key=lambda column: bool(column[0].plain))  # a verdict, without heading, first
     first = max(label.cell_len for label in labels) + 2 * bool(titles)
     group = ""
     while figures:

@@ -53,14 +53,14 @@ def test_a_narrow_terminal_gets_parts(width, terminal, told, capsys):
 
 def test_names_before_the_last_stand_above(capsys):
     made = Table(box=None)
-    for heading in ("primitive", "case", "dtype", "by hand"):
+    for heading in ("primitive", "case", "dtype", "by hand", ""):
         made.add_column(heading)
-    made.add_row("pool", "ties", "float32", "1.0e-08")
-    made.add_row("", "NaN", "float32", "2.0e-08")
-    tables.show(made, Console(width=20, force_terminal=True, color_system=None), named=3)
+    made.add_row("pool", "ties", "float32", "1.0e-08", "agrees")
+    made.add_row("", "NaN", "float32", "2.0e-08", "DIFFERS")
+    tables.show(made, Console(width=27, force_terminal=True, color_system=None), named=3)
     _, *lines = capsys.readouterr().out.splitlines()
     assert lines == [
-        "pool: ties", "  float32  1.0e-08", "pool: NaN", "  float32  2.0e-08", ""
+        "pool: ties", "  float32   agrees  1.0e-08", "pool: NaN", "  float32  DIFFERS  2.0e-08", ""
     ]  # fmt: skip
 
 
