@@ -261,18 +261,18 @@ def main(options: Options) -> None:
     test, true = (each[: options.tested] for each in digits(data.test, CLASSES, None, options.seed))
     results = {}
     for name, case in CASES.items():
-        with phase("train", f"{name}: weights"):
+        with phase("training", f"making weights for {name}"):
             weights = weights_of(run, name, case, options, first)
-        with phase("train", f"{name}: fine-tuning"):
+        with phase("training", f"fine-tuning {name}"):
             model = case.make(options.seed + 1)
             model.eval()  # norms use the averages that come with the weights
             report = models.load_torch(model, weights, skip=case.head)
             head = nnx.All(nnx.Param, nnx.PathContains(case.head))
             train(model, [(case.images(few), labels)] * options.tuning, head, 1e-2)
             said = np.asarray(answers(model, case.images(test))).argmax(-1)
-        with phase("pictures", f"{name}: looking at it"):
+        with phase("pictures", f"looking at {name}"):
             found = look(run, name, case, model, case.images(test[:LOOKED_AT]))
-        with phase("test", f"{name}: files"):
+        with phase("test", f"saving {name} and reading it again"):
             kept = keep(run, name, case, model, case.images(test[:LOOKED_AT]))
         taken = {"taken": len(report.taken), "missing": len(report.missing)}
         results[name] = taken | {"accuracy": float((said == true).mean())} | found | kept

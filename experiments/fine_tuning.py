@@ -94,7 +94,7 @@ def learn_first(run: Run, data: Dataset, seed: int) -> Path:
     with phase("build", "building the network of the digits 0 to 4"):
         programs = Programs(make, task(data, 0), FIRST)
     programs.compile()
-    state, tested = fit(programs, inner, seed=seed, again="the same command, which begins anew")
+    state, tested = fit(programs, inner, seed=seed, again="the same command, from its beginning")
     print(f"digits 0 to 4: test accuracy {tested['accuracy']:.2%}", flush=True)
     path = run.folder / "first.safetensors"
     models.save_torch(programs.network.join(state.tested), path)

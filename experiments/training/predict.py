@@ -114,7 +114,7 @@ def doubtful(probabilities: np.ndarray, inputs: Inputs, doubts: list[str]) -> li
     least = inputs.least_probability
     if probabilities.max() >= (_SURE if least is None else least):
         return doubts
-    rarely = "" if least is None else ", as it was of 2 % of what it was tested with"
+    rarely = "" if least is None else ", as it was of 2% of what it was tested with"
     return [*doubts, f"the network is unsure{rarely}"]
 
 

@@ -62,6 +62,12 @@ def test_masks_and_skipped_updates():
     assert "loss 0.250  iou 32.9%" in shown(80, test_iou=0.329)
 
 
+def test_signals_are_no_images():
+    wide, middle, narrow, least = progress.figures(1, 2, MEASURED, "signals")
+    assert all(form.endswith("  12,346 signals/s") for form in (wide, middle, narrow))
+    assert least.endswith("  12,346/s")
+
+
 def test_before_the_first_figures():
     assert progress.before(0, 30) == "in epoch 1/30"
     assert progress.before(4.2, 30) == "goes on in epoch 5/30"
