@@ -22,7 +22,7 @@ with extra("experiments"):
     from experiments.gallery import page, screenshot, trained
     from experiments.gallery.items import PREAMBLE, Example, Section, run
     from experiments.gallery.pictures import SECTIONS
-    from experiments.training.runs import new_folder
+    from experiments.training.runs import Run, new_folder
     from jaxcnn import visualize
 
 DPI = 150  # of the pictures
@@ -63,6 +63,8 @@ def main(options: Options) -> None:
     if options.readme:
         draw_readme(Path(__file__).parent / "pictures")
         return
+    if options.run:  # refused before all is drawn that needs none
+        Run(options.run).config()
     folder = options.folder or new_folder("gallery")
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
