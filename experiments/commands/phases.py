@@ -68,7 +68,10 @@ class Phase:
             return
         if last or (not _state.live and now - self.printed >= _SOON):
             self.printed = now
-            _tell(self.line() if not last else self.words()[0])
+            width = shutil.get_terminal_size().columns if _terminal() else _WIDE
+            words = self.words()
+            fitting = next((form for form in words if len(form) <= width), words[-1])
+            _tell(fitting if last else self.line())
 
     @property
     def left(self) -> float | None:
