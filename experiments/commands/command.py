@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from experiments.commands import cache, output, phases, stopping
+from experiments.commands.helptext import join_lines
 
 _ANSWERS = ("predict", "readme")  # commands whose lines are for other programs
 _QUIET = "--quiet"
@@ -214,6 +215,8 @@ def _run(
     import tyro
 
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # what TFDS and Orbax log, we say
+    if not {"-h", "--help"}.isdisjoint(arguments):
+        join_lines(options)
     try:
         given = tyro.cli(options, prog=program, args=arguments)
         if hasattr(given, "defaults") and (defaults := given.defaults()) is not None:

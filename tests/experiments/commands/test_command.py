@@ -1,8 +1,10 @@
 """The command line: options in, exit codes and messages out."""
 
 import dataclasses
+from typing import Annotated
 
 import pytest
+import tyro
 
 from experiments.commands import command
 from experiments.commands.command import UserError, extra, require
@@ -97,6 +99,34 @@ class Ways:
 def test_the_first_line_is_of_the_way_that_is_gone(arguments, output, capsys):
     assert command.run("program", {"way": (Ways, lambda options: None)}, arguments) == 0
     assert capsys.readouterr().out == output
+
+
+@dataclasses.dataclass(frozen=True)
+class Inner:
+    """Of its own."""
+
+    depth: int = 2
+    """Of the thing, in
+    `pixels`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outer(Options):
+    """Holds others."""
+
+    inner: Inner = Inner()
+    width: Annotated[int, tyro.conf.arg(help="As given.")] = 3
+    """As
+    --written."""
+
+
+def test_help_joins_the_lines_of_docstrings(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        command.run("program", {"outer": (Outer, lambda options: None)}, ["--help"])
+    output = capsys.readouterr().out
+    assert "Of the thing, in `pixels`. (default: 2)" in output
+    assert "Of the thing, in pixels. (default: 3)" in output and "As given. (default: 3)" in output
 
 
 def test_help_names_the_other_commands(capsys):
