@@ -20,7 +20,7 @@ the digits 5 to 9 the three read 76.4 %, 75.6 % and 78.2 % after 10 examples of 
 the same after a file, and every logit from the program.
 """
 
-from experiments.commands import command
+from experiments.commands import command, output
 from experiments.commands.command import extra, require
 
 with extra("experiments"):
@@ -279,7 +279,7 @@ def main(options: Options) -> None:
     run.save_json("results", results)
     add_times(run)
     for name, found in results.items():
-        print(
+        output.say(
             f"{name:9} {found['taken']} arrays taken, {found['missing']} missing; test accuracy "
             f"{found['accuracy']:.1%}; weights {_same(found['weights_equal'])} after a file, "
             f"logits {_same(found['program_equal'])} from the program"

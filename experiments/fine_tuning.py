@@ -15,7 +15,7 @@ test accuracy after 30 epochs on 10 examples of each digit, means of 3 seeds:
     features at a tenth    75.1 %  (74.6 to 75.6)
 """
 
-from experiments.commands import command
+from experiments.commands import command, output
 from experiments.commands.command import extra, require
 
 with extra("experiments"):
@@ -127,7 +127,7 @@ def main(options: Options) -> None:
     title = f"Digits 5 to 9 from {options.few} examples of each, features of 0 to 4"
     run.save_picture("curves", curve_picture(curves, kinds, title))
     for name, value in results.items():
-        print(f"{name:20} test accuracy {value:.2%}, mean of {options.repeat} seeds")
+        output.say(f"{name:20} test accuracy {value:.2%}, mean of {options.repeat} seeds")
     print(f"{time.perf_counter() - begun:.0f} s; run folder {run.folder}")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import tyro
 from flax import nnx
 
+from experiments.commands import output
 from experiments.commands.command import UserError, fail, printable, require_known
 from experiments.commands.phases import phase
 from experiments.training.inputs import Inputs, saved_inputs
@@ -96,7 +97,7 @@ def predict(options: Predict, experiment: str) -> int:
             told = _told_mask(image, probabilities.argmax(-1), inputs.classes, target)
         else:
             told = describe(probabilities, inputs, doubts)
-        print(f"{printable(str(path))}: {told}", flush=True)
+        output.say(f"{printable(str(path))}: {told}")
     return code
 
 
