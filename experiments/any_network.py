@@ -20,7 +20,7 @@ the digits 5 to 9 the three read 76.4 %, 75.6 % and 78.2 % after 10 examples of 
 the same after a file, and every logit from the program.
 """
 
-from experiments.commands import command
+from experiments.commands import command, output
 from experiments.commands.command import extra, require
 
 with extra("experiments"):
@@ -261,25 +261,25 @@ def main(options: Options) -> None:
     test, true = (each[: options.tested] for each in digits(data.test, CLASSES, None, options.seed))
     results = {}
     for name, case in CASES.items():
-        with phase("train", f"{name}: weights"):
+        with phase("training", f"making weights for {name}"):
             weights = weights_of(run, name, case, options, first)
-        with phase("train", f"{name}: fine-tuning"):
+        with phase("training", f"fine-tuning {name}"):
             model = case.make(options.seed + 1)
             model.eval()  # norms use the averages that come with the weights
             report = models.load_torch(model, weights, skip=case.head)
             head = nnx.All(nnx.Param, nnx.PathContains(case.head))
             train(model, [(case.images(few), labels)] * options.tuning, head, 1e-2)
             said = np.asarray(answers(model, case.images(test))).argmax(-1)
-        with phase("pictures", f"{name}: looking at it"):
+        with phase("pictures", f"looking at {name}"):
             found = look(run, name, case, model, case.images(test[:LOOKED_AT]))
-        with phase("test", f"{name}: files"):
+        with phase("test", f"saving {name} and reading it again"):
             kept = keep(run, name, case, model, case.images(test[:LOOKED_AT]))
         taken = {"taken": len(report.taken), "missing": len(report.missing)}
         results[name] = taken | {"accuracy": float((said == true).mean())} | found | kept
     run.save_json("results", results)
     add_times(run)
     for name, found in results.items():
-        print(
+        output.say(
             f"{name:9} {found['taken']} arrays taken, {found['missing']} missing; test accuracy "
             f"{found['accuracy']:.1%}; weights {_same(found['weights_equal'])} after a file, "
             f"logits {_same(found['program_equal'])} from the program"

@@ -26,7 +26,7 @@ References: A. Odena, V. Dumoulin and C. Olah, Deconvolution and checkerboard ar
 2016.
 """
 
-from experiments.commands import command
+from experiments.commands import command, output
 from experiments.commands.command import extra, require
 
 with extra("experiments"):
@@ -161,7 +161,8 @@ def main(options: Options) -> None:
     add_times(run)
     print(f"run folder {run.folder}\nshare of the variance at the stride's frequencies")
     for kind, found in energies.items():
-        print(f"{kind:15}", *(f"{name} {value:.2%}" for name, value in found.items()), sep="  ")
+        shares = (f"{name} {value:.2%}" for name, value in found.items())
+        output.say("  ".join([f"{kind:15}", *shares]))
 
 
 def curve_picture(curves: dict[str, np.ndarray], digits: float) -> Figure:

@@ -16,7 +16,7 @@ References: P. Sermanet, D. Eigen, X. Zhang, M. Mathieu, R. Fergus and Y. LeCun,
 integrated recognition, localization and detection using convolutional networks, 2014.
 """
 
-from experiments.commands import command
+from experiments.commands import command, output
 from experiments.commands.command import extra, require
 
 with extra("experiments"):
@@ -234,7 +234,7 @@ def main(options: Options) -> None:
     run.save_json("counts", totals)
     add_times(run)
     share = {name: totals[name] / totals["digits"] for name in ("found", "right", "false")}
-    print(
+    output.say(
         f"{totals['digits']} digits on {options.canvases} canvases: {share['found']:.2%} found, "
         f"{share['right']:.2%} read correctly; {share['false']:.2%} seen where none is"
     )

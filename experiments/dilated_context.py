@@ -23,7 +23,7 @@ after 15.
 References: F. Yu and V. Koltun, Multi-scale context aggregation by dilated convolutions, 2016.
 """
 
-from experiments.commands import command
+from experiments.commands import command, output
 from experiments.commands.command import extra, require
 
 with extra("experiments"):
@@ -105,7 +105,7 @@ def main(options: Options) -> None:
         run.save_picture("curves", curve_picture(curves, kinds, "Segmentation of synthetic scenes"))
     add_times(run)
     for kind, found in results.items():
-        print(
+        output.say(
             f"{kind:12} mean intersection over union {found['iou']:.2%}, pixels "
             f"{found['accuracy']:.2%}; a pixel sees {found['field']} pixels along each axis"
         )

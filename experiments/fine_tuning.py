@@ -15,7 +15,7 @@ test accuracy after 30 epochs on 10 examples of each digit, means of 3 seeds:
     features at a tenth    75.1 %  (74.6 to 75.6)
 """
 
-from experiments.commands import command
+from experiments.commands import command, output
 from experiments.commands.command import extra, require
 
 with extra("experiments"):
@@ -94,7 +94,7 @@ def learn_first(run: Run, data: Dataset, seed: int) -> Path:
     with phase("build", "building the network of the digits 0 to 4"):
         programs = Programs(make, task(data, 0), FIRST)
     programs.compile()
-    state, tested = fit(programs, inner, seed=seed, again="the same command, which begins anew")
+    state, tested = fit(programs, inner, seed=seed, again="the same command, from its beginning")
     print(f"digits 0 to 4: test accuracy {tested['accuracy']:.2%}", flush=True)
     path = run.folder / "first.safetensors"
     models.save_torch(programs.network.join(state.tested), path)
@@ -127,7 +127,7 @@ def main(options: Options) -> None:
     title = f"Digits 5 to 9 from {options.few} examples of each, features of 0 to 4"
     run.save_picture("curves", curve_picture(curves, kinds, title))
     for name, value in results.items():
-        print(f"{name:20} test accuracy {value:.2%}, mean of {options.repeat} seeds")
+        output.say(f"{name:20} test accuracy {value:.2%}, mean of {options.repeat} seeds")
     print(f"{time.perf_counter() - begun:.0f} s; run folder {run.folder}")
 
 

@@ -10,7 +10,7 @@ Result (a shared core of an AMD EPYC, Python 3.11, JAX 0.10.2): 0.99 times the C
 check, half of 20 pairs from 0.98 to 1.00; 1.01 in a measurement before. That is the noise.
 """
 
-from experiments.commands import command
+from experiments.commands import command, output
 from experiments.commands.command import extra, require
 
 with extra("experiments"):
@@ -64,7 +64,7 @@ def main(options: Options) -> None:
             shown.move(pair + 1, f"pair {pair + 1} of {options.epochs}")
     ratios = np.divide(times["stop"], times["ignore"])
     low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
-    print(
+    output.say(
         f"CPU time of an epoch: {np.median(times['ignore']):.3f} s without the check; with it "
         f"{middle:.3f} times that, half of {options.epochs} pairs from {low:.3f} to {high:.3f}"
     )

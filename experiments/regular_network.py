@@ -16,7 +16,7 @@ test accuracy after 20 epochs, one seed:
     shuffled pixels           91.9 %    94.4 %
 """
 
-from experiments.commands import command
+from experiments.commands import command, output
 from experiments.commands.command import extra, require
 
 with extra("experiments"):
@@ -106,7 +106,7 @@ def main(options: Options) -> None:
         run.save_picture("curves", curve_picture(curves, kinds, "Equal numbers of parameters"))
     add_times(run)
     for name, value in results.items():
-        print(f"{name:24} test accuracy {value:.2%}, mean of {options.repeat} seeds")
+        output.say(f"{name:24} test accuracy {value:.2%}, mean of {options.repeat} seeds")
     print(f"run folder {run.folder}")
 
 

@@ -72,7 +72,8 @@ def pairs() -> dict[str, tuple[Callable[[], jax.Array], Callable[[], jax.Array]]
 def main(options: Options) -> None:
     """Prints a table."""
     plan = timing.Plan(repeats=options.repeats, sample_seconds=0.02)
-    calls = pairs()
+    with phase("build", "making the calls", brief=True):
+        calls = pairs()
     print("microseconds a call outside jit, of inputs " + str(SHAPE) + "\n")
     print("| call and its peer | ours | the peer's | ratio |\n|---|---|---|---|")
     with phase("calls", "timing calls", total=len(calls)) as shown:

@@ -5,7 +5,7 @@ import pkgutil
 
 from experiments import benchmark
 from experiments.benchmark.registry import ROWS, Benchmark
-from experiments.commands.command import UserError
+from experiments.commands.command import UserError, nearest
 
 
 def load_rows(suite: str) -> None:
@@ -32,7 +32,7 @@ def select(suite: str, text: str) -> list[Benchmark]:
     families = ", ".join(dict.fromkeys(row.family for row in of_suite))
     if not rows:
         raise UserError(
-            f"--filter {text!r} fits no row of {suite}; --list prints them, their families are: "
-            f"{families}"
+            f"--filter {text!r} fits no row of {suite}{nearest(text, [r.name for r in of_suite])}; "
+            f"--list prints them, their families are: {families}"
         )
     return rows

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from experiments.commands import cache, output, phases, stopping
+from experiments.commands.helptext import join_lines
 
 _ANSWERS = ("predict", "readme")  # commands whose lines are for other programs
 _QUIET = "--quiet"
@@ -39,12 +40,12 @@ class Stuck(UserError):
 
 
 def begin() -> None:
-    """What `python -m experiments.NAME` does before its imports; workers have longer names."""
+    """What `python -m experiments.NAME` does before its imports, but for workers."""
     place = next(i for i, word in enumerate(sys.orig_argv) if word.startswith("-m"))
     module, *arguments = [sys.orig_argv[place][2:], *sys.orig_argv[place + 1 :]]
     if not module:
         module, *arguments = arguments
-    if module.count(".") == 1:
+    if not module.endswith("worker"):
         told = {"-h", "--help", "--list", *_ANSWERS}.isdisjoint(arguments)
         phases.start(quiet=_QUIET in arguments, pipes=told)
 
@@ -164,6 +165,8 @@ def run(
       took: how long the first command took where it was measured, or each command by its name. With
         it, a command begins with a line of what it will do, the first sentence of its options'
         docstring, and this; `predict` and `readme`, whose lines are for programs, in a terminal.
+        Where the dataclass has a method `begins`, it gives both for these options: what they do,
+        and how long that took, empty where it was not measured.
       cached: whether what XLA compiles is kept for the next time; not where compiling is measured.
     Returns:
       The exit code: what the function returns (None counts as 0), that of a `UserError` (2, or 3
@@ -184,10 +187,14 @@ def run(
     told = name not in _ANSWERS and "--list" not in arguments
     with phases.command(pipes=told), output.lasting() as lost:
         try:
-            code = _run(program, *commands[name], arguments, each.get(name, ""), cached)
+            options, function = commands[name]
+            options = _shown(options, [other for other in commands if other != name])
+            code = _run(program, options, function, arguments, each.get(name, ""), cached)
             phases.conclude()
         except SystemExit as left:  # --help ends so
             if left.code or not lost():
+                if isinstance(left.code, int):
+                    stopping.leave_with(left.code)
                 raise
             code = 0
         if not code and (reason := lost()):
@@ -208,7 +215,8 @@ def _run(
     import tyro
 
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # what TFDS and Orbax log, we say
-    options = _with_quiet(options)
+    if not {"-h", "--help"}.isdisjoint(arguments):
+        join_lines(options)
     try:
         given = tyro.cli(options, prog=program, args=arguments)
         if hasattr(given, "defaults") and (defaults := given.defaults()) is not None:
@@ -217,9 +225,8 @@ def _run(
         gc.set_threshold(100_000, 20, 20)  # tracing makes many objects, and next to no garbage
         if given.quiet:
             phases.be_quiet()
-        elif took and not getattr(given, "list", False) and phases.heard() and _is_first():
-            what = " ".join((options.__doc__ or "").split()).partition(". ")[0].removesuffix(".")
-            print(f"{what}; on two cores of an AMD EPYC this took {took}", flush=True)
+        elif not getattr(given, "list", False) and phases.heard() and _is_first():
+            _say_what(given, took)
         if cached:
             cache.turn_on()
         return function(given) or 0
@@ -233,13 +240,25 @@ def _run(
         return 130
 
 
-def _with_quiet(options: type) -> type:
-    """The dataclass with the option that every command has."""
+def _say_what(given: Any, took: str) -> None:
+    """The first line: what is done, and how long that took where it was measured."""
+    what = " ".join((given.__doc__ or "").split()).partition(". ")[0].removesuffix(".")
+    if hasattr(given, "begins"):
+        what, took = given.begins()
+    elif not took:
+        return
+    output.say(f"{what}; on two cores of an AMD EPYC this took {took}" if took else what)
+
+
+def _shown(options: type, others: Sequence[str]) -> type:
+    """The dataclass with the option that every command has; its help names the `others`."""
     from tyro import conf
 
     told = conf.arg(help="Prints what was found, and nothing of how it goes.")
     quiet = Annotated[bool, told, conf.FlagCreatePairsOff]
-    space = {"__doc__": options.__doc__, "__module__": options.__module__}
+    beside = f"\n\nOther commands, each with its own --help: {', '.join(others)}."
+    text = f"{options.__doc__}{beside if others else ''}"
+    space = {"__doc__": text, "__module__": options.__module__}
     field = ("quiet", quiet, dataclasses.field(default=False))
     return dataclasses.make_dataclass(
         options.__name__, [field], bases=(options,), frozen=True, namespace=space

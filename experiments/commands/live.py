@@ -69,7 +69,7 @@ class Line:
         words = this.words()
         with_bar = (form for form in words if this.total and len(form) + 2 + _BAR <= room)
         without = (form for form in words if len(form) <= room)
-        fitting = next(with_bar, None) or next(without, words[-1])
+        fitting = next(with_bar, None) or next(without, words[-1][:room])
         cells: list[Any] = [self._spinner.render(console.get_time())]
         cells.append(Text(fitting, no_wrap=True, overflow="crop"))
         room -= len(fitting) + 2

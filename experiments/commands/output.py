@@ -9,10 +9,20 @@ import errno
 import io
 import os
 import select
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 
 _NAMES = ("stdout", "stderr")
+
+
+def say(line: str) -> None:
+    """Prints a line, which a terminal that is narrower shows broken between words."""
+    if sys.stdout.isatty():
+        columns = shutil.get_terminal_size().columns
+        line = textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False)
+    print(line, flush=True)
 
 
 class _Lasting(io.FileIO):

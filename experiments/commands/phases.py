@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from experiments.commands import stopping
+from experiments.commands import output, stopping
 from experiments.commands.account import REST, Account, Spent, table
 
 _EVERY = 4.0  # seconds: nothing is silent for 5, and the thread that speaks may have to wait,
@@ -68,13 +68,16 @@ class Phase:
             return
         if last or (not _state.live and now - self.printed >= _SOON):
             self.printed = now
-            _tell(self.line() if not last else self.words()[0])
+            width = shutil.get_terminal_size().columns if _terminal() else _WIDE
+            words = self.words()
+            fitting = next((form for form in words if len(form) <= width), words[-1])
+            _tell(fitting if last else self.line())
 
     @property
     def left(self) -> float | None:
         """Seconds until it is done, going on as it did; None where that cannot be told."""
         some = self.done - self._first
-        if self.total is None or some <= 0 or self.done >= self.total:
+        if self.total is None or some <= 0 or self.done >= self.total or _state.note:
             return None
         each = (self._moved - self.begun) / some
         return max(each * (self.total - self.done) - (time.monotonic() - self._moved), 0.0)
@@ -124,7 +127,7 @@ def start(*, quiet: bool, pipes: bool) -> None:
     _state.speaks, _state.pipes = not quiet, pipes
     _state.told = time.monotonic()
     _begin(Phase("importing", None), brief=True)  # what the command will do is its first line
-    atexit.register(_close)  # where an import fails
+    atexit.register(close)  # where an import fails
 
 
 @contextlib.contextmanager
@@ -134,7 +137,7 @@ def command(*, pipes: bool = True) -> Iterator[None]:
         _state.account, _state.speaks = Account(), True
     _state.started, _state.pipes = False, pipes
     _state.told = time.monotonic()  # the line of what it will do
-    _close()
+    close()
     _state.stack.clear()
     _state.account.switch(REST)
     stopping.tell(doing="", advice="")
@@ -173,7 +176,7 @@ def phase(
         _state.stack[:] = before
         stopping.tell(doing=before[-1].saying if before else "")
         if not before:
-            _close()
+            close()
 
 
 @contextlib.contextmanager
@@ -239,7 +242,7 @@ def _begin(this: Phase, brief: bool = False) -> None:
         _state.ticker.start()
 
 
-def _close() -> None:
+def close() -> None:
     """Nothing is shown any more, and nothing written beside the main thread."""
     live, _state.live = _state.live, None
     ticker, _state.ticker = _state.ticker, None
@@ -291,4 +294,4 @@ def _tell(line: str) -> None:
 
 def _say(line: str) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody reads it
-        print(line, flush=True)
+        output.say(line)

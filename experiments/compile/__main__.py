@@ -123,5 +123,10 @@ def run(options: Options) -> None:
 if __name__ == "__main__":
     commands = {"step": (Options, run)}
     sys.exit(
-        command.run("python -m experiments.compile", commands, cached=False, took="two minutes")
+        command.run(
+            "python -m experiments.compile",
+            commands,
+            cached=False,
+            took="two minutes for ResNet-50 on 8 H100",
+        )
     )

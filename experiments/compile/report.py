@@ -9,6 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from experiments.commands import tables
 from experiments.compile.step import Step
 
 PLAIN_WIDTH = 160  # columns that hold the widest row
@@ -45,11 +46,11 @@ def gathered(step: Step, title: str, found: Mapping[str, Any], fit: Mapping[str,
 
 def show(told: Told) -> None:
     """Prints all of it."""
-    target = Console(width=max(Console().width, PLAIN_WIDTH))  # narrower terminals wrap lines
+    target = tables.console(PLAIN_WIDTH)
     for line in lines(told):
-        target.print(line, highlight=False, soft_wrap=True)
+        tables.say(target, line)
     if "parts" in told:
-        target.print(_table(told, target))
+        tables.show(_table(told, target), target, named=2)
 
 
 def lines(told: Told) -> list[str]:

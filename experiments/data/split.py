@@ -158,6 +158,11 @@ class Dataset:
     test: Split
 
     @property
+    def kind(self) -> Literal["images", "signals"]:
+        """What it holds."""
+        return "signals" if len(self.image_shape) == 2 else "images"
+
+    @property
     def streamed(self) -> bool:
         """Whether it is too large for the device, or of images that no one array can hold."""
         nbytes = [self.train.nbytes, self.test.nbytes]

@@ -19,6 +19,7 @@ with extra("experiments"):
     from pathlib import Path
 
     from experiments.commands import stopping
+    from experiments.commands.phases import phase
 
     # One program at a time takes the memory that it needs: several use the device.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -66,6 +67,12 @@ class Options:
         require(self.workers >= 1, "workers", self.workers, "must be at least 1")
         require(set(self.chosen) <= set(PARTS), "parts", self.parts, known)
 
+    def begins(self) -> tuple[str, str]:
+        """What the first line says."""
+        minutes = f"{self.minutes:g} minute{'s' * (self.minutes != 1)}"
+        what = "Holds every primitive against the reference on this device, measures the library"
+        return f"{what}, all within {minutes}", ""
+
     @property
     def chosen(self) -> list[str]:
         """The parts, in the order in which they run."""
@@ -86,18 +93,12 @@ def main(options: Options) -> int:
 
 
 def _run(options: Options, folder: Path) -> int:
-    from experiments.device import run  # with JAX, which reads the variables
+    with phase("import", "importing JAX", brief=True):
+        from experiments.device import run  # which reads the variables
 
     return run.run(options, folder)
 
 
 if __name__ == "__main__":
     commands = {"run": (Options, main)}
-    sys.exit(
-        command.run(
-            "python -m experiments.device",
-            commands,
-            cached=False,
-            took="as long as --minutes says",
-        )
-    )
+    sys.exit(command.run("python -m experiments.device", commands, cached=False))

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from experiments.benchmark.results import OURS, geometric_mean
 from experiments.benchmark.table import PEERS
+from experiments.commands import tables
 from experiments.device.epochs import Epochs
 from experiments.device.exact import Checked, Exact
 from experiments.device.speed import Measured, Speed
@@ -67,9 +68,9 @@ def show(report: Report, target: Console) -> None:
     for part, left in (("exact", report.exact.not_run), ("speed", report.speed.not_run)):
         if left:
             some = "; ".join(left[:3]) + ("; ..." if len(left) > 3 else "")
-            _say(target, f"{part}: {len(left)} rows were not run, the time was up: {some}")
+            tables.say(target, f"{part}: {len(left)} rows were not run, the time was up: {some}")
     for part, error in report.failed.items():
-        _say(target, f"{part} failed: {error}")
+        tables.say(target, f"{part} failed: {error}")
 
 
 def _show_exact(exact: Exact, target: Console) -> None:
@@ -82,13 +83,15 @@ def _show_exact(exact: Exact, target: Console) -> None:
                 _worst(group, "rev"), precision,
             )  # fmt: skip
             name = ""
-    target.print(table)
+    tables.show(table, target, named=1)
     wrong = [row for row in exact.checked if not row.passed]
     for row in wrong[:_SHOWN]:
         first = row.message.partition("\n")[0][:300]
-        _say(target, f"WRONG {row.primitive}: {row.case} ({_precision(row)}): {first}")
+        tables.say(target, f"WRONG {row.primitive}: {row.case} ({_precision(row)}): {first}")
     good = len(exact.checked) - len(wrong)
-    _say(target, f"{good} of {len(exact.checked)} programs agree with the reference, bits included")
+    tables.say(
+        target, f"{good} of {len(exact.checked)} programs agree with the reference, bits included"
+    )
 
 
 def _show_speed(speed: Speed, target: Console) -> None:
@@ -103,19 +106,19 @@ def _show_speed(speed: Speed, target: Console) -> None:
             _figure(_seconds(found[0], OURS), 1e3), *(_figure(ratios.get(p)) for p in peers),
             _figure(_modelled(found[0])),
         )  # fmt: skip
-    target.print(table)
+    tables.show(table, target, named=3)
     for mode, dtype in dict.fromkeys((mode, dtype) for _, mode, dtype in lines):
         group = [m for m in speed.measured if m.result.key[1:] == (mode, dtype)]
         for peer in peers:
             ratios = [ratio for m in group if (ratio := m.result.speedup(peer))]
             if ratios:
-                _say(
+                tables.say(
                     target,
                     f"{mode}, {dtype}: {geometric_mean(ratios):.2f} x as fast as {peer}, "
                     f"geometric mean of {len(ratios)} rows",
                 )
         if off := [o for m in group if (o := _off(m))]:
-            _say(
+            tables.say(
                 target,
                 f"{mode}, {dtype}: took {statistics.median(off):.2f} x the model's time, median "
                 f"of {len(off)} rows, from {min(off):.2f} to {max(off):.2f}",
@@ -124,7 +127,7 @@ def _show_speed(speed: Speed, target: Console) -> None:
         for name, figures in measured.result.figures.items():
             if figures.wrong or figures.error:
                 why = figures.error or f"differs by {figures.difference}"
-                _say(target, f"{measured.result.name}, {measured.result.mode}, {name}: {why}")
+                tables.say(target, f"{measured.result.name}, {measured.result.mode}, {name}: {why}")
 
 
 def _show_epochs(epochs: Sequence[Epochs], target: Console) -> None:
@@ -137,7 +140,7 @@ def _show_epochs(epochs: Sequence[Epochs], target: Console) -> None:
             _figure(statistics.median(row.seconds) if row.seconds else None),
             _figure(row.predicted.get("seconds")), _figure(row.images_a_second, 1.0, ",.0f"),
         )  # fmt: skip
-    target.print(table)
+    tables.show(table, target, named=3)
 
 
 def _table(*headings: str, numbers: int = 1) -> Table:
@@ -145,10 +148,6 @@ def _table(*headings: str, numbers: int = 1) -> Table:
     for place, heading in enumerate(headings):
         table.add_column(heading, no_wrap=True, justify="left" if place < numbers else "right")
     return table
-
-
-def _say(target: Console, line: str) -> None:
-    target.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _precision(row: Checked) -> str:

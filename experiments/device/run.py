@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from experiments.benchmark import ceiling, check, results
 from experiments.benchmark.ceiling import Ceiling
 from experiments.benchmark.table import console
-from experiments.commands import stopping
+from experiments.commands import phases, stopping
 from experiments.commands.command import UserError, require
 from experiments.commands.phases import Phase, phase
 from experiments.compiled_for import description
@@ -73,6 +73,7 @@ def run(options: Any, folder: Path) -> int:
         found.write(options.file)
 
     def give_up() -> None:
+        phases.close()
         found.failed["program"] = "something did not end in time"
         keep()
         report.show(found, target)

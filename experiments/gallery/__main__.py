@@ -22,7 +22,7 @@ with extra("experiments"):
     from experiments.gallery import page, screenshot, trained
     from experiments.gallery.items import PREAMBLE, Example, Section, run
     from experiments.gallery.pictures import SECTIONS
-    from experiments.training.runs import new_folder
+    from experiments.training.runs import Run, new_folder
     from jaxcnn import visualize
 
 DPI = 150  # of the pictures
@@ -50,12 +50,21 @@ class Options:
         if not self.trained:
             require(self.run is None, "run", self.run, "does not go with --no-trained")
 
+    def begins(self) -> tuple[str, str]:
+        """What the first line says."""
+        if self.readme:
+            return "Draws the pictures of the READMEs anew", ""
+        what = "Draws every picture into a folder, with one page that explains them"
+        return what, "77 s" if self.trained else "30 s of CPU"
+
 
 def main(options: Options) -> None:
     """Draws what the options ask for."""
     if options.readme:
         draw_readme(Path(__file__).parent / "pictures")
         return
+    if options.run:  # refused before all is drawn that needs none
+        Run(options.run).config()
     folder = options.folder or new_folder("gallery")
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +77,7 @@ def main(options: Options) -> None:
     told, count, total = {}, 0, sum(len(section.pictures) for section in sections)
     with phase("pictures", "drawing the pictures", total=total) as shown:
         for section in sections:
-            shown.move(count, f"pictures {count + 1} to {count + len(section.pictures)} of {total}")
+            shown.move(count, f"drawing {section.title}", f"{count} of {total} pictures")
             told |= draw(section, folder, names)
             count += len(section.pictures)
             print(f"{section.title}: {len(section.items)} pictures and examples")
@@ -141,4 +150,4 @@ def draw_readme(folder: Path) -> None:
 
 if __name__ == "__main__":
     commands = {"draw": (Options, main)}
-    sys.exit(command.run("python -m experiments.gallery", commands, took="77 s"))
+    sys.exit(command.run("python -m experiments.gallery", commands))

@@ -1,7 +1,7 @@
 """Compares every gradient of the library with the one derived by hand, and prints the table."""
 
 from experiments.commands import command
-from experiments.commands.command import UserError, extra, require
+from experiments.commands.command import UserError, extra, nearest, require
 
 with extra("experiments"):
     import importlib
@@ -74,7 +74,9 @@ def main(options: Options) -> int:
     try:
         chosen = testing.select(options.filter, dtype=options.dtype, algorithms=options.algorithms)
     except ValueError as error:  # about one of these arguments, which are options here
-        raise UserError(re.sub(r"^select: `(\w+)`", r"--\1", str(error))) from None
+        told, near = str(error), nearest(options.filter, testing.primitives())
+        told = told.replace("fits no row; there", f"fits no row{near}; there")
+        raise UserError(re.sub(r"^select: `(\w+)`", r"--\1", told)) from None
     number, count = options.turn
     chosen = chosen[number - 1 :: count]
     target = table.console()
@@ -106,8 +108,9 @@ def main(options: Options) -> int:
     ):
         for outcome in compared:
             outcomes.append(outcome)
-            count = f"{len(outcomes)} of {len(chosen)}"
-            shown.move(len(outcomes), f"compared {count}: {outcome.primitive}, {outcome.case}")
+            count = f"compared {len(outcomes)} of {len(chosen)}"
+            row = f"{count}: {outcome.primitive}"
+            shown.move(len(outcomes), f"{row}, {outcome.case}", row, count)
     keep()
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
@@ -129,5 +132,9 @@ def load(modules: Sequence[str]) -> None:
 if __name__ == "__main__":
     commands = {"compare": (Options, main)}
     sys.exit(
-        command.run("python -m experiments.gradients", commands, took="14 to 20 minutes of CPU")
+        command.run(
+            "python -m experiments.gradients",
+            commands,
+            took="14 to 20 minutes of CPU for all rows",
+        )
     )

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from experiments.commands import tables
 from jaxcnn.testing import Outcome
 
 # Heading -> the checks whose largest error stands under it.
@@ -32,8 +33,8 @@ PLAIN_WIDTH = 180
 
 
 def console() -> Console:
-    """A console that cuts no figure: where a terminal is narrower, it wraps the lines."""
-    return Console(width=max(Console().width, PLAIN_WIDTH))
+    """A console that cuts no figure."""
+    return tables.console(PLAIN_WIDTH)
 
 
 def show(rows: Sequence[Outcome], target: Console, left: int = 0) -> None:
@@ -51,11 +52,11 @@ def show(rows: Sequence[Outcome], target: Console, left: int = 0) -> None:
         figures = [_figure(row.largest(*checks)) for checks in COLUMNS.values()]
         verdict = "[green]agrees[/]" if row.passed else "[bold red]DIFFERS[/]"
         table.add_row(escape(name), escape(row.case), row.dtype, *figures, verdict)
-    target.print(table)
+    tables.show(table, target, named=3)
     failed = [row for row in rows if not row.passed]
     for row in failed:
         target.print(f"\n{row.primitive}: {row.case} ({row.dtype})", style="bold", markup=False)
-        target.print(row.message, markup=False, highlight=False, soft_wrap=True)
+        tables.say(target, row.message)
     rest = f"; {left} were not run" if left else ""
     target.print(f"\n{len(rows) - len(failed)} of {len(rows)} rows agree{rest}", highlight=False)
 

@@ -46,7 +46,7 @@ def train_each(
         for seed in range(recipe.seed, recipe.seed + seeds):
             settings = {"network": name, **dataclasses.asdict(recipe), "seed": seed}
             inner = Run.create(run.folder / f"{name}-{seed}".replace(" ", "-"), settings)
-            fit(programs, inner, seed=seed, again="the same command, which begins anew")
+            fit(programs, inner, seed=seed, again="the same command, from its beginning")
             curves[name].append(inner.metrics())
     return curves
 

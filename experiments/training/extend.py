@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from experiments.commands.command import require
+from experiments.commands.phases import phase
 from experiments.training.optimizers import make_schedule
 from experiments.training.recipe import Recipe
 from experiments.training.runs import Run
@@ -42,10 +43,11 @@ def extend(run: Run, before: Recipe, recipe: Recipe, steps: int, say: Callable) 
     if recipe.schedule == "constant":
         say(f"{told}the rate stays as it was")
         return
-    last, following = (
-        float(make_schedule(each, steps)(step))
-        for each, step in ((before, max(done - 1, 0)), (recipe, done))
-    )
+    with phase("build", "working out the rates", brief=True):
+        last, following = (
+            float(make_schedule(each, steps)(step))
+            for each, step in ((before, max(done - 1, 0)), (recipe, done))
+        )
     say(
         f"{told}the rates of {recipe.schedule} are from here on those of a run of {recipe.epochs} "
         f"epochs: the next step has {following:.1e}, the last had {last:.1e}"

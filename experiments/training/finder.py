@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import optax
 
+from experiments.commands import output
 from experiments.commands.command import require
 from experiments.commands.phases import phase
 from experiments.training.programs import Programs
@@ -49,7 +50,7 @@ def find_rate(
         run.save_picture("rates", figure)
     run.save_json("rates", {"rates": rates.tolist(), "losses": losses.tolist()})
     _, _, *suggested = (text.get_text() for text in figure.axes[0].get_legend().get_texts())
-    print(f"rates: {', '.join(suggested)}; see {run.folder / 'rates.png'}")
+    output.say(f"rates: {', '.join(suggested)}; see {run.folder / 'rates.png'}")
     add_times(run)
     return run
 

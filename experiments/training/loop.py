@@ -102,7 +102,9 @@ def _begin(
         return programs.initial_state(seed), 0, None
     with phase("saving", "reading the checkpoint"), writing(run.folder):  # sets damaged ones aside
         done, items = checkpoints.restore_newest(to_items(programs.like))
-    say(f"goes on after {_place(done, programs.batches.steps, programs.recipe.epochs)}")
+    steps, epochs = programs.batches.steps, programs.recipe.epochs
+    last = ", the last; more --epochs train it for longer" if done == steps * epochs else ""
+    say(f"goes on after {_place(done, steps, epochs)}{last}")
     return from_items(items), done, items["facts"].get("position", {})
 
 
@@ -149,7 +151,8 @@ def _fit(
                 measured = _measured(programs, state, tested, (done - begun) / seconds)
                 epoch = done // batches.steps
                 records.add(epoch, done, measured)
-                shown.move(epoch, *progress.figures(epoch, epochs, measured))
+                forms = progress.figures(epoch, epochs, measured, programs.dataset.kind)
+                shown.move(epoch, *forms)
                 shown.leave(last=done == total)
                 skipped += measured.get("skipped", 0)
                 score = measured.get("test_iou", measured["test_accuracy"])

@@ -9,7 +9,9 @@ import numpy as np
 import tyro
 from flax import nnx
 
+from experiments.commands import output
 from experiments.commands.command import UserError, fail, printable, require_known
+from experiments.commands.phases import phase
 from experiments.training.inputs import Inputs, saved_inputs
 from experiments.training.network import scale
 from experiments.training.restore import restore
@@ -70,20 +72,23 @@ def trained(folder: Path) -> Trained:
     inputs = saved_inputs(run, subject.data, subject.image_size)
     shape, count = inputs.image_shape, len(inputs.classes)
     require_known("model", subject.model, [*CLASSIFIERS, *SEGMENTERS])
-    model = restore(run, build(subject.model, recipe, classes=count, image_shape=shape))
+    with phase("build", f"building {subject.model}", brief=True):
+        model = restore(run, build(subject.model, recipe, classes=count, image_shape=shape))
     return Trained(model, inputs)
 
 
 def predict(options: Predict, experiment: str) -> int:
     """Prints a line a file; returns 2 if one could not be read, else 0."""
-    from experiments.data.prepare import prepare  # with SciPy, which no training waits for
+    with phase("import", "importing", brief=True):
+        from experiments.data.prepare import prepare  # with SciPy, which no training waits for
 
     network = trained(options.run or newest(experiment))
     inputs, code = network.inputs, 0
     for path in options.files:
         try:
-            image, doubts = prepare(path, inputs.form, inputs.image_shape)
-            probabilities = network.probabilities(image[None])[0]
+            with phase("test", f"looking at {printable(path.name)}", brief=True):
+                image, doubts = prepare(path, inputs.form, inputs.image_shape)
+                probabilities = network.probabilities(image[None])[0]
         except UserError as error:
             code = fail(str(error)).code
             continue
@@ -92,7 +97,7 @@ def predict(options: Predict, experiment: str) -> int:
             told = _told_mask(image, probabilities.argmax(-1), inputs.classes, target)
         else:
             told = describe(probabilities, inputs, doubts)
-        print(f"{printable(str(path))}: {told}", flush=True)
+        output.say(f"{printable(str(path))}: {told}")
     return code
 
 
@@ -110,7 +115,7 @@ def doubtful(probabilities: np.ndarray, inputs: Inputs, doubts: list[str]) -> li
     least = inputs.least_probability
     if probabilities.max() >= (_SURE if least is None else least):
         return doubts
-    rarely = "" if least is None else ", as it was of 2 % of what it was tested with"
+    rarely = "" if least is None else ", as it was of 2% of what it was tested with"
     return [*doubts, f"the network is unsure{rarely}"]
 
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from experiments.commands import phases
+from experiments.commands import output, phases
 from experiments.commands.command import UserError
 
 # What the launchers that JAX detects set; looked at only where it is too late to join them.
@@ -46,7 +46,7 @@ def is_first() -> bool:
 def say(line: str) -> None:
     """Prints a line, once for all processes."""
     if is_first():
-        print(line, flush=True)
+        output.say(line)
 
 
 def agreed(*wishes: bool) -> tuple[bool, ...]:

@@ -175,8 +175,7 @@ def make_programs(subject: Subject, recipe: Recipe, session: Place, **options: A
     with phase("data", f"reading {subject.data}"):
         dataset = load(subject.data, data_dir=session.data_dir, say=say)
     images, tested = len(dataset.train), len(dataset.test)
-    kind = "signals" if len(dataset.image_shape) == 2 else "images"
-    say(f"data: {dataset.name}, {images:,} {kind} to train on and {tested:,} to test with")
+    say(f"data: {dataset.name}, {images:,} {dataset.kind} to train on, {tested:,} to test with")
     make = make_model(subject.model, dataset, recipe, dataset.shape_at(subject.image_size))
     mesh = _mesh(session.mesh, recipe)
     with phase("build", f"building {subject.model}"):
@@ -235,9 +234,9 @@ def _report(tests: list[Mapping[str, float]], dataset: Dataset) -> None:
     for kind, title in kinds.items():
         values = [100 * test[kind] for test in tests]
         if len(values) > 1:
-            listed = " ".join(f"{value:.2f}" for value in values)
+            listed = ", ".join(f"{value:.2f}%" for value in values)
             say(
-                f"{len(values)} seeds: {listed} %, mean {np.mean(values):.2f} %, "
+                f"{len(values)} seeds: {listed}; mean {np.mean(values):.2f}%, "
                 f"standard deviation {np.std(values, ddof=1):.2f} points"
             )
-        say(f"{title} {np.mean(values):.2f} %")
+        say(f"{title} {np.mean(values):.2f}%")

@@ -99,8 +99,7 @@ def check_model(name: str, dataset: Dataset) -> None:
       UserError: it is none.
     """
     require_known("model", name, [*CLASSIFIERS, *SEGMENTERS])
-    signals = len(dataset.image_shape) == 2
-    what = "signals" if signals else "images"
+    signals, what = dataset.kind == "signals", dataset.kind
     if dataset.task == "segmentation":
         known, what = list(SEGMENTERS), "segmentation"
     else:

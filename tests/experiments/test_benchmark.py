@@ -321,6 +321,7 @@ def _thin_resnet(widths, rngs):
     ("arguments", "match"),
     [
         (("--filter", "nothing"), r"--filter 'nothing' fits no row of primitives; .* max pools"),
+        (("--filter", "max 2x3"), r"fits no row of primitives, perhaps max 2x2; --list prints"),
         (("--dtype", "int8"), r"--dtype \(=int8\) must be one of: float64, float32"),
         (("--dtype", "tf32"), r"--dtype \(=tf32\) goes with --platform gpu alone"),
         (("--platform", "gpu"), r"--platform gpu is not there for JAX; .*\[cuda\]"),
@@ -357,6 +358,29 @@ def some_results():
         result("net", STEP, {"jaxcnn": 1.0, "flax": 4.0}, "models", "networks"),
         result("net, epoch", EPOCH, {"jaxcnn": 1.0, "flax": 5.0}, "models", "networks"),
     ]
+
+
+def test_a_row_misses_the_target_of_compiling_with_its_gradient_alone(capsys):
+    forward, both, *_ = (dataclasses.replace(each, compile_ratio=3.5) for each in some_results())
+    table.show([forward], table.console())
+    assert "missed" not in capsys.readouterr().out
+    table.show([forward, both], table.console())
+    assert "3.5 missed" in (out := capsys.readouterr().out) and "missed by 1: max 3.5" in out
+    table.show([forward, dataclasses.replace(both, compile_ratio=0.5)], table.console())
+    assert "target 2, missed by none" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"quick": True}, "Measures this library beside plain lax"),
+        ({"compile_for": "h100"}, "Compiles rows for a device that is not here, h100"),
+    ],
+)
+def test_the_first_line_is_of_measuring_or_of_compiling(arguments, told):
+    options = importlib.import_module("experiments.benchmark.__main__").Options
+    what, took = options(**arguments).begins()
+    assert what.startswith(told) and took
 
 
 @pytest.fixture

@@ -231,6 +231,13 @@ def test_where_the_names_of_the_trained_network_come_from(tmp_path):
     compile(found, "preamble", "exec")
 
 
+def test_a_run_that_is_none_is_refused_before_a_folder_is_made(tmp_path):
+    options = gallery.Options(folder=tmp_path / "gallery", run=tmp_path / "absent")
+    with pytest.raises(UserError, match="absent is no run folder"):
+        gallery.main(options)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_gallery_that_is_stopped_says_how_it_goes_on(tmp_path, monkeypatch):
     """Not by resuming the training alone, which draws nothing."""
     told, advised = [], {}

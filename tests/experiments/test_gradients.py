@@ -90,6 +90,7 @@ def test_modules_of_ones_own(run, tmp_path, monkeypatch, capsys):
     ("arguments", "match"),
     [
         (("--filter", "nothing"), r"--filter \(='nothing'\) fits no row; .*: .*conv, .*max_pool"),
+        (("--filter", "max_pol"), r"fits no row, perhaps max_pool, .*; there are: "),
         (("--filter", "conv", "--dtype", "int8"),
          r"--dtype \(=\('int8',\)\) fits no row; .* have: float64"),
         (("--module", "no_such_module"), r"--module no_such_module was not found; run from its"),

@@ -141,13 +141,13 @@ def test_output(runs):
     lines = [line for line in output if not re.search(r"\d+ s$|left$|^epoch [123]/", line)]
     data, images, build, compiling, folder, drawing, training, last, pictures, test, *took = lines
     assert (data, build, compiling) == ("reading mnist5k", "building lenet5", "compiling")
-    assert images == "data: mnist5k, 200 images to train on and 200 to test with"
+    assert images == "data: mnist5k, 200 images to train on, 200 to test with"
     assert folder.startswith("seed 0, run folder ")
     assert (drawing, training) == ("drawing the parameters", "training")
     assert re.match(r"epoch 4/4  loss \d\.\d{4}  test accuracy \d\d\.\d\d%  [\d,]+ images/s$", last)
     assert pictures == "drawing the pictures"
-    accuracy = test.removeprefix("test accuracy ").removesuffix(" %")
-    assert test == f"test accuracy {float(accuracy):.2f} %" and float(accuracy) > 20
+    accuracy = test.removeprefix("test accuracy ").removesuffix("%")
+    assert test == f"test accuracy {float(accuracy):.2f}%" and float(accuracy) > 20
     assert [line.split()[0] for line in took] == ["s", "clock", "CPU"]
     parts = took[0].split()[1:]  # what took no 0.05 s is not told
     assert parts[-1] == "all" and {"training", "pictures"} <= set(parts)
@@ -160,7 +160,8 @@ def test_quiet(runs):
     assert (code, errors) == (0, "")
     folder, again, test = output
     assert folder.startswith("seed 0, run folder ")
-    assert again == f"goes on after epoch {EPOCHS} of {EPOCHS}"
+    end = f"epoch {EPOCHS} of {EPOCHS}, the last; more --epochs train it for longer"
+    assert again == f"goes on after {end}"
     assert test == next(line for line in runs[1]["whole"][1] if line.startswith("test accuracy"))
 
 

@@ -73,7 +73,7 @@ def test_segments_scenes(data_dir, tmp_path, monkeypatch, capsys):
     options = ("--data", "scenes", "--model", "unet-small", "--epochs", 1, "--data-dir", data_dir)
     assert run(*options, *QUICK, "--flip", "random", "--remat", "--run", folder) == 0
     output = capsys.readouterr().out.splitlines()
-    assert "data: scenes, 60 images to train on and 60 to test with" in output
+    assert "data: scenes, 60 images to train on, 60 to test with" in output
     found = [line.split(" 0.")[0].rstrip("0123456789.% ") for line in output if line[:5] == "test "]
     assert found == ["test accuracy of pixels", "test intersection over union"]
     (line,) = Run(folder).metrics()

@@ -8,16 +8,20 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
+from rich.table import Table
+
+from experiments.commands import tables
 from tests.fuzz.machine import Failure, Session
 from tests.fuzz.poison.run import Run
 
 COLUMNS = {
     "valid": "valid",
     "invalid": "invalid",
-    "unsupported": "no such algorithm",
-    "torch": "beside PyTorch",
+    "unsupported": "unsupported",
+    "torch": "PyTorch",
     "failures": "failures",
 }
+_WIDEST = 100  # columns that hold the widest row
 
 
 def versions() -> dict[str, str]:
@@ -31,20 +35,25 @@ def versions() -> dict[str, str]:
     return found
 
 
-def show(session: Session, seed: int, say: Callable[[str], None] = print) -> None:
+def show(session: Session, seed: int) -> None:
     """Prints a line per primitive, the totals, and what can be pasted."""
-    say(f"{'primitive':32}" + "".join(f"{title:>18}" for title in COLUMNS.values()))
-    for name in session.names:
-        say(_line(name, [session.counts[name, column] for column in COLUMNS]))
-    totals = [sum(session.counts[n, column] for n in session.names) for column in COLUMNS]
-    say(_line("total", totals))
+    target, table = tables.console(_WIDEST), Table(box=None, pad_edge=False)
+    table.add_column("primitive", no_wrap=True)
+    for title in COLUMNS.values():
+        table.add_column(title, justify="right", no_wrap=True)
+    counts = {n: [session.counts[n, column] for column in COLUMNS] for n in session.names}
+    counts["total"] = [sum(column) for column in zip(*counts.values(), strict=True)]
+    for name, figures in counts.items():
+        table.add_row(name, *(str(figure or "-") for figure in figures))
+    tables.show(table, target, named=1)
     for failure in session.failures:
-        say(f"\n{describe(failure)}")
+        print(f"\n{describe(failure)}")
     of = ", ".join(f"{name} {version}" for name, version in versions().items())
-    say(
+    tables.say(
+        target,
         f"\n{session.made:,} draws, {len(session.failures)} failures, "
         f"{session.checker.compiled:,} programs, {session.seconds:,.0f} CPU s; "
-        f"--seed {seed}; {of}"
+        f"--seed {seed}; {of}",
     )
 
 
@@ -81,7 +90,3 @@ def write_json(session: Session, seed: int, path: Path) -> None:
         "failures": failures,
     }
     path.write_text(json.dumps(whole, indent=2) + "\n")
-
-
-def _line(name: str, figures: list[int]) -> str:
-    return f"{name:32}" + "".join(f"{figure or '-':>18}" for figure in figures)

@@ -14,7 +14,7 @@ from experiments.benchmark.compile_for import picture, results, table
 from experiments.benchmark.compile_for.results import Figures, Result
 from experiments.benchmark.registry import Benchmark
 from experiments.benchmark.results import OURS
-from experiments.commands import command
+from experiments.commands import command, tables
 from experiments.commands.command import UserError
 from experiments.commands.phases import phase
 from experiments.compiled_for import description, model, workers
@@ -63,11 +63,10 @@ def run(request: Request, rows: Sequence[Benchmark], target: Any) -> int:
     found = compile_all(rows, request, device)
     table.show(found, target)
     for line in results.regressions(found, before):
-        target.print(f"regression: {line}", style="yellow", soft_wrap=True, highlight=False)
+        tables.say(target, f"regression: {line}", style="yellow")
     about = head(device)
     title = f"compiled for {device.title}, JAX {jax.__version__}"
-    said = f"{title}, {request.dtype}; nothing was run"
-    target.print(said, highlight=False, soft_wrap=True)
+    tables.say(target, f"{title}, {request.dtype}; nothing was run")
     if request.json:
         results.write(request.json, results.to_json(about, found))
     if request.picture:
@@ -76,7 +75,7 @@ def run(request: Request, rows: Sequence[Benchmark], target: Any) -> int:
         whole = results.merged(before, found)
         results.write(committed, results.to_json(about, whole))
         pictures.save(picture.draw(whole, title), committed.with_suffix(".png"))
-        target.print(f"saved {committed}", highlight=False, soft_wrap=True)
+        tables.say(target, f"saved {committed}")
     return 1 if any(result.failed for result in found) else 0
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from experiments.benchmark.compile_for.results import Figures, Result
 from experiments.benchmark.results import OURS, geometric_mean
 from experiments.benchmark.table import peers_in
+from experiments.commands import tables
 
 CLEARLY = 1.05  # times a peer's time: a row above stands out
 
@@ -43,14 +44,14 @@ def show(results: Sequence[Result], target: Console) -> None:
         name = result.name if result.name != previous or not target.is_terminal else ""
         previous = result.name
         table.add_row(name, result.mode, *_cells(result, peers, cycles), style=_style(result))
-    target.print(table)
+    tables.show(table, target, named=2)
     for line in averages(results, peers):
-        target.print(line, highlight=False, soft_wrap=True)
+        tables.say(target, line)
     for result in results:
         for candidate, figures in result.figures.items():
             if figures.error:
                 said = f"{result.name}, {result.mode}: {candidate} failed: {figures.error}"
-                target.print(said, markup=False, soft_wrap=True)
+                tables.say(target, said)
 
 
 def averages(results: Sequence[Result], peers: Sequence[str]) -> list[str]:

@@ -1,8 +1,10 @@
 """The command line: options in, exit codes and messages out."""
 
 import dataclasses
+from typing import Annotated
 
 import pytest
+import tyro
 
 from experiments.commands import command
 from experiments.commands.command import UserError, extra, require
@@ -73,6 +75,77 @@ def test_the_first_line_says_what_it_will_do(arguments, output, capsys):
     took = {"long": "5 s", "find": "9 s", "predict": "1 s"}
     assert command.run("program", commands, arguments, took=took) == 0
     assert capsys.readouterr().out == output
+
+
+@dataclasses.dataclass(frozen=True)
+class Ways:
+    """Measures."""
+
+    compile: bool = False
+    """Compiles."""
+
+    def begins(self):
+        return ("Compiles", "") if self.compile else ("Measures", "5 s")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        ([], "Measures; on two cores of an AMD EPYC this took 5 s\n"),
+        (["--compile"], "Compiles\n"),
+        (["--quiet"], ""),
+    ],
+)
+def test_the_first_line_is_of_the_way_that_is_gone(arguments, output, capsys):
+    assert command.run("program", {"way": (Ways, lambda options: None)}, arguments) == 0
+    assert capsys.readouterr().out == output
+
+
+@dataclasses.dataclass(frozen=True)
+class Inner:
+    """Of its own."""
+
+    depth: int = 2
+    """Of the thing, in
+    `pixels`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outer(Options):
+    """Holds others."""
+
+    inner: Inner = Inner()
+    width: Annotated[int, tyro.conf.arg(help="As given.")] = 3
+    """As
+    --written."""
+
+
+def test_help_joins_the_lines_of_docstrings(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        command.run("program", {"outer": (Outer, lambda options: None)}, ["--help"])
+    output = capsys.readouterr().out
+    assert "Of the thing, in `pixels`. (default: 2)" in output
+    assert "Of the thing, in pixels. (default: 3)" in output and "As given. (default: 3)" in output
+
+
+def test_help_names_the_other_commands(capsys):
+    with pytest.raises(SystemExit):
+        command.run("program", COMMANDS, ["leave", "--help"])
+    assert "Other commands, each with its own --help: say, stop." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "begun"),
+    [("experiments.train", True), ("experiments.benchmark.calls", True),
+     ("experiments.compile.worker", False), ("experiments.device.exact_worker", False)],
+)  # fmt: skip
+def test_all_but_workers_say_that_they_import(name, begun, monkeypatch):
+    said = []
+    monkeypatch.setattr(command.phases, "start", lambda **options: said.append(options))
+    monkeypatch.setattr(command.sys, "orig_argv", ["python", "-m", name])
+    command.begin()
+    assert bool(said) is begun
 
 
 @pytest.mark.parametrize(

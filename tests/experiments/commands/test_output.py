@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from experiments.commands import output
+
 ROOT = Path(__file__).parents[3]
 
 # Prints by every way that the commands have, more than a pipe holds, and then saves.
@@ -46,6 +48,17 @@ PROGRAM = textwrap.dedent(
     sys.exit(command.run("count", {"count": (Options, count)}))
     """
 )
+
+
+@pytest.mark.parametrize(
+    ("terminal", "told"), [(True, "two  words\n/a-path/too-long-for-it\n"), (False, None)]
+)
+def test_a_terminal_breaks_lines_between_words(terminal, told, capsys, monkeypatch):
+    line = "two  words /a-path/too-long-for-it"
+    monkeypatch.setattr(output.sys.stdout, "isatty", lambda: terminal)
+    monkeypatch.setenv("COLUMNS", "12")
+    output.say(line)
+    assert capsys.readouterr().out == (told or f"{line}\n")
 
 
 @pytest.fixture

@@ -55,6 +55,16 @@ def test_a_phase_leaves_a_line_now_and_then_and_its_last_one(said):
     assert [line.partition("  ")[0] for line in said] == ["training", "epoch 1", "epoch 3"]
 
 
+@pytest.mark.parametrize(("width", "told"), [(20, "epoch 3/3  loss 0.25"), (15, "3/3")])
+def test_the_last_line_fits_into_a_terminal(width, told, said, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    with phases.command(), phase("training", "training", total=3) as shown:
+        shown.move(3, "epoch 3/3  loss 0.25", "3/3")
+        monkeypatch.setattr(phases, "_terminal", lambda: True)
+        shown.leave(last=True)
+    assert said == ["training", told]
+
+
 def test_nothing_is_said_outside_of_a_command_or_where_it_is_to_be_quiet(said):
     with phase("data", "reading"):
         pass

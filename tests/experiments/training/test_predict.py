@@ -19,7 +19,7 @@ INPUTS = Inputs("classification", "digit", (28, 28, 1), ("low", "middle", "high"
     [
         ([0.1, 0.2, 0.7], [], "high (70.00%), or middle (20.00%)"),
         ([0.1, 0.3, 0.6], [], "high (60.00%), or middle (30.00%); not to be trusted: the network "
-         "is unsure, as it was of 2 % of what it was tested with"),
+         "is unsure, as it was of 2% of what it was tested with"),
         ([0.9, 0.1, 0.0], ["it is torn", "it is grey"],
          "low (90.00%), or middle (10.00%); not to be trusted: it is torn and it is grey"),
     ],
