@@ -55,6 +55,7 @@ def evaluating(model: M) -> M:
         nnx.Module.eval(twin)
     else:
         twin.eval()
+    module: Any
     for _, module in nnx.iter_modules(twin):
         if getattr(module, "remat", None) is True:
             module.remat = False
