@@ -1,6 +1,9 @@
 """Runs a model without changing it: whoever looks at a model leaves it as it was."""
 
+import copy
 import functools
+import inspect
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import MethodType
@@ -31,18 +34,31 @@ def duplicate(model: M) -> M:
 
 def _fresh(value: Any) -> Any:
     """A container of Python's own with the same entries, anything else as it is."""
-    if type(value) is dict:
-        return {key: _fresh(entry) for key, entry in value.items()}
-    if type(value) is list:
-        return [_fresh(entry) for entry in value]
-    return value.copy() if type(value) in (set, bytearray) else value
+    if isinstance(value, dict):
+        twin = copy.copy(value)
+        twin.update({key: _fresh(entry) for key, entry in value.items()})
+        return twin
+    if isinstance(value, list | deque):
+        twin = copy.copy(value)
+        twin.clear()
+        twin.extend(map(_fresh, value))
+        return twin
+    return copy.copy(value) if isinstance(value, set | bytearray) else value
 
 
 def evaluating(model: M) -> M:
     """Such a copy in evaluation, without `remat`: a gradient by one image needs no room saved."""
     twin = duplicate(model)
-    twin.eval()
-    twin.set_attributes(remat=False, raise_if_not_found=False)
+    try:
+        inspect.signature(twin.eval).bind()
+    except TypeError:  # the model calls something else so
+        nnx.Module.eval(twin)
+    else:
+        twin.eval()
+    module: Any
+    for _, module in nnx.iter_modules(twin):
+        if getattr(module, "remat", None) is True:
+            module.remat = False
     return twin
 
 

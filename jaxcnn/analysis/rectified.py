@@ -11,7 +11,7 @@ import jax
 from jaxtyping import ArrayLike
 
 from jaxcnn._checks.naming import named
-from jaxcnn._modules.interpret import Gate, Hidden, pull_back
+from jaxcnn._modules.rectify import Gate, Hidden, pull_back
 from jaxcnn.analysis._activations import Look
 from jaxcnn.analysis._targets import chosen, images_of
 from jaxcnn.analysis.attribution import Images, Model
@@ -24,7 +24,8 @@ def guided_backpropagation(model: Model, inputs: ArrayLike, *, target: Any = Non
         let through: gradient * (x > 0) * (gradient > 0)
 
     What is left has only ever raised what raised the output. A ReLU is a maximum with 0, as
-    `nnx.relu`, `jax.nn.relu6` and `jnp.maximum(x, 0)` are, in any network.
+    `nnx.relu`, `jax.nn.relu6`, `jnp.maximum(x, 0)` and `jnp.clip(x, 0)` are, in any network; not
+    what selects by a comparison, as `jnp.where(x > 0, x, 0)` does.
 
     Args:
       model: as in `saliency`.

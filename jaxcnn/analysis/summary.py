@@ -121,9 +121,10 @@ def summary(
     up. A weight of a convolution counts once at every output pixel, padding or not, of a transposed
     one once at every input pixel, whatever they are lowered to on a platform; of an input dilation
     the zeros between pixels don't count. Pools, interpolations and functions of single elements
-    count none. What a module multiplies beside the modules inside it has a row of its own. Of the
-    branches of a `cond` the one that multiplies most counts, and the others' rows show 0. What is
-    multiplied in a `while_loop`, in a kernel of another language or on the host is unknown.
+    count none; `jax.image.resize` multiplies matrices, and these count. What a module multiplies
+    beside the modules inside it has a row of its own. Of the branches of a `cond` the one that
+    multiplies most counts, and the others' rows show 0. What is multiplied in a `while_loop`, in a
+    kernel of another language or on the host is unknown.
 
     Args:
       model: a network or a layer, also one from `nnx.eval_shape`, or with arguments set by

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax import lax
 
 from jaxcnn import analysis
 from tests.visualize.test_models_left_alone import snapshot
@@ -163,6 +164,27 @@ def test_rules_at_relus_of_every_kind(net, images, name):
     assert (
         float(jnp.abs(expected - jax.grad(lambda x: steps(net, x)[:, 3].sum())(images)).max()) > 0
     )
+
+
+RELUS = {
+    "clip": lambda x: jnp.clip(x, 0),
+    "clip, ended": lambda x: jnp.clip(x, 0, 100.0),
+    "zeros": lambda x: jnp.maximum(x, jnp.zeros_like(x)),
+    "zeros of lax": lambda x: lax.max(jnp.zeros(x.shape, x.dtype), x),
+    "jitted": jax.jit(lambda x: jnp.clip(x, min=0)),
+}
+
+
+@pytest.mark.parametrize("name", RELUS)
+def test_a_maximum_with_0_is_a_relu_however_it_is_written(net, images, name):
+    def loose(relu):
+        return lambda x: steps(net, x, relu)
+
+    for method in (analysis.guided_backpropagation, analysis.deconvnet):
+        expected = method(loose(nnx.relu), images, target=3)
+        found = method(loose(RELUS[name]), images, target=3)
+        largest = float(jnp.abs(expected).max())
+        np.testing.assert_allclose(found, expected, atol=1e-6 * largest)
 
 
 def test_integrated_gradients_add_up(net, images):

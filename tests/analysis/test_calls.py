@@ -1,5 +1,6 @@
 """Networks by whatever they are called with, and layers in loops, batches and containers."""
 
+import collections
 import functools
 
 import jax
@@ -98,6 +99,35 @@ def test_inputs_in_a_dictionary(images):
     assert analysis.receptive_field(model, batch).size == (3, 3)
     listed = analysis.feature_maps(nnx.relu, images[0, 0].tolist())["(model)"]
     np.testing.assert_array_equal(listed, nnx.relu(images[0, 0]))
+
+
+class Counting(nnx.Module):
+    """Counts in containers of several kinds, and gives the names of Flax's to something else."""
+
+    def __init__(self, *, rngs):
+        self.conv = nnx.Conv(3, 4, (3, 3), rngs=rngs)
+        self.remat = nnx.remat(lambda conv, x: nnx.relu(conv(x)))
+        self.calls, self.last = collections.Counter(), collections.deque([0], maxlen=2)
+        self.by_shape = collections.defaultdict(list)
+
+    def eval(self, images, labels):
+        return (self(images).argmax(-1) == labels).mean()
+
+    def __call__(self, x):
+        self.calls["all"] += 1
+        self.last.append(x.ndim)
+        self.by_shape[x.shape].append(x)
+        return self.remat(self.conv, x).mean((1, 2))
+
+
+def test_containers_and_names_of_the_model_are_its_own(images):
+    model = Counting(rngs=nnx.Rngs(0))
+    expected = nnx.relu(model.conv(images)).mean((1, 2))
+    for look in (analysis.saliency, analysis.grad_cam, summary):
+        look(model, images)
+    found = analysis.feature_maps(model, images, layers=["(model)"])["(model)"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert (dict(model.calls), list(model.last), dict(model.by_shape)) == ({}, [0], {})
 
 
 class Attention(nnx.Module):
