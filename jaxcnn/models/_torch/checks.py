@@ -10,7 +10,7 @@ from jaxcnn.models import _values
 from jaxcnn.models._torch.layout import Entry
 from jaxcnn.models._torch.report import listed
 
-# What safetensors files call numbers that are no integers.
+# What safetensors files call numbers that a network is given; all others are not looked up.
 _FILED = {
     **{"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"},
     **{"C64": "complex64", "C128": "complex128"},
@@ -85,4 +85,5 @@ def _hint(
 
 
 def _is(dtype: Any, kind: Any) -> bool:
-    return jnp.issubdtype(_FILED.get(dtype, dtype) if isinstance(dtype, str) else dtype, kind)
+    known = _FILED.get(dtype, "int32") if isinstance(dtype, str) else dtype
+    return jnp.issubdtype(known, kind)
