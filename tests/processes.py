@@ -69,7 +69,9 @@ def report(item: pytest.Item) -> None:
 
 def _run(names: list[str], kind: str, root: Path) -> dict[str, ElementTree.Element]:
     """What became of some tests in a process of this kind."""
-    environment = {name: value for name, value in os.environ.items() if name not in FLAGS}
+    # PYTEST_ADDOPTS may name files, all of which would run here, and in each process from here on.
+    left_out = {*FLAGS, "PYTEST_ADDOPTS"}
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
     if kind == "eight_devices":
         flags = os.environ.get("XLA_FLAGS", "")
         environment["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count=8"

@@ -15,7 +15,8 @@ def test_left_out(): pytest.skip("a reason")
 """
 
 
-def test_outcomes_are_those_of_the_process(tmp_path):
+def test_outcomes_are_those_of_the_process(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTEST_ADDOPTS", str(tmp_path / "test_of_the_whole_suite.py"))
     file = tmp_path / "test_some.py"
     file.write_text(TESTS)
     items = []
