@@ -9,7 +9,7 @@ its parameters drawn by Flax's own initialisers.
 """
 
 from experiments.commands import command
-from experiments.commands.command import extra, require, require_known
+from experiments.commands.command import extra
 
 with extra("experiments"):
     import dataclasses
@@ -20,8 +20,7 @@ with extra("experiments"):
     import jax
     from flax import nnx
 
-    from experiments.benchmark import alone
-    from experiments.benchmark.compiling import CLASSES, IMAGES
+    from experiments.benchmark import alone, compiling
     from experiments.commands.phases import phase
     from experiments.training.recipe import Recipe
     from experiments.training.zoo import build
@@ -34,24 +33,14 @@ KINDS = ("ours", "plain")
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(compiling.Options):
     """Constructs each network, with our initialisers and with Flax's."""
-
-    networks: tuple[str, ...] = tuple(IMAGES)
-    """Which."""
-    rounds: int = 1
-    """Times that each is constructed; the median counts."""
-
-    def __post_init__(self):
-        require(self.rounds >= 1, "rounds", self.rounds, "must be 1 or more")
-        for name in self.networks:
-            require_known("networks", name, IMAGES)
 
 
 def construct(name: str, kind: str) -> tuple[float, float]:
     """Seconds of CPU that a network takes the first time and again, here and now."""
-    size, channels = IMAGES[name]
-    make = build(name, Recipe(), classes=CLASSES, image_shape=(size, size, channels))
+    size, channels = compiling.IMAGES[name]
+    make = build(name, Recipe(), classes=compiling.CLASSES, image_shape=(size, size, channels))
     jax.block_until_ready(jax.random.key(0))
 
     def once(seed: int) -> float:

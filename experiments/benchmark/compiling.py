@@ -67,7 +67,7 @@ class Options:
     networks: tuple[str, ...] = tuple(IMAGES)
     """Which."""
     rounds: int = 1
-    """Times that each is compiled; the median counts."""
+    """Times that each is measured; the median counts."""
 
     def __post_init__(self):
         require(self.rounds >= 1, "rounds", self.rounds, "must be 1 or more")
