@@ -73,7 +73,8 @@ def sizes_unknown(windows: Windows) -> str | None:
 def other_dtypes(inputs: Typed, problem: ConvProblem) -> str | None:
     """Why an algorithm for floats that returns their dtype can't take these; None if it can."""
     preferred = problem.preferred_element_type
-    if jnp.issubdtype(inputs.dtype, jnp.inexact) and preferred in (None, inputs.dtype):
+    same = preferred is None or preferred == inputs.dtype  # NumPy's float64 == None, too
+    if jnp.issubdtype(inputs.dtype, jnp.inexact) and same:
         return None
     return f"takes floats and returns their dtype, not {inputs.dtype} to {preferred}"
 

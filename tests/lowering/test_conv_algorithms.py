@@ -11,6 +11,7 @@ import pytest
 from jaxcnn import functional, geometry, reference
 from jaxcnn.lowering import choose
 from jaxcnn.lowering.problem import ConvProblem
+from jaxcnn.testing import as_on
 
 # name: spatial sizes, in, out, kernel size, groups, options of geometry.windows
 CASES = {
@@ -295,3 +296,29 @@ def test_public_name_reaches_every_algorithm(sizes):
     plain = functional.conv(inputs, kernel, algorithm="direct")
     for name in ("matmul", "canonical", "auto"):
         np.testing.assert_allclose(functional.conv(inputs, kernel, algorithm=name), plain)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+@pytest.mark.parametrize(
+    "options",
+    [{"input_dilation": 2}, {"kernel_dilation": 2}, {"feature_group_count": 4}, {"strides": 2}],
+    ids=str,
+)
+def test_single_precision_is_summed_in_double_where_that_is_asked_for(platform, options, rng):
+    """NumPy's float64 equals None, and is not what the inputs have."""
+    groups = options.get("feature_group_count", 1)
+    images, kernel = rng.normal(size=(2, 7, 6, 4)), rng.normal(size=(3, 3, 4 // groups, 8))
+    images, kernel = images.astype(np.float32), kernel.astype(np.float32)
+    wide = [array.astype(np.float64) for array in (images, kernel)]
+    with as_on(platform):
+        conv = functools.partial(functional.conv, preferred_element_type=np.float64, **options)
+        found, pull = jax.vjp(conv, images, kernel)
+        gradients = pull(jnp.ones_like(found))
+    expected, pull = jax.vjp(
+        functools.partial(functional.conv, algorithm="direct", **options), *wide
+    )
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    for got, want in zip(gradients, pull(jnp.ones_like(expected)), strict=True):
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
