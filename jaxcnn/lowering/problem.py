@@ -51,6 +51,15 @@ class ConvProblem:
     precision: Precision = None
     preferred_element_type: DTypeLike | None = None
 
+    def __eq__(self, other: object) -> bool:
+        """Whether all is equal, where NumPy's float64 would equal None too."""
+        return isinstance(other, ConvProblem) and self._fields() == other._fields()
+
+    def _fields(self) -> tuple[Any, ...]:
+        preferred = self.preferred_element_type
+        told = None if preferred is None else str(preferred)
+        return self.windows, self.feature_group_count, self.precision, told
+
     def rows(self) -> list[tuple[str, str]]:
         """What is to be said of it, in a few words each."""
         found = [("convolution", str(self.windows))]
