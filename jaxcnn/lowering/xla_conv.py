@@ -66,7 +66,8 @@ def convolve(
         input_dilation=tuple(input_dilation or (1,) * len(strides)),
         kernel_dilation=tuple(kernel_dilation),
         numbers=lax.conv_dimension_numbers(inputs.shape, kernel.shape, numbers),
-        options=tuple(options.items()),
+        # None is left out: NumPy's float64 would equal it.
+        options=tuple((name, value) for name, value in options.items() if value is not None),
     )
     undilated = max(plan.input_dilation, default=1) == 1
     if undilated and (plan.fits(inputs, kernel) or not are_known(*inputs.shape)):
